@@ -1,0 +1,77 @@
+# Every target sets itself up; PYTHON=python3.12 chooses another interpreter (3.11 to 3.13). uv is used where installed.
+PYTHON ?= python3
+PORT ?= 8000
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(shell command -v uv 2>/dev/null)
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
+
+.PHONY: help demo run desk test crash check lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null || true
+
+demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step
+	$(PY) scripts/demo.py
+
+run: desk ## serve at this desk: web, worker and clock
+	@echo
+	@echo "  Offload is served at http://localhost:$(PORT)/ (API description: /docs, staff pages: /admin/)."
+	@echo "  An account for the staff pages:  $(PY) manage.py createsuperuser"
+	@echo "  An API key for a client:         $(PY) manage.py create_client NAME"
+	@echo
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OFFLOAD_BASE_URL="$${OFFLOAD_BASE_URL:-http://localhost:$(PORT)}" \
+		exec $(VENV)/bin/honcho -e /dev/null start -p $(PORT)
+
+desk: $(RUNTIME) var/secret_key ## prepare this desk, so that `manage.py` works: key and database
+	$(PY) manage.py migrate --verbosity 0
+
+test: $(DEV) ## all tests on SQLite, then those of the engine on PostgreSQL too; ARGS="-k word" narrows
+	$(PY) -m pytest -q -n 2 $(ARGS)
+	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 2 -m engine $(ARGS)
+
+crash: $(DEV) ## kill real processes, ten times each
+	$(PY) -m pytest -q offload_project/tests/test_crash.py --rounds=10 $(ARGS)
+
+check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(TEST_SETTINGS) $(PY) manage.py makemigrations --check --dry-run
+	$(TEST_SETTINGS) $(PY) manage.py check --fail-level WARNING
+	$(PY) -m pytest -q offload_project/tests/test_layers.py
+
+lock: ## resolve requirements*.txt anew into the lock files (needs uv)
+	$(or $(UV),uv) pip compile --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		--upgrade --quiet -o requirements.lock requirements.txt
+	$(or $(UV),uv) pip compile --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		--upgrade --quiet -c requirements.lock -o requirements-dev.lock requirements-dev.txt
+
+clean: ## remove the environment and all caches; your data in var/ is kept
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	$(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+
+$(RUNTIME): requirements.lock | $(PY)
+	$(call install,$<)
+	touch $@
+
+$(DEV): requirements-dev.lock | $(PY)
+	$(call install,$<)
+	touch $@
+
+define install
+$(if $(UV),$(UV) pip install --quiet --python $(PY),$(PY) -m pip install --quiet --disable-pip-version-check) --require-hashes -r $(1)
+endef
+
+# Only for this machine: a production service gets SECRET_KEY from its environment.
+var/secret_key: | $(PY)
+	mkdir -p var
+	umask 077 && $(PY) -c "import secrets; print(secrets.token_urlsafe(64))" > $@.new && mv $@.new $@

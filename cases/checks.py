@@ -1,0 +1,19 @@
+"""What settings name by dotted path must exist when the service starts, not when it is first needed."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+from cases import events, leases
+
+
+@register()
+def named_code_exists(**_: Any) -> list[CheckMessage]:
+    """Errors for work kinds and event listeners whose dotted path leads nowhere."""
+    found: list[CheckMessage] = []
+    for setting, load in (("OFFLOAD_WORK_KINDS", leases.kinds), ("OFFLOAD_EVENT_LISTENERS", events.listeners)):
+        try:
+            load()
+        except ImportError as error:
+            found.append(Error(f"{setting}: {error}", id="cases.E001"))
+    return found

@@ -1,0 +1,255 @@
+"""The facts about a case's mail: queued, begun, sent, refused, received. Each function is one short transaction.
+
+Facts are recorded whatever has happened to the case meanwhile (rule 2 of the engine). On a case that has ended they change
+nothing that clients see.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import make_msgid
+
+from cases import transitions, work
+from cases.events import COUNTERPARTY, SYSTEM, record
+from cases.models import (
+    Attachment,
+    Case,
+    Direction,
+    Message,
+    MessageStatus,
+    Purpose,
+    RequestStatus,
+    ResultStatus,
+)
+from cases.working_hours import next_working_time
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a received mail, already in the storage under `path`."""
+
+    id: uuid.UUID
+    path: str
+    name: str
+    type: str
+    declared_type: str
+    size: int
+    sha256: str
+    is_inline: bool = False
+
+
+@dataclass(frozen=True)
+class ReceivedMail:
+    """A mail that has been matched to a case. `text` is what is new in it, `full_text` all of it."""
+
+    purpose: Purpose
+    message_id: str
+    from_address: str
+    from_name: str
+    to_address: str
+    subject: str
+    text: str
+    full_text: str
+    html: str = ""
+    cc: tuple[str, ...] = ()
+    in_reply_to: str = ""
+    references: str = ""
+    sent_by_them_at: datetime | None = None
+    files: tuple[StoredFile, ...] = field(default=())
+
+
+# --- Ours ---------------------------------------------------------------------------------------------------------------
+
+
+def queue(case: Case, *, purpose: Purpose, subject: str, text: str, actor: str = SYSTEM) -> Message:
+    """Freeze the next mail of a case you hold locked; it answers all unread mail and makes use of all unused answers.
+
+    From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same.
+    """
+    case.touch()
+    thread = [message for message in case.messages.all() if message.message_id and message.status != "DROPPED"]
+    message = Message.objects.create(
+        case=case,
+        direction=Direction.OUT,
+        purpose=purpose,
+        status=MessageStatus.QUEUED,
+        message_id=make_msgid(domain=case.our_address.rpartition("@")[2]),
+        in_reply_to=thread[-1].message_id if thread else "",
+        references=" ".join(earlier.message_id for earlier in thread),
+        from_address=case.our_address,
+        from_name=case.sender_persona["name"],
+        to_address=case.counterparty["address"],
+        subject=subject,
+        text=text,
+        created_at=case.now,
+        idempotency_key=uuid.uuid4().hex,
+        case_version=case.version,
+    )
+    case.messages.unread().update(read_at=case.now, answered_by=message)
+    case.input_requests.unused_answers().update(used_at=case.now, used_by=message)
+    transitions.store(case)
+    record(case, "message.queued", actor=actor, messageId=str(message.pk), purpose=purpose)
+    return message
+
+
+def begin_send(case: Case) -> Message | None:
+    """The queued message of a case you hold locked, marked as being sent; None if the case has moved on without it.
+
+    A message whose send has begun before is given again: its outcome is unknown, and repeating it is safe.
+    """
+    message = case.messages.filter(status=MessageStatus.QUEUED).first()
+    if message is None:
+        return None
+    if message.send_started_at is None:
+        if message.case_version != case.version:
+            drop(case, message)
+            return None
+        message.send_started_at = case.now
+        message.save(update_fields=["send_started_at"])
+    return message
+
+
+def drop(case: Case, message: Message, actor: str = SYSTEM) -> None:
+    """Take back a message whose send has not begun: what it answered is open again."""
+    case.touch()
+    message.status = MessageStatus.DROPPED
+    message.save(update_fields=["status"])
+    case.messages.filter(answered_by=message).update(read_at=None, answered_by=None)
+    case.input_requests.filter(used_by=message).update(used_at=None, used_by=None)
+    transitions.store(case)
+    record(case, "message.dropped", actor=actor, messageId=str(message.pk))
+
+
+def record_sent(message_pk: uuid.UUID, *, provider_id: str = "", message_id: str = "", thread_id: str = "") -> None:
+    """The transport has taken the message. `message_id` is given where the provider chose another one than ours."""
+    with work.transaction():
+        message, case = _locked(message_pk)
+        if message.status == MessageStatus.SENT:
+            return
+        message.status, message.sent_at, message.provider_id = MessageStatus.SENT, case.now, provider_id
+        message.message_id = message_id or message.message_id
+        message.save(update_fields=["status", "sent_at", "provider_id", "message_id"])
+        if not case.is_terminal:
+            _go_on_after(case, message, thread_id)
+        record(case, "message.sent", messageId=str(message.pk), purpose=message.purpose)
+
+
+def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
+    case.touch()
+    case.thread_id = thread_id or case.thread_id
+    case.attempt_count += 1
+    case.follow_up_count += message.purpose == Purpose.FOLLOW_UP
+    case.retry_at = None
+    if case.input_requests.filter(status=RequestStatus.PENDING).exists():
+        transitions.store(case)  # a question is still open: no follow-up is planned until it is answered
+    else:
+        transitions.run(case, next_action_at=follow_up_time(case))
+
+
+def follow_up_time(case: Case) -> datetime:
+    """When the next follow-up is due after something was sent now, within the counterparty's working hours."""
+    planned = case.now + timedelta(hours=case.follow_up_delay_hours)
+    return planned if case.transport == "sandbox" else next_working_time(planned, case.counterparty.get("timezone"))
+
+
+def record_refused(message_pk: uuid.UUID, *, reason: str) -> None:
+    """The provider refused the message for good: the case can't go on."""
+    with work.transaction():
+        message, case = _locked(message_pk)
+        message.status = MessageStatus.REFUSED
+        message.save(update_fields=["status"])
+        record(case, "message.refused", messageId=str(message.pk), reason=reason)
+        if not case.is_terminal:
+            transitions.fail(case, result_status=ResultStatus.REJECTED, reason=f"The mail was refused: {reason}")
+
+
+def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
+    message = Message.objects.get(pk=message_pk)
+    case = Case.objects.locked(message.case_id)
+    message.refresh_from_db()
+    return message, case
+
+
+# --- Theirs -------------------------------------------------------------------------------------------------------------
+
+
+def record_received(case_id: uuid.UUID, mail: ReceivedMail, *, absent_until: datetime | None = None) -> Message | None:
+    """Keep a mail on its case; None if it is there already.
+
+    A person's mail makes the case due after the settle time. A machine's only moves the next follow-up, to `absent_until`
+    where that is later. On a case that has ended the mail is kept for staff, and that is all.
+    """
+    with work.transaction():
+        case = Case.objects.locked(case_id)
+        if mail.message_id and case.messages.filter(direction=Direction.IN, message_id=mail.message_id).exists():
+            return None
+        message = _store(case, mail)
+        if not case.is_terminal:
+            case.touch()
+            if mail.purpose == Purpose.HUMAN:
+                case.retry_at = None
+            elif absent_until and case.next_action_at and case.next_action_at < absent_until:
+                case.next_action_at = absent_until
+            transitions.store(case)
+        record(case, "message.received", actor=COUNTERPARTY, messageId=str(message.pk), purpose=mail.purpose)
+        return message
+
+
+def _store(case: Case, mail: ReceivedMail) -> Message:
+    fields = {name: value for name, value in vars(mail).items() if name != "files"}
+    message = Message.objects.create(
+        case=case,
+        direction=Direction.IN,
+        status=MessageStatus.RECEIVED,
+        created_at=case.now,
+        is_after_end=case.is_terminal,
+        **{**fields, "cc": list(mail.cc)},
+    )
+    Attachment.objects.bulk_create(_attachments(case, message, mail.files))
+    return message
+
+
+def _attachments(case: Case, message: Message, files: Iterable[StoredFile]) -> list[Attachment]:
+    return [
+        Attachment(
+            id=stored.id,
+            message=message,
+            name=stored.name,
+            type=stored.type,
+            declared_type=stored.declared_type,
+            size=stored.size,
+            sha256=stored.sha256,
+            file=stored.path,
+            is_inline=stored.is_inline,
+            created_at=case.now,
+        )
+        for stored in files
+    ]
+
+
+def record_delivery_failure(case_id: uuid.UUID, *, result_status: ResultStatus, reason: str) -> None:
+    """A permanent bounce, a complaint or a rejection, reported after the send: the case ends, if it has not already."""
+    with work.transaction():
+        case = Case.objects.locked(case_id)
+        if not case.is_terminal:
+            transitions.fail(case, result_status=result_status, reason=reason)
+
+
+def clear_schedule(case: Case) -> None:
+    """A follow-up is due while a reply waits to be evaluated: the reply decides. For a case you hold locked."""
+    case.touch()
+    case.next_action_at = None
+    transitions.store(case)
+
+
+def wait_until(case: Case, moment: datetime, *, actor: str = SYSTEM, reason: str = "") -> None:
+    """Nothing to do before `moment`; what is unread has been taken into account. For a case you hold locked."""
+    case.touch()
+    transitions.mark_read(case)
+    if case.input_requests.filter(status=RequestStatus.PENDING).exists():
+        transitions.store(case)
+    else:
+        case.input_requests.unused_answers().update(used_at=case.now)
+        transitions.run(case, next_action_at=moment)
+    record(case, "case.waiting", actor=actor, until=moment.isoformat(), reason=reason)

@@ -1,0 +1,61 @@
+"""Time and transactions, as the rows see them."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+
+from django.db import connection, connections, transaction as django_transaction
+
+# SQLite has one writer at a time and no queue for the others, who poll: threads of one process that write at once would
+# wait for each other by sleeping. They take turns here instead, and the database's own lock is left to other processes.
+_writer = threading.RLock()
+
+
+def now() -> datetime:
+    """The database's time in UTC, cut to milliseconds; on SQLite, which has no server, the process's.
+
+    Leases and due times are compared in it, so that machines whose clocks differ agree on what is due.
+    """
+    if connection.vendor != "postgresql":
+        return to_milliseconds(datetime.now(UTC))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return to_milliseconds(cursor.fetchone()[0])
+
+
+def to_milliseconds(moment: datetime) -> datetime:
+    """The moment without what clients can't see of it."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """One short transaction; on SQLite the only one of this process that writes. Nested ones join the outer one."""
+    with _writer if connection.vendor == "sqlite" else nullcontext(), django_transaction.atomic():
+        yield
+
+
+def let_go_of_connection() -> None:
+    """Close this thread's connection (to the pool, where there is one): what follows talks to somebody else.
+
+    Inside a transaction it is kept: tests wrap themselves in one.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def forget_inherited_connections() -> None:
+    """In a forked child: drop the parent's connections and pools without closing them.
+
+    Their sockets are shared with the parent, and a pool's threads do not live on in the child.
+    """
+    for wrapper in connections.all(initialized_only=True):
+        wrapper.connection = None
+        if hasattr(wrapper, "_connection_pools"):  # PostgreSQL; kept on the class, so shared by all threads
+            wrapper._connection_pools.clear()
+
+
+def is_server() -> bool:
+    """Whether the database has a clock of its own."""
+    return connection.vendor == "postgresql"

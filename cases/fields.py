@@ -1,0 +1,151 @@
+"""Fields that take what they are given or refuse it: nothing is converted, nothing trimmed unless it says so."""
+
+import re
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+import email_validator
+from django.conf import settings
+from django.utils.module_loading import import_string
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from cases import result_schema
+from cases.errors import InvalidCase
+
+# What ends a line somewhere (also U+0085, U+2028, U+2029), or is a control character: such a name could add a header.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+# A service that is hosted by its users may well write to .local; integrators write to .test and .invalid.
+email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
+
+
+class Text(serializers.CharField):
+    """A string. Unless `allow_blank`, one with more in it than white space."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, **options})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if isinstance(data, str) and not self.allow_blank and not data.strip():
+            self.fail("blank")
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Line(Text):
+    """A string without line breaks and other control characters, at most 300 characters long if nothing else is said."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": 300, **options})
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if CONTROL.search(text):
+            raise serializers.ValidationError("Must not contain line breaks or other control characters.")
+        return text
+
+
+class Zone(Line):
+    """The name of a time zone in the IANA database, such as `Europe/Zurich`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        if name not in _zones():
+            raise serializers.ValidationError("Not the name of an IANA time zone, such as Europe/Zurich.")
+        return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # reads the disk each time
+
+
+class Whole(serializers.IntegerField):
+    """An integer as JSON Schema has it: 3 and 3.0 are one, "3" and true are none."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is int or (isinstance(data, float) and data.is_integer()):
+            return int(data)
+        self.fail("invalid")
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class AnyObject(serializers.Field[Any, Any, Any, Any]):
+    """An object with anything in it, kept as it is."""
+
+    default_error_messages = {"invalid": "Not an object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": {}}]})
+class TextOrObject(AnyObject):
+    """Knowledge: prose, or an object with anything in it."""
+
+    default_error_messages = {"invalid": "Neither a string nor an object."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data if isinstance(data, str) else super().to_internal_value(data)
+
+
+class ResultSchema(AnyObject):
+    """A JSON Schema that results can be checked against."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        schema = super().to_internal_value(data)
+        _translated(result_schema.validator, schema)
+        return schema
+
+
+@extend_schema_field({"type": "string", "format": "uri", "maxLength": 2048})
+class WebhookUrl(Line):
+    """An http or https URL to which settings.OFFLOAD_WEBHOOK_URL_CHECK does not object. Nothing is looked up here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": 2048, **options})
+
+    def to_internal_value(self, data: Any) -> str:
+        url = super().to_internal_value(data)
+        try:
+            parts = urlsplit(url)
+            complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, half an IPv6 address
+            complete = False
+        if not complete or " " in url:
+            raise serializers.ValidationError("Not an http or https URL.")
+        _translated(import_string(settings.OFFLOAD_WEBHOOK_URL_CHECK), url)
+        return url
+
+
+def _translated(check: Any, value: Any) -> None:
+    try:
+        check(value)
+    except InvalidCase as error:
+        messages = [detail["message"] for detail in error.details or []]
+        raise serializers.ValidationError(messages or [error.message]) from error
+
+
+def check_mail_address(address: str) -> str:
+    """The address as mail programs write it: its domain in ASCII (IDNA), all in lower case.
+
+    Raises serializers.ValidationError for what is no address (RFC 5321, without quoted local parts and IP addresses), and
+    for a local part beyond ASCII, which only mail servers with SMTPUTF8 (RFC 6531) could take. Nothing is looked up.
+    """
+    try:
+        found = email_validator.validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except email_validator.EmailNotValidError as error:
+        raise serializers.ValidationError(f"Not an e-mail address: {error}") from error
+    return str(found.ascii_email).lower()

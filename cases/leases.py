@@ -1,0 +1,260 @@
+"""Who works on which row: claims, their renewal and their end. Used through cases/work.py."""
+
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.db.models import F, Q, QuerySet
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from cases import database
+from cases.models import DueRow
+
+logger = logging.getLogger(__name__)
+M = TypeVar("M", bound=DueRow)
+T = TypeVar("T")
+
+ALONE_FROM = 3  # lost leases: from here a row runs alone, so that one that kills processes takes no other along
+HANDED_OVER_AT = 10  # lost leases: from here people look at it
+FAILING_AT_MOST = timedelta(hours=24)
+BACKOFF_SECONDS = (60.0, 3600.0)  # first and longest wait after a failed step
+
+
+class LeaseLost(Exception):  # noqa: N818 (a fact about the row, and nobody's error)
+    """Another worker holds the row by now: whatever this one decided is dropped."""
+
+
+class MovedOn(Exception):  # noqa: N818
+    """The row has changed since it was read: what was decided on it is dropped, and the row is due again."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[M]):
+    """A kind of row that carries work, and what is done with it. Registered in settings by dotted path."""
+
+    name: str
+    model: type[M]
+    step: "Callable[[Claim[M]], None]"  # advances one row
+    give_up: "Callable[[Claim[M], str], None]"  # hands a row to people, with the cause
+    task: str  # dotted path of the django-q2 task that wakes the pump
+    turns_by: str | None = None  # the field whose values take turns
+
+
+@cache
+def kinds() -> Mapping[str, Kind[Any]]:
+    """All registered kinds by name."""
+    return {name: import_string(path) for name, path in settings.OFFLOAD_WORK_KINDS.items()}
+
+
+def due(kind: str) -> QuerySet[Any]:
+    """The rows that a claim would take now: due, and held by nobody. The clock looks at the same ones."""
+    now = current_time()
+    unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    return kinds()[kind].model._default_manager.filter(unheld, due_at__lte=now)
+
+
+def current_time() -> datetime | Now:
+    """The database's time for use inside a query, without asking for it first."""
+    return Now() if database.is_server() else database.now()
+
+
+def _later(seconds: float) -> datetime | Combinable:
+    return current_time() + timedelta(seconds=seconds)
+
+
+@dataclass(eq=False)
+class Claim(Generic[M]):
+    """A row that this process holds for one step."""
+
+    kind: Kind[M]
+    pk: Any
+    token: uuid.UUID
+    lost_leases: int
+    held_until: float  # monotonic seconds
+    deadline: float  # monotonic seconds: the step's end, come what may
+    version: int | None = field(default=None)
+
+    def read(self, rows: "QuerySet[M] | None" = None) -> M:
+        """The row as it stands; decisions made on it hold only while it stays so."""
+        row = (self.kind.model._default_manager.all() if rows is None else rows).get(pk=self.pk)
+        self.version = getattr(row, "version", None)
+        return row
+
+    def renewed(self) -> bool:
+        """Whether the row is still ours for as long as a call to the transport may take."""
+        return time.monotonic() + settings.OFFLOAD_TRANSPORT_SECONDS <= self.held_until
+
+    def remaining(self) -> float:
+        """Seconds until the step's deadline, at least 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    @contextmanager
+    def write(self) -> Iterator[M]:
+        """A short transaction on the locked row, for what is true whatever has happened to it. Raises LeaseLost."""
+        with database.transaction():
+            row = self.kind.model._default_manager.locked(self.pk)  # type: ignore[attr-defined]
+            if row.lease_token != self.token:
+                raise LeaseLost(f"{self.kind.name} {self.pk}")
+            yield row
+
+    @contextmanager
+    def decide(self) -> Iterator[M]:
+        """As `write`, for what was decided on the row as it was read. Raises MovedOn if it has changed since."""
+        with self.write() as row:
+            if getattr(row, "version", None) != self.version:
+                raise MovedOn(f"{self.kind.name} {self.pk}")
+            yield row
+
+    def insist(self, write_fact: Callable[[], T]) -> T:
+        """Carry out a write whose content can't be had again, repeating it while the database fails and we hold on."""
+        while True:
+            try:
+                return write_fact()
+            except OperationalError:
+                if time.monotonic() + 1 > self.held_until:
+                    raise
+                logger.warning("%s %s: writing a fact failed, trying again", self.kind.name, self.pk, exc_info=True)
+                database.let_go_of_connection()
+                time.sleep(0.2)
+
+
+# --- Taking, keeping, giving back ---------------------------------------------------------------------------------------
+
+
+def claim(kind: str, limit: int, *, alone: bool = False) -> list[Claim[Any]]:
+    """Take up to `limit` due rows; owners (clients) take turns where the kind has them.
+
+    Rows that were lost ALONE_FROM times or more are taken only by `alone`, which takes no others.
+    """
+    rows = due(kind).filter(lost_leases__gte=ALONE_FROM) if alone else due(kind).filter(lost_leases__lt=ALONE_FROM)
+    turns_by = kinds()[kind].turns_by
+    if limit <= 0:
+        return []
+    if turns_by is None or alone:
+        return _take(kind, rows, limit)
+    owners = list(rows.order_by().values_list(turns_by, flat=True).distinct())
+    random.shuffle(owners)
+    claims: list[Claim[Any]] = []
+    for position, owner in enumerate(owners):
+        fair_share = -(-(limit - len(claims)) // (len(owners) - position))
+        claims += _take(kind, rows.filter(**{turns_by: owner}), fair_share)
+        if len(claims) >= limit:
+            return claims
+    if owners and len(claims) < limit:  # somebody did not need the whole share
+        claims += _take(kind, rows, limit - len(claims))
+    return claims
+
+
+def _take(kind_name: str, rows: QuerySet[Any], limit: int) -> list[Claim[Any]]:
+    kind, token, before = kinds()[kind_name], uuid.uuid4(), time.monotonic()
+    chosen = rows.order_by("due_at").values("pk")
+    if connection.features.has_select_for_update_skip_locked:
+        chosen = chosen.select_for_update(skip_locked=True, no_key=True)
+    with database.transaction():
+        # The rows are chosen first and then updated by key: inside one statement PostgreSQL may run a sub-select with
+        # LIMIT more than once. Locks (or SQLite's only writer) keep others out in between.
+        pks = [row["pk"] for row in chosen[:limit]]
+        if not pks:
+            return []
+        taken = kind.model._default_manager.filter(pk__in=pks)
+        taken.update(
+            lease_token=token,
+            lease_until=_later(settings.OFFLOAD_LEASE_SECONDS),
+            lost_leases=F("lost_leases") + 1,
+        )
+        lost = dict(taken.values_list("pk", "lost_leases"))
+    return [
+        Claim(
+            kind=kind,
+            pk=pk,
+            token=token,
+            lost_leases=lost[pk] - 1,
+            held_until=before + settings.OFFLOAD_LEASE_SECONDS,
+            deadline=before + settings.OFFLOAD_STEP_SECONDS,
+        )
+        for pk in pks
+    ]
+
+
+def renew(claims: Iterable[Claim[Any]]) -> None:
+    """Hold the rows for another lease, each only while its step is within its deadline and nobody else has taken it."""
+    for mates in _by_token(held for held in claims if held.remaining() > 0).values():
+        before = time.monotonic()
+        rows = _held(mates)
+        rows.update(lease_until=_later(settings.OFFLOAD_LEASE_SECONDS))
+        still_ours = set(rows.values_list("pk", flat=True))
+        for mate in mates:
+            mate.held_until = before + settings.OFFLOAD_LEASE_SECONDS if mate.pk in still_ours else 0.0
+
+
+def release(claims: Iterable[Claim[Any]]) -> None:
+    """Give back rows whose steps came to a good end; they are due again when their facts say so."""
+    for mates in _by_token(claims).values():
+        _held(mates).update(
+            lease_token=None,
+            lease_until=None,
+            lost_leases=0,
+            failures=0,
+            failing_since=None,
+            last_error="",
+        )
+
+
+def _by_token(claims: Iterable[Claim[Any]]) -> dict[tuple[str, uuid.UUID], list[Claim[Any]]]:
+    groups: dict[tuple[str, uuid.UUID], list[Claim[Any]]] = {}
+    for held in claims:
+        groups.setdefault((held.kind.name, held.token), []).append(held)
+    return groups
+
+
+def _held(mates: list[Claim[Any]]) -> QuerySet[Any]:
+    rows = mates[0].kind.model._default_manager
+    return rows.filter(pk__in=[mate.pk for mate in mates], lease_token=mates[0].token)
+
+
+def fail(held: Claim[Any], error: BaseException) -> None:
+    """Give back a row whose step failed: it is due again after a pause, and goes to people after a day of failures."""
+    with held.write() as row:
+        row.failures += 1
+        row.failing_since = row.failing_since or row.now
+        row.retry_at = row.now + timedelta(seconds=backoff_seconds(row.failures))
+        row.last_error = describe(error)
+        row.lost_leases = 0
+        failing_too_long = row.now - row.failing_since >= FAILING_AT_MOST
+        if failing_too_long:
+            row.failing_since = None  # the next day begins
+        derive_due_at(row)
+        row.save(update_fields=row.WORK_FIELDS)
+        if failing_too_long:
+            held.kind.give_up(held, f"It has failed for a day: {row.last_error}")
+        _held([held]).update(lease_token=None, lease_until=None)
+
+
+def describe(error: BaseException) -> str:
+    """The error in one line, for staff and logs."""
+    return f"{type(error).__name__}: {error}"[:500].replace("\x00", "")
+
+
+def backoff_seconds(failures: int) -> float:
+    """How long to wait after so many failures in a row: a minute, doubled each time up to an hour, plus up to 20 %."""
+    first, longest = BACKOFF_SECONDS
+    return min(first * 2.0 ** min(failures - 1, 30), longest) * random.uniform(1.0, 1.2)
+
+
+def derive_due_at(row: DueRow) -> datetime | None:
+    """Set due_at to the earliest of the row's facts, but not before retry_at; the only place that sets it."""
+    row.due_at = min(row.due_facts(), default=None)
+    if row.due_at and row.retry_at:
+        row.due_at = max(row.due_at, row.retry_at)
+    return row.due_at

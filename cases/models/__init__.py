@@ -1,0 +1,30 @@
+from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, Status
+from cases.models.clients import ApiKey, Client, hash_key
+from cases.models.due import DueRow, due_index
+from cases.models.events import Event
+from cases.models.heartbeats import Heartbeat
+from cases.models.input_requests import InputRequest, RequestStatus
+from cases.models.messages import Attachment, Direction, Message, MessageStatus, Purpose
+
+__all__ = [
+    "OPEN",
+    "TERMINAL",
+    "ApiKey",
+    "Attachment",
+    "Case",
+    "Channel",
+    "Client",
+    "Direction",
+    "DueRow",
+    "Event",
+    "Heartbeat",
+    "InputRequest",
+    "Message",
+    "MessageStatus",
+    "Purpose",
+    "RequestStatus",
+    "ResultStatus",
+    "Status",
+    "due_index",
+    "hash_key",
+]

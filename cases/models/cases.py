@@ -1,0 +1,159 @@
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Min, Q
+
+from cases.errors import CaseNotFound, IllegalTransition
+from cases.models.clients import Client
+from cases.models.due import DueManager, DueRow, due_index
+
+
+class Channel(models.TextChoices):
+    EMAIL = "EMAIL"
+    SMS = "SMS"
+
+
+class Status(models.TextChoices):
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    INPUT_NEEDED = "INPUT_NEEDED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+class ResultStatus(models.TextChoices):
+    """Why a case ended; the words are the API's."""
+
+    GOAL_ACHIEVED = "goal_achieved"
+    MAX_RETRIES = "max_retries"
+    FAILED_REJECTED = "failed_rejected"
+    BOUNCED = "BOUNCED"
+    COMPLAINED = "COMPLAINED"
+    REJECTED = "REJECTED"
+    CANCELLED = "cancelled"
+    OPTED_OUT = "opted_out"
+    SUPPRESSED = "suppressed"
+    DEADLINE_PASSED = "deadline_passed"
+    FAILED_BY_STAFF = "failed_by_staff"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED})
+OPEN = frozenset(Status) - TERMINAL
+
+
+class CaseManager(DueManager):
+    def locked(self, pk: uuid.UUID) -> "Case":
+        """The case with its row locked until the transaction ends, and `now` read along. Raises CaseNotFound."""
+        try:
+            return super().locked(pk)
+        except Case.DoesNotExist as error:
+            raise CaseNotFound from error
+
+
+class Case(DueRow):
+    """A goal to be reached with one person outside, from POST to result."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="cases")
+    is_test = models.BooleanField(default=False)
+    client_reference_id = models.TextField(null=True, blank=True)
+
+    # As the client sent them; null is a field that was not given.
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    goal = models.JSONField()
+    counterparty = models.JSONField()
+    sender_persona = models.JSONField()
+    constraints = models.JSONField(null=True, blank=True)
+    max_attempts = models.PositiveIntegerField(default=3)  # automated follow-ups after the first message
+    follow_up_delay_hours = models.PositiveIntegerField(default=72)
+    result_schema = models.JSONField(null=True, blank=True)
+    client_webhook_url = models.TextField(null=True, blank=True)
+    metadata = models.JSONField(null=True, blank=True)
+
+    counterparty_address = models.CharField(max_length=320, db_index=True)  # lower case, to look mail up by
+    transport = models.CharField(max_length=20)  # the one it began with: a thread does not change its provider
+    our_address = models.CharField(max_length=320, blank=True)  # where its mail is sent from, known from the first send
+    thread_id = models.CharField(max_length=300, blank=True)  # the provider's, where it has one
+
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.CREATED)
+    result_status = models.CharField(max_length=20, choices=ResultStatus.choices, null=True, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    sources = models.JSONField(null=True, blank=True)  # list of {path, source_id, quote}; see outreach/evidence.py
+    failure_reason = models.TextField(null=True, blank=True)
+    attempt_count = models.PositiveIntegerField(default=0)  # every outbound message
+    follow_up_count = models.PositiveIntegerField(default=0)  # those that max_attempts bounds
+    next_action_at = models.DateTimeField(null=True, blank=True)
+
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+
+    objects = CaseManager()
+    OPEN_ENDS: ClassVar = frozenset({Status.RUNNING, Status.INPUT_NEEDED, Status.COMPLETED, Status.FAILED})
+    NEXT: ClassVar = {  # a case that can't write its first mail asks before it runs; no open case is completed unsent
+        Status.CREATED: frozenset({Status.RUNNING, Status.INPUT_NEEDED, Status.FAILED}),
+        Status.RUNNING: OPEN_ENDS,
+        Status.INPUT_NEEDED: OPEN_ENDS,
+    }
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        indexes: ClassVar = [
+            due_index("case_due"),
+            models.Index(fields=["client", "-created_at", "-id"], name="case_of_client"),
+            models.Index(fields=["status", "-created_at"], name="case_by_status"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="case_terminal_has_nothing_due",
+                condition=~Q(status__in=sorted(TERMINAL)) | Q(due_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="case_terminal_has_result_status",
+                condition=Q(status__in=sorted(TERMINAL), result_status__isnull=False)
+                | Q(status__in=sorted(OPEN), result_status__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client_reference_id or self.pk}: {self.goal.get('objective', '')[:60]}"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def settle(self) -> timedelta:
+        """How long a reply waits for a correction to join it; nobody waits in the sandbox."""
+        return timedelta(seconds=0 if self.transport == "sandbox" else settings.OFFLOAD_SETTLE_SECONDS)
+
+    def move_to(self, status: Status) -> None:
+        """Set status or raise IllegalTransition. For a row you hold locked; does not save."""
+        if status not in self.NEXT.get(Status(self.status), ()):  # COMPLETED and FAILED have no way out
+            raise IllegalTransition(f"case {self.pk}: {self.status} -> {status}")
+        self.status = status
+
+    def touch(self) -> None:
+        """Mark a change of the domain: clients see `updated_at` rise, decisions in flight see another `version`."""
+        self.version += 1
+        self.updated_at = max(self.now, self.updated_at + timedelta(milliseconds=1))
+
+    def due_facts(self) -> Iterator[datetime]:
+        if self.is_terminal:
+            return
+        if self.status == Status.CREATED:
+            yield self.created_at
+        if self.status == Status.RUNNING and self.next_action_at:
+            yield self.next_action_at
+        facts = self.messages.waiting_facts()
+        if facts["queued"]:
+            yield facts["queued"]
+        if facts["unread_first"]:
+            yield min(facts["unread_last"] + self.settle, facts["unread_first"] + 5 * self.settle)
+        answered_at = self.input_requests.unused_answers().aggregate(Min("resolved_at"))["resolved_at__min"]
+        if answered_at:
+            yield answered_at

@@ -1,0 +1,55 @@
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+
+from cases import database
+
+
+class DueManager(models.Manager[Any]):
+    def locked(self, pk: Any) -> Any:
+        """The row, locked until the transaction ends, with `now` read along. Raises DoesNotExist."""
+        row = self.select_for_update(of=("self",)).annotate(read_at=Now()).get(pk=pk)
+        row.now = row.read_at if database.is_server() else database.now()
+        return row
+
+
+class DueRow(models.Model):
+    """A row that carries work: it says when a worker must look at it, and who is looking. See cases/work.py."""
+
+    due_at = models.DateTimeField(null=True, blank=True, editable=False)  # null: nothing to do
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_token = models.UUIDField(null=True, blank=True, editable=False)
+    retry_at = models.DateTimeField(null=True, blank=True, editable=False)  # not before, after a failed step
+    failures = models.PositiveIntegerField(default=0, editable=False)  # failed steps in a row
+    failing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    lost_leases = models.PositiveIntegerField(default=0, editable=False)  # claims in a row that came to no end
+    last_error = models.TextField(blank=True, editable=False)  # of the last failed step; for staff
+
+    WORK_FIELDS: ClassVar = (
+        "due_at",
+        "lease_until",
+        "lease_token",
+        "retry_at",
+        "failures",
+        "failing_since",
+        "lost_leases",
+        "last_error",
+    )
+
+    objects = DueManager()
+    now: datetime  # the database's time at the lock; set by `locked`
+
+    class Meta:
+        abstract = True
+
+    def due_facts(self) -> Iterable[datetime]:
+        """The times at which something must be done for this row, as its facts stand; none: nothing to do."""
+        raise NotImplementedError
+
+
+def due_index(name: str) -> models.Index:
+    """The index that claims look into: only rows that wait for somebody."""
+    return models.Index(fields=["due_at"], name=name, condition=models.Q(due_at__isnull=False))

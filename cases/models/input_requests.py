@@ -1,0 +1,56 @@
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from cases.models.cases import Case
+
+
+class RequestStatus(models.TextChoices):
+    PENDING = "PENDING"
+    RESOLVED = "RESOLVED"  # answered
+    SUPERSEDED = "SUPERSEDED"  # a later question took its place
+    CLOSED = "CLOSED"  # the case ended, or went on without the answer
+
+
+class InputRequestQuerySet(models.QuerySet["InputRequest"]):
+    def unused_answers(self) -> "InputRequestQuerySet":
+        """Answers that no mail and no verdict has made use of yet."""
+        return self.filter(status=RequestStatus.RESOLVED, used_at__isnull=True)
+
+
+class InputRequest(models.Model):
+    """A question that only a human can decide."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="input_requests")
+    question = models.TextField()
+    reason = models.TextField(blank=True)  # why it is asked; for staff
+    status = models.CharField(max_length=10, choices=RequestStatus.choices, default=RequestStatus.PENDING)
+    requested_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)  # answered, superseded or closed
+    provided_context = models.TextField(blank=True)
+    answered_by = models.CharField(max_length=200, blank=True)  # the actor, as on the timeline
+    used_at = models.DateTimeField(null=True, blank=True)
+    used_by = models.ForeignKey("cases.Message", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = InputRequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at", "-id")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="input_request_one_pending_a_case", fields=["case"], condition=Q(status=RequestStatus.PENDING)
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["requested_at"], name="input_request_pending", condition=Q(status="PENDING"))
+        ]
+
+    def __str__(self) -> str:
+        return self.question[:80]
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status == RequestStatus.PENDING

@@ -1,0 +1,138 @@
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Max, Min, Q
+
+from cases.models.cases import Case
+
+
+class Direction(models.TextChoices):
+    OUT = "OUT", "sent by us"
+    IN = "IN", "received"
+
+
+class MessageStatus(models.TextChoices):
+    DRAFT = "DRAFT"  # waits for a person's approval
+    QUEUED = "QUEUED"  # frozen; will be sent, or dropped if the case moves on before the send begins
+    SENT = "SENT"
+    DROPPED = "DROPPED"  # never handed to the transport
+    REFUSED = "REFUSED"  # the provider refused it for good
+    UNKNOWN = "UNKNOWN"  # the case ended while the send was under way: it may have arrived, it is not repeated
+    RECEIVED = "RECEIVED"
+
+
+class Purpose(models.TextChoices):
+    """What a message is for; of received mail, what kind of thing it is."""
+
+    OUTREACH = "OUTREACH"
+    FOLLOW_UP = "FOLLOW_UP"
+    REPLY = "REPLY"  # ours
+    HUMAN = "HUMAN"  # a person wrote it
+    MACHINE = "MACHINE"  # an out-of-office note, a ticket receipt, a delay notice: nobody's answer
+    REPORT = "REPORT"  # bounce or complaint
+
+
+UNREAD = Q(direction=Direction.IN, purpose=Purpose.HUMAN, read_at__isnull=True)
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def unread(self) -> "MessageQuerySet":
+        """A person's mail that no verdict has taken into account yet."""
+        return self.filter(UNREAD)
+
+    def waiting_facts(self) -> dict:
+        """When something began to wait: `queued`, `unread_first`, `unread_last`; None where nothing does."""
+        return self.aggregate(
+            queued=Min("created_at", filter=Q(status=MessageStatus.QUEUED)),
+            unread_first=Min("created_at", filter=UNREAD),
+            unread_last=Max("created_at", filter=UNREAD),
+        )
+
+
+class Message(models.Model):
+    """One mail of a case's thread, ours or theirs."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="messages")
+    direction = models.CharField(max_length=3, choices=Direction.choices)
+    purpose = models.CharField(max_length=10, choices=Purpose.choices)
+    status = models.CharField(max_length=10, choices=MessageStatus.choices)
+
+    message_id = models.CharField(max_length=998, blank=True, db_index=True)  # RFC 5322, with its angle brackets
+    in_reply_to = models.TextField(blank=True)
+    references = models.TextField(blank=True)  # Message-IDs, oldest first, separated by spaces
+    from_address = models.CharField(max_length=320)
+    from_name = models.TextField(blank=True)
+    to_address = models.CharField(max_length=320)
+    cc = models.JSONField(default=list, blank=True)  # list of addresses
+    subject = models.TextField(blank=True)
+    text = models.TextField(blank=True)  # ours: as sent; theirs: the new words, without the quoted history
+    full_text = models.TextField(blank=True)  # theirs: the whole text, quoted history included
+    html = models.TextField(blank=True)  # theirs, raw; never shown unescaped
+    created_at = models.DateTimeField()  # queued or received; database time
+
+    # Ours: what the send needs to be repeated byte for byte.
+    idempotency_key = models.CharField(max_length=100, blank=True)
+    case_version = models.PositiveIntegerField(null=True, blank=True)  # of the case as this was queued
+    send_started_at = models.DateTimeField(null=True, blank=True)  # committed before the transport is called
+    sent_at = models.DateTimeField(null=True, blank=True)
+    provider_id = models.CharField(max_length=998, blank=True)
+
+    # Theirs.
+    sent_by_them_at = models.DateTimeField(null=True, blank=True)  # their Date header: a claim, not a fact
+    read_at = models.DateTimeField(null=True, blank=True)  # taken into account by a verdict
+    answered_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="answers")
+    is_after_end = models.BooleanField(default=False)  # came when the case was over; for staff to look at
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("created_at", "id")
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="message_one_queued_a_case", fields=["case"], condition=Q(status=MessageStatus.QUEUED)
+            ),
+            models.UniqueConstraint(
+                name="message_sent_once", fields=["idempotency_key"], condition=~Q(idempotency_key="")
+            ),
+            models.UniqueConstraint(
+                name="message_received_once",
+                fields=["case", "message_id"],
+                condition=Q(direction=Direction.IN) & ~Q(message_id=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_direction_display()}: {self.subject}"
+
+    @property
+    def at(self):  # noqa: ANN201
+        """When it was sent or received, for reading the thread in order."""
+        return self.sent_at or self.created_at
+
+
+def attachment_path(attachment: "Attachment", name: str) -> str:
+    """Where the file lies in the storage: no part of the path is the sender's."""
+    return f"attachments/{attachment.message.case_id}/{attachment.pk}"
+
+
+class Attachment(models.Model):
+    """A file that came with a message. Kept as it came, never opened or run by us, downloaded as a file."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
+    name = models.CharField(max_length=255)
+    type = models.CharField(max_length=150)  # MIME, by its bytes
+    declared_type = models.CharField(max_length=150, blank=True)  # MIME, by its sender
+    size = models.PositiveBigIntegerField()  # bytes
+    sha256 = models.CharField(max_length=64)  # hex
+    file = models.FileField(upload_to=attachment_path, max_length=300)
+    is_inline = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("created_at", "name", "id")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,127 @@
+"""The pump: advances due rows side by side in a thread pool, for a bounded time. Used through cases/work.py."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from django.conf import settings
+from django.db import OperationalError, connections
+
+from cases import leases
+from cases.leases import Claim, LeaseLost, MovedOn
+
+logger = logging.getLogger(__name__)
+
+stopping = threading.Event()  # set by SIGTERM: stop claiming, finish, release
+_at_work = threading.Event()
+LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
+
+
+def is_at_work() -> bool:
+    """Whether a pump runs in this process, so that it finds new due rows by itself."""
+    return _at_work.is_set() and not stopping.is_set()
+
+
+class Pump:
+    """One run. The kind that was woken goes first; every other kind gets its turn too.
+
+    Each kind has a few threads that the others can't take, so that slow rows of one never keep another waiting; the rest
+    goes to whoever is there.
+    """
+
+    def __init__(self, first: str, *, on_life: Callable[[], None] = lambda: None) -> None:
+        names = list(leases.kinds())
+        self.order = [first, *(name for name in names if name != first)]
+        self.size = max(settings.OFFLOAD_CONCURRENCY, len(names))
+        self.reserve = max(1, self.size // (len(names) * 3))
+        self.on_life = on_life  # called at each renewal: the cluster is busy, not hung
+        self.running: dict[Future[None], Claim[Any]] = {}
+        self.started = self.renewed_at = time.monotonic()
+
+    def run(self) -> None:
+        """Claim until the claim window closes or nothing is due, wait for the steps, release."""
+        _at_work.set()
+        try:
+            with ThreadPoolExecutor(self.size, thread_name_prefix="step") as threads:
+                while self._claim(threads) or self.running:
+                    self._wait()
+                    self._renew()
+                    self._finish()
+        finally:
+            _at_work.clear()
+
+    def _may_claim(self) -> bool:
+        return not stopping.is_set() and time.monotonic() - self.started < settings.OFFLOAD_CLAIM_SECONDS
+
+    def _claim(self, threads: ThreadPoolExecutor) -> bool:
+        """Whether anything was claimed."""
+        if not self._may_claim() or any(held.lost_leases >= leases.ALONE_FROM for held in self.running.values()):
+            return False
+        claims = [held for name in self.order for held in self._start(threads, leases.claim(name, self._room_for(name)))]
+        if claims or self.running:
+            return bool(claims)
+        for name in self.order:
+            if self._start(threads, leases.claim(name, 1, alone=True)):
+                return True
+        return False
+
+    def _start(self, threads: ThreadPoolExecutor, claims: list[Claim[Any]]) -> list[Claim[Any]]:
+        self.running |= {threads.submit(run_step, held): held for held in claims}
+        return claims
+
+    def _room_for(self, name: str) -> int:
+        """How many threads the kind may take: all that are free, less what the others have reserved and not used."""
+        used = Counter(held.kind.name for held in self.running.values())
+        reserved = sum(max(0, self.reserve - used[other]) for other in self.order if other != name)
+        return max(0, self.size - len(self.running) - reserved)
+
+    def _wait(self) -> None:
+        look_again = LOOK_SECONDS if self._may_claim() else settings.OFFLOAD_RENEW_SECONDS
+        next_renewal = self.renewed_at + settings.OFFLOAD_RENEW_SECONDS - time.monotonic()
+        wait(self.running, timeout=max(0.01, min(look_again, next_renewal)), return_when=FIRST_COMPLETED)
+
+    def _renew(self) -> None:
+        if time.monotonic() - self.renewed_at >= settings.OFFLOAD_RENEW_SECONDS:
+            self.renewed_at = time.monotonic()
+            leases.renew(held for future, held in self.running.items() if not future.done())
+            self.on_life()
+
+    def _finish(self) -> None:
+        done = {future: held for future, held in self.running.items() if future.done()}
+        for future in done:
+            del self.running[future]
+        settle({held: future.exception() for future, held in done.items()})
+
+
+def run_step(held: Claim[Any]) -> None:
+    """One step in a thread of the pump, or in the caller's own in tests."""
+    try:
+        if held.lost_leases >= leases.HANDED_OVER_AT:
+            held.kind.give_up(held, f"Its work was begun {held.lost_leases} times and never came to an end.")
+        else:
+            held.kind.step(held)
+    finally:
+        for connection in connections.all(initialized_only=True):
+            if not connection.in_atomic_block:
+                connection.close()
+
+
+def settle(outcomes: dict[Claim[Any], BaseException | None]) -> None:
+    """Give back what has ended, well or not. A row that can't be given back now is free when its lease ends."""
+    released = [held for held, error in outcomes.items() if error is None or isinstance(error, MovedOn)]
+    try:
+        leases.release(released)
+        for held, error in outcomes.items():
+            if error is None or isinstance(error, MovedOn | LeaseLost):
+                continue
+            logger.warning("%s %s: the step failed", held.kind.name, held.pk, exc_info=error)
+            try:
+                leases.fail(held, error)
+            except LeaseLost:
+                logger.info("%s %s: was taken over meanwhile", held.kind.name, held.pk)
+    except OperationalError:
+        logger.exception("could not give rows back; they are free when their leases end")

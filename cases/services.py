@@ -1,0 +1,152 @@
+"""What clients and staff do with a case. API and admin both call these; mail is in cases/correspondence.py."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from cases import correspondence, result_schema, transitions, work
+from cases.errors import (
+    CaseAlreadyFinished,
+    CaseNotWaitingForInput,
+    InputRequestMismatch,
+    InputRequestNotPending,
+    MessageBeingSent,
+    NothingSentYet,
+)
+from cases.events import record
+from cases.models import (
+    ApiKey,
+    Case,
+    InputRequest,
+    MessageStatus,
+    Purpose,
+    RequestStatus,
+    ResultStatus,
+    Status,
+)
+
+
+def create_case(key: ApiKey, **fields: Any) -> Case:
+    """Store a case and make it due; `fields` are the validated ones of the request, in the model's names."""
+    with work.transaction():
+        case = Case(client=key.client, is_test=key.is_test, **fields)
+        case.now = case.created_at = case.updated_at = work.now()
+        case.transport = "sandbox" if key.is_test else settings.OFFLOAD_TRANSPORT
+        case.our_address = our_address(case)
+        case.counterparty_address = case.counterparty_address or case.counterparty["address"].lower()
+        case.due_at = case.created_at  # the one fact of a new case; there is nothing to look up
+        case.save(force_insert=True)
+        record(case, "case.created", actor=f"client {key.prefix}")
+        work.wake_after_commit(case)
+    return case
+
+
+def our_address(case: Case) -> str:
+    """Where the case's mail comes from and is answered to."""
+    if case.transport == "sandbox":
+        return f"case-{case.pk.hex}@sandbox.invalid"  # RFC 2606: mail to it never leaves
+    return settings.AGENTMAIL_INBOX if case.transport == "agentmail" else settings.OFFLOAD_MAIL_FROM
+
+
+def provide_input(
+    *, case_id: uuid.UUID, input_request_id: uuid.UUID | str, provided_context: str, actor: str = "client"
+) -> InputRequest:
+    """Answer the open question; of several answers at the same moment exactly one is accepted.
+
+    Raises CaseNotWaitingForInput, InputRequestNotPending or InputRequestMismatch, looked at in this order.
+    """
+    with work.transaction():
+        case = Case.objects.locked(case_id)
+        if case.status != Status.INPUT_NEEDED:
+            raise CaseNotWaitingForInput
+        request = case.input_requests.order_by("-requested_at", "-id").first()
+        if request is None or request.status != RequestStatus.PENDING:
+            raise InputRequestNotPending
+        if str(request.pk) != str(input_request_id):
+            raise InputRequestMismatch
+        request.status, request.resolved_at = RequestStatus.RESOLVED, case.now
+        request.provided_context, request.answered_by = provided_context, actor
+        request.save()
+        case.touch()
+        case.retry_at = None
+        transitions.store(case)
+        record(case, "input.provided", actor=actor, inputRequestId=str(request.pk), answer=provided_context)
+        return request
+
+
+def cancel_case(case_id: uuid.UUID, *, actor: str, reason: str | None = None) -> Case:
+    """End the case; nothing is sent any more. Raises CaseAlreadyFinished."""
+    return _end(case_id, ResultStatus.CANCELLED, reason or "The case was cancelled.", actor)
+
+
+def fail_case(case_id: uuid.UUID, *, reason: str, actor: str) -> Case:
+    """End the case by a person's decision, with their reason. Raises CaseAlreadyFinished."""
+    return _end(case_id, ResultStatus.FAILED_BY_STAFF, reason, actor)
+
+
+def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: str) -> Case:
+    with work.transaction():
+        case = _open(case_id)
+        transitions.fail(case, result_status=result_status, reason=reason, actor=actor)
+        return case
+
+
+def complete_case(case_id: uuid.UUID, *, result: Any, actor: str) -> Case:
+    """End the case with a result that a person has entered, who is its source.
+
+    Raises InvalidResult, NothingSentYet or CaseAlreadyFinished.
+    """
+    with work.transaction():
+        case = _open(case_id)
+        if case.status == Status.CREATED:
+            raise NothingSentYet
+        result_schema.check(case.result_schema, result)
+        sources = [{"path": "", "source_id": actor, "quote": ""}]
+        transitions.complete(case, result=result, sources=sources, actor=actor, reason="Entered by a person.")
+        return case
+
+
+def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
+    """Send a person's own words as the next mail; an open question is closed by it.
+
+    Raises MessageBeingSent while another mail is under way, or CaseAlreadyFinished.
+    """
+    with work.transaction():
+        case = _open(case_id)
+        queued = case.messages.filter(status=MessageStatus.QUEUED).first()
+        if queued and queued.send_started_at:
+            raise MessageBeingSent
+        if queued:
+            correspondence.drop(case, queued, actor)
+        transitions.close_question(case, RequestStatus.CLOSED)
+        purpose = Purpose.REPLY if case.attempt_count else Purpose.OUTREACH
+        case.retry_at = None
+        correspondence.queue(case, purpose=purpose, subject=subject_of(case), text=text, actor=actor)
+
+
+def subject_of(case: Case) -> str:
+    """The subject of the next mail: of the thread if there is one, else the goal in short."""
+    first = case.messages.filter(purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED).first()
+    if first is None:
+        objective = " ".join(case.goal["objective"].split())
+        return objective if len(objective) <= 78 else objective[:77].rstrip() + "…"  # RFC 5322 §2.1.1
+    return first.subject if first.subject.lower().startswith("re:") else f"Re: {first.subject}"
+
+
+def wait_until(case_id: uuid.UUID, moment: datetime, *, actor: str) -> None:
+    """Do nothing before the moment, then follow up; an open question is closed. Raises NothingSentYet."""
+    with work.transaction():
+        case = _open(case_id)
+        if case.attempt_count == 0:
+            raise NothingSentYet
+        transitions.close_question(case, RequestStatus.CLOSED)
+        correspondence.wait_until(case, moment, actor=actor, reason="Decided by a person.")
+
+
+def _open(case_id: uuid.UUID) -> Case:
+    case = Case.objects.locked(case_id)
+    if case.is_terminal:
+        raise CaseAlreadyFinished
+    return case

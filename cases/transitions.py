@@ -1,0 +1,75 @@
+"""Every change of Case.status. Each takes a case that the caller holds locked, saves it and records the event."""
+
+from datetime import datetime
+from typing import Any
+
+from cases import work
+from cases.events import SYSTEM, record
+from cases.models import Case, InputRequest, MessageStatus, RequestStatus, ResultStatus, Status
+
+
+def run(case: Case, *, next_action_at: datetime | None) -> None:
+    """Go on (or on again) with the thread; at `next_action_at` a follow-up is due. The caller records what happened."""
+    case.move_to(Status.RUNNING)
+    case.next_action_at = next_action_at
+    store(case)
+
+
+def ask(case: Case, *, question: str, reason: str, actor: str = SYSTEM) -> InputRequest:
+    """Pause for a human. A question that is still open is superseded; mail that was unread is what is asked about."""
+    case.touch()
+    close_question(case, RequestStatus.SUPERSEDED)
+    request = InputRequest.objects.create(case=case, question=question, reason=reason, requested_at=case.now)
+    mark_read(case)
+    case.move_to(Status.INPUT_NEEDED)
+    case.next_action_at = None
+    store(case)
+    record(case, "case.input_needed", actor=actor, inputRequestId=str(request.pk), question=question, reason=reason)
+    return request
+
+
+def complete(
+    case: Case, *, result: Any, sources: list[dict[str, str]] | None = None, actor: str = SYSTEM, reason: str = ""
+) -> None:
+    """End with a result that the caller has checked against the resultSchema."""
+    case.touch()
+    case.move_to(Status.COMPLETED)
+    case.result_status, case.result, case.sources = ResultStatus.GOAL_ACHIEVED, result, sources
+    _end(case)
+    record(case, "case.completed", actor=actor, reason=reason)
+
+
+def fail(case: Case, *, result_status: ResultStatus, reason: str | None, actor: str = SYSTEM) -> None:
+    """End without a result; `reason` is a sentence for people."""
+    case.touch()
+    case.move_to(Status.FAILED)
+    case.result_status, case.failure_reason = result_status, reason
+    _end(case)
+    record(case, "case.failed", actor=actor, resultStatus=str(result_status), reason=reason or "")
+
+
+def _end(case: Case) -> None:
+    case.next_action_at = None
+    close_question(case, RequestStatus.CLOSED)
+    mark_read(case)
+    queued = case.messages.filter(status=MessageStatus.QUEUED)
+    queued.filter(send_started_at__isnull=True).update(status=MessageStatus.DROPPED)
+    queued.update(status=MessageStatus.UNKNOWN)  # those whose send had begun; an answer may still say SENT
+    store(case)
+
+
+def close_question(case: Case, status: RequestStatus) -> None:
+    """Take the open question back, if there is one; an answer that nobody has used yet counts as used."""
+    case.input_requests.filter(status=RequestStatus.PENDING).update(status=status, resolved_at=case.now)
+    case.input_requests.unused_answers().update(used_at=case.now)
+
+
+def mark_read(case: Case) -> None:
+    """What has come in so far is dealt with."""
+    case.messages.unread().update(read_at=case.now)
+
+
+def store(case: Case) -> None:
+    """Derive when the case is due and save it."""
+    work.reschedule(case)
+    case.save()

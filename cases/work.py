@@ -1,0 +1,170 @@
+"""The row is the job: rows say when they are due, workers claim them, and the queue is only a bell.
+
+Three kinds of row carry work (settings.OFFLOAD_WORK_KINDS). A change of a row and the `due_at` that follows from it commit
+in one transaction (`reschedule`). A wake-up, the one thing that goes through django-q2, says no more than "there is due
+work of this kind"; it can be lost, doubled or late, since the clock looks for due rows once a second. This module is the
+only caller of django-q2.
+
+For callers: `transaction`, `now`, `reschedule` in services; `Claim`, `LeaseLost`, `MovedOn` in steps; `run_pump` in tasks.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction as django_transaction
+from django_q.brokers import get_broker
+from django_q.signals import post_execute, post_spawn
+from django_q.tasks import async_task
+
+from cases import leases, pump
+from cases.database import forget_inherited_connections, let_go_of_connection, now, transaction
+from cases.leases import Claim, Kind, LeaseLost, MovedOn, claim, due, kinds, release, renew
+from cases.models import DueRow, Heartbeat
+
+__all__ = [
+    "Claim",
+    "Kind",
+    "LeaseLost",
+    "MovedOn",
+    "claim",
+    "due",
+    "kinds",
+    "let_go_of_connection",
+    "now",
+    "release",
+    "renew",
+    "reschedule",
+    "run_cluster",
+    "run_pump",
+    "transaction",
+    "wake",
+    "wake_for_due_rows",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def reschedule(row: DueRow) -> None:
+    """Derive the row's due_at from its facts; does not save. For a row you hold locked, in every change of it."""
+    due_at = leases.derive_due_at(row)
+    if due_at is not None and due_at <= row.now:
+        wake_after_commit(row)
+
+
+# --- The bell ---------------------------------------------------------------------------------------------------------
+
+WAKE_SECONDS = 0.05  # wake-ups of one kind from one process within this time are one
+_last_wake: dict[str, float] = {}
+_last_wake_lock = threading.Lock()
+
+
+def wake_after_commit(row: DueRow) -> None:
+    """Ring for this row's kind once the transaction has committed."""
+    for name, kind in kinds().items():
+        if isinstance(row, kind.model):
+            django_transaction.on_commit(lambda: wake(name), robust=True)
+            return
+
+
+def wake(kind: str) -> None:
+    """Say that there is due work of this kind. May get lost without harm: the clock says it again."""
+    if pump.is_at_work():
+        return  # this very process looks for due rows before it rests
+    with _last_wake_lock:
+        if time.monotonic() - _last_wake.get(kind, 0.0) < WAKE_SECONDS:
+            return
+        _last_wake[kind] = time.monotonic()
+    try:
+        async_task(kinds()[kind].task)
+    except Exception:  # whatever a broker raises: the row is safe, and the clock will ring
+        logger.warning("no wake-up for %s: the broker failed", kind, exc_info=True)
+
+
+def wake_for_due_rows() -> None:
+    """Ring for each kind that has due rows which nobody holds, unless enough wake-ups are waiting. The clock's look."""
+    waiting = [name for name in kinds() if due(name).exists()]
+    if waiting and get_broker().queue_size() <= 2 * settings.OFFLOAD_WORKERS:
+        for name in waiting:
+            wake(name)
+
+
+def run_pump(kind: str) -> None:
+    """Advance due rows until none is left or the claim window closes; rings again if work is left."""
+    pump.Pump(kind, on_life=_say_busy).run()
+    if not pump.stopping.is_set():
+        for name in kinds():
+            if due(name).exists():
+                wake(name)
+
+
+# --- The cluster and its heartbeat --------------------------------------------------------------------------------------
+
+_cluster_name: str | None = None  # set in the processes of a cluster, by inheritance
+_last_beat = 0.0
+STOP_CLAIMING = signal.SIGUSR1  # django-q2's own processes must not see SIGTERM: its sentinel would die of it
+
+
+def beat() -> None:
+    """A wake-up without work: that it is finished is a sign of life."""
+
+
+def ask_for_beats(count: int) -> None:
+    """Ring so that idle clusters show that they live; any of them may take any."""
+    for _ in range(count):
+        async_task("cases.work.beat")
+
+
+def register_cluster(name: str) -> None:
+    """Open the heartbeat of a cluster that is about to start; its age counts from now."""
+    at = now()
+    Heartbeat.objects.update_or_create(
+        name=name, defaults={"started_at": at, "finished_at": at, "busy_until": None}
+    )
+
+
+def run_cluster(name: str) -> None:
+    """Run a django-q2 cluster in this process until SIGTERM, or until the supervisor that started it is gone."""
+    from django_q.cluster import Cluster
+
+    global _cluster_name
+    _cluster_name = name
+    supervisor = os.getppid()
+    signal.signal(STOP_CLAIMING, signal.SIG_IGN)  # until a worker sets its own handler
+    post_spawn.connect(_prepare_worker)
+    post_execute.connect(_say_finished)
+    cluster = Cluster()
+    cluster.start()
+    while cluster.sentinel.is_alive():
+        cluster.sentinel.join(1.0)
+        if os.getppid() != supervisor:
+            logger.warning("the supervisor is gone: the cluster stops")
+            os.killpg(os.getpgrp(), STOP_CLAIMING)
+            cluster.stop()
+
+
+def _prepare_worker(**_: Any) -> None:
+    """In each worker process as it starts: nothing of the parent's connections, and stop when told to."""
+    forget_inherited_connections()
+    for signal_number in (STOP_CLAIMING, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: pump.stopping.set())
+
+
+def _say_finished(**_: Any) -> None:
+    """In the monitor, after a wake-up has been carried out and acknowledged: the whole chain works."""
+    global _last_beat
+    if _cluster_name is None or time.monotonic() - _last_beat < 0.5:
+        return
+    _last_beat = time.monotonic()
+    Heartbeat.objects.filter(name=_cluster_name).update(finished_at=leases.current_time())
+
+
+def _say_busy() -> None:
+    if _cluster_name is not None:
+        until = leases.current_time() + timedelta(seconds=2 * settings.OFFLOAD_RENEW_SECONDS)
+        Heartbeat.objects.filter(name=_cluster_name).update(busy_until=until)

@@ -1,0 +1,97 @@
+"""Two questions an orchestrator asks: is the process up (`/healthz`), and can it do its work (`/readyz`).
+
+Plain views, kept out of the API's schema: they need no key, and 503 is a documented answer of one of them.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+
+from cases.models import Heartbeat
+
+from .api import Detail, failure, read_only, success
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_MAX_AGE = timedelta(seconds=60)
+STORAGE_CHECK_SECONDS = 30.0  # a probe comes every few seconds, and writing to a bucket costs money
+
+
+@read_only
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 as long as this process answers; looks at nothing else."""
+    return success({"status": "up"})
+
+
+@read_only
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 where database, storage and a worker are there, else 503 NOT_READY naming what is not."""
+    checks: dict[str, Callable[[], str | None]] = {
+        "database": check_database,
+        "storage": check_storage,
+        "worker": check_worker,
+    }
+    faults: list[Detail] = [{"path": name, "message": fault} for name, check in checks.items() if (fault := check())]
+    if faults:
+        names = ", ".join(fault["path"] for fault in faults)
+        return failure(503, "NOT_READY", f"Not ready: {names}.", faults)
+    return success({"status": "ready", "checks": dict.fromkeys(checks, "up")})
+
+
+def check_database() -> str | None:
+    """What is wrong with the database, in a few words without internals, or None."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        logger.exception("the database does not answer")
+        return "does not answer"
+    return None
+
+
+def check_worker() -> str | None:
+    """None where some worker has finished a wake-up within the last minute, or is busy with one it may finish."""
+    alive = Q(finished_at__gte=Now() - HEARTBEAT_MAX_AGE) | Q(busy_until__gte=Now())
+    try:
+        return None if Heartbeat.objects.filter(alive).exists() else "no heartbeat for 60 s"
+    except DatabaseError:
+        return "unknown: the database does not answer"
+
+
+def _write_and_delete() -> str | None:
+    try:
+        default_storage.delete(default_storage.save("readiness-probe", ContentFile(b"ok")))
+    except (OSError, BotoCoreError, ClientError):
+        logger.exception("the storage can't be written")
+        return "can't be written"
+    return None
+
+
+@dataclass
+class Remembered:
+    """A check whose answer is good for some seconds. Two threads may ask at once; both answers are true."""
+
+    check: Callable[[], str | None]
+    seconds: float
+    answer: str | None = None
+    good_until: float = 0.0
+
+    def __call__(self) -> str | None:
+        if time.monotonic() >= self.good_until:
+            self.answer = self.check()
+            self.good_until = time.monotonic() + self.seconds
+        return self.answer
+
+
+check_storage = Remembered(_write_and_delete, STORAGE_CHECK_SECONDS)

@@ -1,0 +1,340 @@
+"""All settings, and the only reader of the environment.
+
+Two ways to be configured. In production the environment says everything, and SECRET_KEY, ALLOWED_HOSTS and
+OFFLOAD_BASE_URL are required. At a desk nothing is set: `make` targets write a key to `var/secret_key`, and where that
+file exists and SECRET_KEY is not set, the rest defaults to this machine over plain HTTP.
+
+Lengths of time are in seconds; tests shorten them through the environment of the processes they start.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env("OFFLOAD_VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
+
+# --- Who we are: required in production, made at a desk ---
+
+DESK_KEY = VAR_DIR / "secret_key"
+AT_A_DESK = not env("SECRET_KEY", default="") and DESK_KEY.exists()
+
+
+def _required(name: str) -> str:
+    """The variable's value, or ImproperlyConfigured with what to do about it."""
+    value = str(env(name, default=""))
+    if not value:
+        raise ImproperlyConfigured(
+            f"{name} is not set. In production set SECRET_KEY, ALLOWED_HOSTS and OFFLOAD_BASE_URL; "
+            "at a desk run `make desk` (or `make run`), which needs no configuration."
+        )
+    return value
+
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = DESK_KEY.read_text().strip() if AT_A_DESK else _required("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+
+if AT_A_DESK:
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+    OFFLOAD_BASE_URL = env("OFFLOAD_BASE_URL", default=f"http://localhost:{env.int('PORT', default=8000)}").rstrip("/")
+else:
+    ALLOWED_HOSTS = [host.strip() for host in _required("ALLOWED_HOSTS").split(",")]
+    OFFLOAD_BASE_URL = _required("OFFLOAD_BASE_URL").rstrip("/")
+
+if urlsplit(OFFLOAD_BASE_URL).scheme not in {"http", "https"} or not urlsplit(OFFLOAD_BASE_URL).hostname:
+    raise ImproperlyConfigured(f"OFFLOAD_BASE_URL is {OFFLOAD_BASE_URL!r}; give https://<host> (http:// at a desk).")
+
+# --- Django ---
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "csp",
+    "django_q",
+    "cases",
+    "outreach",
+    "webhooks",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "offload_project.api.refuse_nul",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "offload_project.urls"
+WSGI_APPLICATION = "offload_project.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False  # the API's routes have none, and a redirected POST would lose its body
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# --- Transport security: follows the scheme under which the service is reached ---
+
+HTTPS = OFFLOAD_BASE_URL.startswith("https://")
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP to the process itself
+SECURE_HSTS_SECONDS = env.int("OFFLOAD_HSTS_SECONDS", default=365 * 24 * 3600) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# Only behind a proxy that itself sets or removes this header: anyone else could claim to speak HTTPS.
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("OFFLOAD_BEHIND_PROXY", default=False) else None
+)
+CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(OFFLOAD_BASE_URL))]
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- Work: how much at once, and how long ---
+
+OFFLOAD_CONCURRENCY = env.int("OFFLOAD_CONCURRENCY", default=32)
+OFFLOAD_WORKERS = env.int("OFFLOAD_WORKERS", default=2)
+OFFLOAD_LEASE_SECONDS = env.float("OFFLOAD_LEASE_SECONDS", default=30.0)
+OFFLOAD_RENEW_SECONDS = env.float("OFFLOAD_RENEW_SECONDS", default=10.0)
+OFFLOAD_CLAIM_SECONDS = env.float("OFFLOAD_CLAIM_SECONDS", default=20.0)  # then a pump stops claiming
+OFFLOAD_STEP_SECONDS = env.float("OFFLOAD_STEP_SECONDS", default=120.0)  # a step's deadline, everything included
+OFFLOAD_TRANSPORT_SECONDS = env.float("OFFLOAD_TRANSPORT_SECONDS", default=20.0)
+OFFLOAD_STALL_SECONDS = env.float("OFFLOAD_STALL_SECONDS", default=15.0)  # no heartbeat: the cluster is replaced
+OFFLOAD_CLOCK_SECONDS = env.float("OFFLOAD_CLOCK_SECONDS", default=1.0)
+
+# What a row of each kind is done by. Dotted paths, so that `cases` need not know the rooms that import it.
+OFFLOAD_WORK_KINDS = {
+    "case": "outreach.tasks.CASES",
+    "payload": "outreach.tasks.PAYLOADS",
+    "delivery": "webhooks.tasks.DELIVERIES",
+}
+OFFLOAD_EVENT_LISTENERS = {
+    "case.completed": ["webhooks.listeners.enqueue"],
+    "case.failed": ["webhooks.listeners.enqueue"],
+    "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
+}
+
+# --- Database ---
+
+_SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",  # a transaction that reads first and writes later would fail, not wait
+    "timeout": 30,
+    # FULL: what was acknowledged survives a power cut too; NORMAL in WAL mode would survive only a killed process.
+    "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={env('OFFLOAD_SQLITE_SYNCHRONOUS', default='FULL')}",
+}
+# One connection for each step that advances, and some for the pump, its renewals and the heartbeat. A step holds none
+# while it talks, so a pool is seldom full; PostgreSQL's max_connections must allow it for every process all the same.
+_POSTGRES_POOL = {
+    "min_size": 1,
+    "max_size": env.int("OFFLOAD_DATABASE_POOL", default=OFFLOAD_CONCURRENCY + 8),
+    "timeout": 10,
+}
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's settings for a `sqlite:///` or `postgres://` URL, with the options that the engine relies on."""
+    database: dict[str, Any] = environ.Env.db_url_config(url)
+    options = database.get("OPTIONS", {})
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        return {**database, "CONN_MAX_AGE": 60, "OPTIONS": {**_SQLITE_OPTIONS, **options}}
+    if database["ENGINE"] == "django.db.backends.postgresql":
+        return {**database, "CONN_MAX_AGE": 0, "OPTIONS": {"pool": _POSTGRES_POOL, **options}}
+    raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
+
+
+DATABASES = {"default": _database(env("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'offload.sqlite3'}"))}
+
+# --- Broker: only wake-ups pass through it; see django_q/conf.py for the names ---
+
+
+def _broker(url: str) -> dict[str, Any]:
+    """django-q2's part of Q_CLUSTER for `orm`, `redis://…` or `sqs://<region>`."""
+    if url == "orm":
+        return {"orm": "default", "poll": 0.2}
+    if url.startswith(("redis://", "rediss://")):
+        return {"redis": url}
+    if url.startswith("sqs://"):
+        if endpoint := env("SQS_ENDPOINT_URL", default=""):
+            # django-q2 passes its options to boto3.Session, which takes no endpoint; boto3 reads it from here.
+            env.ENVIRON["AWS_ENDPOINT_URL_SQS"] = endpoint
+        return {"sqs": {"aws_region": url.removeprefix("sqs://"), "receive_message_wait_time_seconds": 1}}
+    raise ImproperlyConfigured("Q_BROKER must be orm, redis://… or sqs://<region>.")
+
+
+Q_CLUSTER = {
+    "name": "offload",
+    "workers": OFFLOAD_WORKERS,
+    "timeout": 300,
+    "retry": 360,
+    "ack_failures": True,  # with max_attempts: a wake-up is never repeated, the clock sends a new one
+    "max_attempts": 1,
+    "save_limit": -1,
+    "scheduler": False,
+    "catch_up": False,
+    "bulk": 10,
+    "queue_limit": 50,
+    "recycle": 100_000,
+    **_broker(env("Q_BROKER", default="orm")),
+}
+
+# --- Files ---
+
+MEDIA_ROOT = VAR_DIR / "media"  # never served as it stands: downloads go through signed links
+STATIC_URL = "/static/"
+# Over HTTPS `manage.py collectstatic` fills STATIC_ROOT once per release; at a desk nothing has to be collected.
+STATIC_ROOT = VAR_DIR / "static" if HTTPS else None
+WHITENOISE_USE_FINDERS = not HTTPS
+
+
+def _file_storage(bucket: str) -> dict[str, Any]:
+    """Where attachments go: the bucket, or MEDIA_ROOT where none is named. Credentials are boto3's own variables."""
+    if not bucket:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    from botocore.config import Config
+
+    style = env("AWS_S3_ADDRESSING_STYLE", default="auto")
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "endpoint_url": env("AWS_S3_ENDPOINT_URL", default=None),
+            "region_name": env("AWS_S3_REGION_NAME", default=None),
+            "default_acl": None,
+            "file_overwrite": False,
+            "querystring_auth": True,
+            "querystring_expire": 15 * 60,
+            # s3v4: without it strict servers answer 403 to a presigned link. Time-outs below a step's deadline.
+            "client_config": Config(
+                signature_version="s3v4", s3={"addressing_style": style}, connect_timeout=5, read_timeout=20
+            ),
+        },
+    }
+
+
+_STATIC_FILES = (
+    "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    if HTTPS
+    else "django.contrib.staticfiles.storage.StaticFilesStorage"
+)
+STORAGES = {
+    "default": _file_storage(env("AWS_STORAGE_BUCKET_NAME", default="")),
+    "staticfiles": {"BACKEND": _STATIC_FILES},
+}
+
+# --- Mail and its writer ---
+
+AGENTMAIL_API_KEY = env("AGENTMAIL_API_KEY", default="")
+AGENTMAIL_INBOX = env("AGENTMAIL_INBOX", default="")
+AGENTMAIL_WEBHOOK_SECRET = env("AGENTMAIL_WEBHOOK_SECRET", default="")
+AGENTMAIL_BASE_URL = env("AGENTMAIL_BASE_URL", default="https://api.agentmail.to")
+
+EMAIL_URL = env("EMAIL_URL", default="")
+globals().update(env.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_BACKEND, EMAIL_HOST …
+EMAIL_TIMEOUT = OFFLOAD_TRANSPORT_SECONDS
+OFFLOAD_MAIL_FROM = env("OFFLOAD_MAIL_FROM", default=f"offload@{urlsplit(OFFLOAD_BASE_URL).hostname}")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = OFFLOAD_MAIL_FROM
+OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
+
+OFFLOAD_TRANSPORT = env(
+    "OFFLOAD_TRANSPORT", default="agentmail" if AGENTMAIL_API_KEY else "email" if EMAIL_URL else "sandbox"
+)
+
+OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
+OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
+OFFLOAD_MODEL = env("OFFLOAD_MODEL", default="")
+
+OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
+OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # in the counterparty's time zone
+OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default=20)  # of one case
+
+# --- API and webhooks ---
+
+OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
+OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["offload_project.api.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "offload_project.api.AlwaysJSON",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["cases.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": "offload_project.api.NoMetadata",
+    "EXCEPTION_HANDLER": "offload_project.api.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Offload API",
+    "DESCRIPTION": "Reach a goal with someone by mail: post a case, hear of its end by webhook.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "offload_project.schema.describe_envelope",
+    ],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Logs: to stderr, for whoever collects them; no bodies, no keys ---
+
+OFFLOAD_LOG_LEVEL = env("OFFLOAD_LOG_LEVEL", default="INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": OFFLOAD_LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
+    },
+}

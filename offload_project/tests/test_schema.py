@@ -1,0 +1,47 @@
+"""The OpenAPI document shows the envelope and the errors of every route."""
+
+from typing import Any
+
+from django.test import Client
+
+from offload_project.schema import describe_envelope
+
+WRAPPED = {"type": "object", "required": ["ok", "data"]}
+ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+
+
+def document(path: str, **operation: Any) -> dict[str, Any]:
+    return {"openapi": "3.1.0", "paths": {path: {"post": operation}}}
+
+
+def test_data_is_wrapped_and_errors_are_added() -> None:
+    data = {"$ref": "#/components/schemas/Case"}
+    responses = {
+        "201": {"description": "", "content": {"application/json": {"schema": data}}},
+        "409": {"description": "Too late"},
+    }
+    result = describe_envelope(document("/cases", responses=responses, requestBody={}, security=[{"apiKey": []}]))
+    described = result["paths"]["/cases"]["post"]["responses"]
+    assert list(described) == ["201", "400", "401", "403", "409", "413", "415", "500"]
+    assert described["201"]["content"]["application/json"]["schema"] == WRAPPED | {
+        "properties": {"ok": {"const": True}, "data": data}
+    }
+    assert described["409"] == {"description": "Too late", "content": ERROR}
+    assert result["components"]["schemas"]["Error"]["required"] == ["ok", "error"]
+
+
+def test_errors_are_those_the_route_can_answer() -> None:
+    responses = {"204": {"description": ""}}
+    result = describe_envelope(document("/cases/{id}", responses=responses))
+    described = result["paths"]["/cases/{id}"]["post"]["responses"]
+    assert list(described) == ["204", "400", "404", "500"]
+    assert described["204"] == {"description": ""}
+
+
+def test_the_document_is_served_without_a_key(client: Client) -> None:
+    response = client.get("/schema")
+    assert response["Content-Type"] == "application/json"
+    document = response.json()
+    assert document["openapi"] == "3.1.0"
+    assert not {path for path in document["paths"] if path.startswith(("/healthz", "/readyz", "/schema", "/docs"))}
+    assert "Error" in document["components"]["schemas"]

@@ -1,0 +1,172 @@
+"""The two ways to be configured: everything from the environment, or nothing at a desk."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+ROOT = Path(__file__).parents[2]
+PRODUCTION = {
+    "SECRET_KEY": "k7#" + "".join(chr(33 + i % 90) for i in range(60)),
+    "ALLOWED_HOSTS": "offload.example.com",
+    "OFFLOAD_BASE_URL": "https://offload.example.com",
+}
+
+
+def run(*command: str, var: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in the root with this environment and nothing else of ours."""
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**bare, "OFFLOAD_VAR_DIR": str(var), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def read(names: str, *, var: Path, **environment: str) -> list[Any]:
+    """The named settings as a process with this environment sees them; its last line on stderr where it fails."""
+    program = f"import json, offload_project.settings as s; print(json.dumps([{names}], default=str))"
+    process = run("-c", program, var=var, **environment)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("missing", sorted(PRODUCTION))
+def test_production_says_what_to_set(tmp_path: Path, missing: str) -> None:
+    process = run("manage.py", "check", var=tmp_path, **{**PRODUCTION, missing: ""})
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1] == (
+        f"django.core.exceptions.ImproperlyConfigured: {missing} is not set. In production set SECRET_KEY, "
+        "ALLOWED_HOSTS and OFFLOAD_BASE_URL; at a desk run `make desk` (or `make run`), which needs no configuration."
+    )
+
+
+def test_a_desk_needs_nothing_but_its_key(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("made-at-the-desk\n")
+    names = "s.SECRET_KEY, s.DEBUG, s.OFFLOAD_BASE_URL, s.ALLOWED_HOSTS, s.HTTPS, s.OFFLOAD_TRANSPORT"
+    expected = [
+        "made-at-the-desk",
+        False,
+        "http://localhost:8000",
+        ["localhost", "127.0.0.1", "[::1]"],
+        False,
+        "sandbox",
+    ]
+    assert read(names, var=tmp_path) == expected
+    assert read("s.OFFLOAD_BASE_URL", var=tmp_path, PORT="9000") == ["http://localhost:9000"]
+
+
+def test_a_desk_key_never_weakens_production(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("made-at-the-desk\n")
+    assert read("s.AT_A_DESK, s.SECRET_KEY, s.SECURE_SSL_REDIRECT", var=tmp_path, **PRODUCTION) == [
+        False,
+        PRODUCTION["SECRET_KEY"],
+        True,
+    ]
+
+
+def test_production_settings_pass_djangos_deployment_check(tmp_path: Path) -> None:
+    process = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", var=tmp_path, **PRODUCTION)
+    assert process.returncode == 0, process.stderr
+    assert "no issues" in process.stdout
+
+
+def test_probes_are_answered_over_plain_http_in_production(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert Client().get("/healthz").status_code == 200
+    response = Client().get("/cases")
+    assert (response.status_code, response["Location"]) == (301, "https://testserver/cases")
+
+
+def test_a_proxys_word_counts_only_where_one_is_announced(tmp_path: Path) -> None:
+    assert read("s.SECURE_PROXY_SSL_HEADER", var=tmp_path, **PRODUCTION) == [None]
+    behind = read("s.SECURE_PROXY_SSL_HEADER", var=tmp_path, **PRODUCTION, OFFLOAD_BEHIND_PROXY="true")
+    assert behind == [["HTTP_X_FORWARDED_PROTO", "https"]]
+
+
+def test_sqlite_is_durable_and_waits_its_turn(tmp_path: Path) -> None:
+    [database] = read("s.DATABASES['default']", var=tmp_path, **PRODUCTION)
+    assert database["NAME"] == str(tmp_path / "offload.sqlite3")
+    assert database["CONN_MAX_AGE"] == 60
+    assert database["OPTIONS"] == {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+    }
+
+
+def test_postgres_gets_a_pool_as_large_as_the_work(tmp_path: Path) -> None:
+    url = "postgres://u:p%40ss@db.example:5433/offload?sslmode=require"
+    [database] = read("s.DATABASES['default']", var=tmp_path, **PRODUCTION, DATABASE_URL=url, OFFLOAD_CONCURRENCY="4")
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert [database[name] for name in ("HOST", "PORT", "USER", "PASSWORD")] == ["db.example", 5433, "u", "p@ss"]
+    assert database["CONN_MAX_AGE"] == 0
+    assert database["OPTIONS"] == {"sslmode": "require", "pool": {"min_size": 1, "max_size": 12, "timeout": 10}}
+
+
+def test_other_databases_are_refused(tmp_path: Path) -> None:
+    process = run("manage.py", "check", var=tmp_path, **PRODUCTION, DATABASE_URL="mysql://u@h/d")
+    assert "DATABASE_URL must begin with sqlite:/// or postgres://." in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("broker", "options"),
+    [
+        ("orm", {"orm": "default", "poll": 0.2}),
+        ("redis://cache.example:6379/1", {"redis": "redis://cache.example:6379/1"}),
+        ("sqs://eu-west-1", {"sqs": {"aws_region": "eu-west-1", "receive_message_wait_time_seconds": 1}}),
+    ],
+)
+def test_the_broker_is_chosen_by_url(tmp_path: Path, broker: str, options: dict[str, Any]) -> None:
+    [cluster] = read("s.Q_CLUSTER", var=tmp_path, **PRODUCTION, Q_BROKER=broker)
+    assert {name: cluster[name] for name in options} == options
+    assert not {"orm", "redis", "sqs"} & cluster.keys() - options.keys()
+    assert (cluster["timeout"], cluster["retry"], cluster["scheduler"]) == (300, 360, False)
+
+
+def test_a_bucket_takes_the_attachments(tmp_path: Path) -> None:
+    assert read("s.STORAGES['default']", var=tmp_path, **PRODUCTION) == [
+        {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    ]
+    s3 = {"AWS_STORAGE_BUCKET_NAME": "mail", "AWS_S3_ENDPOINT_URL": "http://127.0.0.1:9"}
+    program = (
+        "import django; django.setup(); "
+        "from django.core.files.storage import default_storage as d; "
+        "print(d.bucket_name, d.endpoint_url, d.querystring_expire, d.client_config.signature_version)"
+    )
+    process = run("-c", program, var=tmp_path, **PRODUCTION, **s3, DJANGO_SETTINGS_MODULE="offload_project.settings")
+    assert process.stdout.split() == ["mail", "http://127.0.0.1:9", "900", "s3v4"], process.stderr
+
+
+def test_the_transport_is_what_is_configured(tmp_path: Path) -> None:
+    def transport(**environment: str) -> Any:
+        return read("s.OFFLOAD_TRANSPORT", var=tmp_path, **PRODUCTION, **environment)[0]
+
+    assert transport() == "sandbox"
+    assert transport(EMAIL_URL="smtp://mail.example:25") == "email"
+    assert transport(EMAIL_URL="smtp://mail.example:25", AGENTMAIL_API_KEY="am_x") == "agentmail"
+    assert transport(AGENTMAIL_API_KEY="am_x", OFFLOAD_TRANSPORT="sandbox") == "sandbox"
+
+
+def test_every_answer_carries_a_policy_without_inline_scripts(client: Client) -> None:
+    policy = client.get("/healthz")["Content-Security-Policy"]
+    assert {part.strip() for part in policy.split(";")} >= {"default-src 'self'", "frame-ancestors 'none'"}
+    assert "unsafe" not in policy
+    docs = {part.strip() for part in client.get("/docs")["Content-Security-Policy"].split(";")}
+    assert "style-src 'self' 'unsafe-inline'" in docs
+    assert not any(part.startswith("script-src") for part in docs)
+
+
+def test_tests_run_with_defaults_only() -> None:
+    assert settings.OFFLOAD_CONCURRENCY == 32
+    assert settings.OPENAI_API_KEY == ""
+    assert settings.DEBUG is False

@@ -1,0 +1,32 @@
+"""Every route. The API's have no trailing slash, the admin's have one, as Django's are made."""
+
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.renderers import OpenApiJsonRenderer2
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+from . import health
+
+# Swagger UI styles its elements inline; its scripts come from files like everyone's.
+docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
+schema = SpectacularJSONAPIView.as_view(renderer_classes=[OpenApiJsonRenderer2])
+
+urlpatterns = [
+    path("", include("cases.urls")),
+    path("", include("outreach.urls")),
+    path("schema", schema, name="schema"),
+    path("docs", docs, name="docs"),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("admin/", admin.site.urls),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+]
+
+handler400 = "offload_project.api.bad_request"
+handler403 = "offload_project.api.permission_denied"
+handler404 = "offload_project.api.not_found"
+handler500 = "offload_project.api.server_error"

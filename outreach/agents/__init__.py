@@ -1,0 +1,1 @@
+"""Who writes and judges: see base.py."""

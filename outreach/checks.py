@@ -1,0 +1,29 @@
+"""What an operator may have configured that this service can't do."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from cases import working_hours
+from outreach.transports import TRANSPORTS
+
+
+@register()
+def transport_exists(**_: Any) -> list[CheckMessage]:
+    """An error where OFFLOAD_TRANSPORT names a transport that does not exist: no case could ever send."""
+    if settings.OFFLOAD_TRANSPORT in TRANSPORTS:
+        return []
+    known = ", ".join(sorted(TRANSPORTS))
+    return [Error(f"OFFLOAD_TRANSPORT is {settings.OFFLOAD_TRANSPORT!r}; known here: {known}.", id="outreach.E001")]
+
+
+@register()
+def working_hours_can_be_read(**_: Any) -> list[CheckMessage]:
+    """An error where OFFLOAD_WORKING_HOURS is not of the form `Mon-Fri 08-18`."""
+    try:
+        working_hours.parse(settings.OFFLOAD_WORKING_HOURS)
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="outreach.E002")]
+    return []

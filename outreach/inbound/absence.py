@@ -1,0 +1,123 @@
+"""The date until which an out-of-office text says that somebody is away."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+MAX_TEXT_CHARS = 20_000
+# A date without a year is the next one of that name, but not if that is the better part of a year off.
+MAX_AHEAD_WITHOUT_YEAR = timedelta(days=183)
+
+_MONTH_NAMES = (
+    "january jan januar jänner janvier janv enero ene januari gennaio",
+    "february feb februar feber février fevrier févr fevr febrero febr februari febbraio",
+    "march mar märz mrz maerz mars marzo maart",
+    "april apr avril avr abril abr aprile",
+    "may mai mayo mei maggio",
+    "june jun juni juin junio giugno",
+    "july jul juli juillet juil julio luglio",
+    "august aug août aout agosto ago augustus",
+    "september sept sep septembre septiembre setiembre settembre",
+    "october oct oktober okt octobre octubre ottobre",
+    "november nov novembre noviembre",
+    "december dec dezember dez décembre decembre déc diciembre dic dicembre",
+)
+_MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
+_MONTH = "(?:" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\b"
+_WEEKDAY = (
+    r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?|(?:mon|diens|donners|frei|sams|sonn)tag"
+    r"|mittwoch"
+    r"|sonnabend|mo|di|mi|do|fr|sa|so|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche"
+    r"|lunes|martes|miércoles|jueves|viernes|sábado|domingo)"
+)
+_LEAD = rf"(?:(?:the|den|dem|le|el|on)\s+)?(?:{_WEEKDAY}\b[.,]?\s+)?(?:(?:the|den|dem|le|el)\s+)?"
+_DATE = (
+    rf"{_LEAD}(?:(?P<iso>\d{{4}}-\d{{2}}-\d{{2}})(?!\d)"
+    r"|(?P<dotted>\d{1,2}\.\s?\d{1,2}\.(?:\s?(?:\d{4}|\d{2})(?![\d:]))?)"
+    r"|(?P<slashed>\d{1,2}/\d{1,2}/\d{4})(?!\d)"
+    rf"|(?P<day_first>\d{{1,2}}(?:st|nd|rd|th|er|\.|º)?\s+(?:of\s+|de\s+)?{_MONTH}\.?(?:,?\s+(?:de\s+"
+    rf"|del\s+)?\d{{4}}\b)?)"
+    rf"|(?P<month_first>{_MONTH}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?!\d)(?:,?\s+\d{{4}}\b)?))"
+)
+_BETWEEN = r"(?:[^\W\d]+\s+){0,5}?"
+_BACK = re.compile(
+    r"\b(?:(?:back|return(?:ing)?|reachable|available|in the office|resume)\s+(?:again\s+)?" + _BETWEEN + r"(?:on"
+    r"|from)"
+    r"|(?:wieder|zurück)\s+" + _BETWEEN + r"(?:am|ab)"
+    r"|(?:de\s+retour|mon\s+retour|retour)\s+" + _BETWEEN + r"(?:le|à\s+partir\s+du)"
+    r"|(?:regreso|regresaré|vuelvo|volveré|de\s+vuelta|vuelta|disponible)\s+"
+    + _BETWEEN
+    + r"(?:el|a\s+partir\s+del))\s+"
+    + _DATE,
+    re.IGNORECASE,
+)
+_BACK_AFTER = re.compile(
+    rf"\b(?:ab|am)\s+(?:dem\s+)?{_DATE}\s+(?:[^\W\d]+\s+){{0,3}}?(?:wieder|zurück)\b", re.IGNORECASE
+)
+_UNTIL = re.compile(
+    r"\b(?:until|till?|through|thru|up\s+to|bis|jusqu['’]au|jusqu['’]à|hasta|fino\s+al|tot)\s+"
+    r"(?:(?:and\s+including|including|inclusive|einschließlich|einschl\.|inkl\.|inklusive|zum|und\s+mit"
+    r"|zum\s+und\s+mit"
+    r"|en\s+met)\s+)*" + _DATE,
+    re.IGNORECASE,
+)
+_FROM_TO = re.compile(
+    r"\b(?:from|vom|von|du|del|desde\s+el|dal)\s+[^.!?\n]{1,40}?[\d\w.]\s*(?:\s(?:to|al|au|a)\s|–|-)\s*" + _DATE,
+    re.IGNORECASE,
+)
+
+
+def absent_until(text: str, today: date) -> date | None:
+    """The day that an out-of-office text names as the return, or else as the last of the absence.
+
+    Read are ISO dates, day.month.year, dates with English, German, French and Spanish month names, and day/month/year
+    only where one of the two can't be a month. A date without a year is the next one, up to half a year ahead.
+    None where nothing of the kind is said, where it lies before `today`, or where several different dates are said.
+    """
+    text = re.sub(r"[^\S\n]+", " ", text[:MAX_TEXT_CHARS].replace("\n", " "))
+    for patterns in ((_BACK, _BACK_AFTER), (_UNTIL, _FROM_TO)):
+        found = {day for pattern in patterns for day in _dates(pattern, text, today)}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+def _dates(pattern: re.Pattern[str], text: str, today: date) -> Iterator[date]:
+    for found in pattern.finditer(text):
+        parts = _parts(found)
+        day = _resolved(*parts, today) if parts else None
+        if day and day >= today:
+            yield day
+
+
+def _parts(found: re.Match[str]) -> tuple[int | None, int, int] | None:
+    """Year (None if not said), month and day of a match of _DATE; None if month and day can't be told apart."""
+    numbers = [int(number) for number in re.findall(r"\d+", found.group(found.lastgroup or 0))]
+    if found.lastgroup == "iso":
+        return numbers[0], numbers[1], numbers[2]
+    if found.lastgroup == "dotted":
+        return (_full_year(numbers[2]) if len(numbers) > 2 else None), numbers[1], numbers[0]
+    if found.lastgroup == "slashed":
+        first, second, year = numbers
+        if first > 12 or first == second:
+            return year, second, first
+        return (year, first, second) if second > 12 else None
+    names = re.findall(r"[^\W\d_]+", found.group(found.lastgroup or 0).lower())
+    month = next(_MONTHS[name] for name in names if name in _MONTHS)
+    return (numbers[1] if len(numbers) > 1 else None), month, numbers[0]
+
+
+def _full_year(year: int) -> int:
+    return year if year > 99 else 2000 + year
+
+
+def _resolved(year: int | None, month: int, day: int, today: date) -> date | None:
+    years = [year] if year is not None else [today.year, today.year + 1]
+    for candidate_year in years:
+        try:
+            candidate = date(candidate_year, month, day)
+        except ValueError:
+            continue
+        if year is not None or today <= candidate <= today + MAX_AHEAD_WITHOUT_YEAR:
+            return candidate
+    return None

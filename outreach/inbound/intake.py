@@ -1,0 +1,146 @@
+"""Taking in what a door has stored: understand it, find its case, record what it means."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from cases import correspondence, work
+from cases.correspondence import ReceivedMail, StoredFile
+from cases.models import Case, Purpose, ResultStatus
+from cases.working_hours import next_working_time
+from outreach.inbound import attachments
+from outreach.inbound.absence import absent_until
+from outreach.inbound.classify import InboundKind
+from outreach.inbound.content import InboundAttachment
+from outreach.inbound.mail import InboundMail, parse
+from outreach.inbound.matching import find_case
+from outreach.models import InboundPayload, PayloadState
+
+Claim = work.Claim[InboundPayload]
+
+TRY_AGAIN = timedelta(seconds=20)
+TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the send that it answers
+
+PURPOSES = {
+    InboundKind.REPLY: Purpose.HUMAN,
+    InboundKind.AUTO_REPLY: Purpose.MACHINE,
+    InboundKind.DELAY: Purpose.MACHINE,
+    InboundKind.SOFT_BOUNCE: Purpose.MACHINE,
+    InboundKind.BOUNCE: Purpose.REPORT,
+    InboundKind.COMPLAINT: Purpose.REPORT,
+}
+ENDS = {InboundKind.BOUNCE: ResultStatus.BOUNCED, InboundKind.COMPLAINT: ResultStatus.COMPLAINED}
+
+
+def accept(source: str, raw: bytes, dedupe_key: str) -> bool:
+    """Store what came in by a door; once this returns it is safe. False if it was there already."""
+    with work.transaction():
+        at = work.now()
+        payload, is_new = InboundPayload.objects.get_or_create(
+            source=source, dedupe_key=dedupe_key, defaults={"body": raw, "received_at": at, "due_at": at}
+        )
+        if is_new:
+            work.wake_after_commit(payload)
+    return is_new
+
+
+def take_in(claimed: Claim) -> None:
+    """One payload: its mail is recorded and the payload done in one transaction, so neither happens twice."""
+    payload = claimed.read()
+    mail = parse(bytes(payload.body))
+    match = find_case(mail)
+    if match.case is None:
+        _keep_unmatched(claimed, match.why_not, may_come=match.may_come)
+        return
+    work.let_go_of_connection()
+    files = store_files(payload, mail)
+    with claimed.write() as payload:
+        _record(match.case, payload, mail, files)
+        payload.state, payload.note = PayloadState.DONE, f"{mail.kind} on case {match.case.pk}"
+        _save(payload)
+
+
+def _keep_unmatched(claimed: Claim, why: str, *, may_come: bool) -> None:
+    with claimed.write() as payload:
+        payload.note = why
+        if may_come and payload.now - payload.received_at < TRY_FOR:
+            payload.try_again_at = payload.now + TRY_AGAIN
+        else:
+            payload.state = PayloadState.UNMATCHED
+        _save(payload)
+
+
+def give_up(claimed: Claim, cause: str) -> None:
+    """Hand the payload to staff; what it holds is kept."""
+    with claimed.write() as payload:
+        payload.state, payload.note = PayloadState.FAILED, cause
+        _save(payload)
+
+
+def _save(payload: InboundPayload) -> None:
+    work.reschedule(payload)
+    payload.save()
+
+
+def _record(case: Case, payload: InboundPayload, mail: InboundMail, files: tuple[StoredFile, ...]) -> None:
+    received = ReceivedMail(
+        purpose=PURPOSES[mail.kind],
+        message_id=mail.message_id or f"<{payload.pk}@missing.invalid>",
+        from_address=mail.from_address,
+        from_name=mail.from_name,
+        to_address=next(iter(mail.to), ""),
+        cc=mail.cc,
+        subject=mail.subject,
+        text=mail.reply_text,
+        full_text=mail.text,
+        html=mail.html,
+        in_reply_to=" ".join(mail.in_reply_to),
+        references=" ".join(mail.references),
+        sent_by_them_at=mail.sent_at,
+        files=files,
+    )
+    payload.message = correspondence.record_received(case.pk, received, absent_until=_back_at_work(case, mail, payload.now))
+    if mail.kind in ENDS:
+        why = mail.report.diagnostic if mail.report else ""
+        reason = {
+            InboundKind.BOUNCE: f"The mail could not be delivered: {why or 'no reason given'}",
+            InboundKind.COMPLAINT: "The recipient reported the mail as unwanted.",
+        }[mail.kind]
+        correspondence.record_delivery_failure(case.pk, result_status=ENDS[mail.kind], reason=reason)
+
+
+def _back_at_work(case: Case, mail: InboundMail, now: datetime) -> datetime | None:
+    """The first working hour of the day on which somebody says to be back."""
+    if mail.kind != InboundKind.AUTO_REPLY:
+        return None
+    day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.date())
+    if day is None:
+        return None
+    return next_working_time(datetime(day.year, day.month, day.day, tzinfo=now.tzinfo), case.counterparty.get("timezone"))
+
+
+def store_files(payload: InboundPayload, mail: InboundMail) -> tuple[StoredFile, ...]:
+    """Put the mail's files into the storage, under names that a repeated step finds again."""
+    return tuple(_store_file(payload, number, found) for number, found in enumerate(mail.attachments))
+
+
+def _store_file(payload: InboundPayload, number: int, found: InboundAttachment) -> StoredFile:
+    identity = uuid.uuid5(payload.pk, str(number))
+    path = f"attachments/{identity}"
+    if default_storage.exists(path) and default_storage.size(path) != len(found.content):
+        default_storage.delete(path)  # an earlier step was killed while it wrote
+    if not default_storage.exists(path):
+        path = default_storage.save(path, ContentFile(found.content))
+    name = attachments.safe_name(found.name)
+    return StoredFile(
+        id=identity,
+        path=path,
+        name=name,
+        type=attachments.sniff_type(found.content, name, found.declared_type),
+        declared_type=found.declared_type[:150],
+        size=len(found.content),
+        sha256=attachments.digest(found.content),
+        is_inline=found.inline,
+    )

@@ -1,0 +1,225 @@
+"""The new words of a reply, told from the history that it quotes. Where that is in doubt, more is kept."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import quotequail
+
+from outreach.inbound import mime
+from outreach.inbound.visible import html_text, without_invisible
+
+__all__ = ["html_text", "reply_text", "said", "without_quotes"]
+
+MAX_SCANNED_LINES = 3000
+MAX_INTRO_CHARS = 500
+# Without a line that introduces it, a shorter run of ">" lines may be somebody's way of writing (quotequail's number).
+MIN_QUOTED_LINES = 3
+
+_FORWARD = re.compile(
+    r"forward|weitergeleitet|transf[ée]r|réexpédié|reenviado|doorgestuurd|vidarebefordrat|пересылаемое", re.IGNORECASE
+)
+_SEPARATOR = re.compile(r"[\s_*=-]*")
+# Beyond quotequail's: Italian, Polish, Danish and Norwegian, Portuguese, and "X <x@y> wrote on …:"
+_MORE_INTROS = re.compile(
+    r"(?:Il .{3,300} ha scritto|W dniu .{3,300} (?:pisze|napisał(?:\(a\)|a)?)|(?:Den|På) .{3,300} skrev"
+    r"|(?:Em|No dia) .{3,300} escreveu|.{0,200}@.{0,200} (?:wrote|schrieb|a écrit|escribió)\b.{0,60}) ?:",
+    re.IGNORECASE,
+)
+_HEADER_NAMES = {
+    "from": "from von de da od från fra van от",
+    "date": "date sent datum gesendet envoyé fecha enviado data inviato skickat sendt verzonden дата",
+    "to": "to an à para pour a till til aan do кому",
+    "subject": "subject betreff objet asunto oggetto assunto ämne emne onderwerp temat тема",
+}
+_HEADER_KINDS = {name: kind for kind, names in _HEADER_NAMES.items() for name in names.split()}
+_HEADER_LINE = re.compile(r"\s*[*_]{0,2}([^\W\d_]{1,12})[*_]{0,2}\s?:[*_]{0,2}\s*(\S.{0,400})")
+
+
+def reply_text(text: str | None, html: str | None) -> str:
+    """The words that the sender of a mail with these bodies wrote himself, "" where there are none. Never raises.
+
+    Answers between quoted lines come with those lines; text above and below one quote without it. A mail that is all
+    quote is given whole, since somebody may have written into it; so is a forwarded message.
+    """
+    return without_quotes(said(text, html))
+
+
+def said(text: str | None, html: str | None) -> str:
+    """The body to read of a plain and an HTML alternative: the plain one, unless it is empty or a mere stand-in."""
+    plain = without_invisible(mime.clean(text or ""))
+    if not html or (plain.strip() and len(plain.split()) >= 40):
+        return plain
+    visible = html_text(html)
+    if not plain.strip():
+        return visible
+    # "Your program can't show HTML": few words, none of which the HTML begins with.
+    is_stand_in = len(visible.split()) > 2 * len(plain.split()) + 20 and _folded(plain) not in _folded(visible)
+    return visible if is_stand_in else plain
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+@dataclass
+class _Segment:
+    quoted: bool
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def has_words(self) -> bool:
+        return any(not _SEPARATOR.fullmatch(line) for line in self.lines)
+
+
+def without_quotes(text: str) -> str:
+    """`text` (plain, lines ended by "\\n") without quoted history; see `reply_text`."""
+    segments = [segment for segment in _segments(text.split("\n")) if segment.quoted or segment.has_words]
+    new = [index for index, segment in enumerate(segments) if not segment.quoted]
+    if not new:
+        return text.strip()
+    quotes = [index for index, segment in enumerate(segments) if segment.quoted]
+    if quotes and any(quotes[0] < index < quotes[-1] for index in new):
+        return text.strip()  # answers between the lines mean nothing without the lines
+    return "\n\n".join("\n".join(segments[index].lines).strip() for index in new).strip()
+
+
+@dataclass(frozen=True)
+class _Intro:
+    """A line (wrapped: two) that introduces a quote; `end` is the index behind it."""
+
+    start: int
+    end: int
+    line: str
+
+    @property
+    def is_dated(self) -> bool:
+        return self.is_strong or bool(re.search(r"\b(?:19|20)\d\d\b", self.line))
+
+    @property
+    def is_strong(self) -> bool:
+        """A date or time together with an address or a clock: nobody writes that by hand."""
+        return bool(re.search(r"\d", self.line) and re.search(r"@|\d{1,2}[:.h]\d{2}", self.line))
+
+    @property
+    def is_separator(self) -> bool:
+        return self.line.startswith("-") or bool(_SEPARATOR.fullmatch(self.line))
+
+
+def _segments(lines: list[str]) -> Iterator[_Segment]:
+    """New and quoted stretches of `lines`, in order."""
+    intros = {intro.start: intro for intro in _intros(lines[:MAX_SCANNED_LINES])}
+    new = _Segment(quoted=False)
+    index = 0
+    while index < len(lines):
+        intro = intros.get(index)
+        if intro and _FORWARD.search(intro.line):
+            new.lines += lines[index:]  # foreign words, sent on as the sender's own message
+            break
+        end = _quote_end(lines, index, intro, anything_before=new.has_words)
+        if end is None:
+            new.lines.append(lines[index])
+            index += 1
+            continue
+        yield new
+        yield _Segment(quoted=True, lines=lines[index:end])
+        new = _Segment(quoted=False)
+        index = end
+    yield new
+
+
+def _quote_end(lines: list[str], index: int, intro: _Intro | None, *, anything_before: bool) -> int | None:
+    """Where the quote that begins at `index` ends; None where none begins."""
+    if intro and not (intro.is_dated or intro.is_separator):
+        return None  # "As for what you wrote:" are the sender's own words
+    if lines[index].startswith(">"):
+        end = _run_end(lines, index)
+        return end if sum(line.startswith(">") for line in lines[index:end]) >= MIN_QUOTED_LINES else None
+    header_end = _header_block_end(lines, _next_text(lines, intro.end) if intro else index)
+    if intro is None and header_end is None:
+        return None
+    behind = _next_text(lines, header_end or (intro.end if intro else index))
+    if behind < len(lines) and lines[behind].startswith(">"):
+        return _run_end(lines, behind)
+    # History that is not marked line by line goes on to the end, if new words stand above it. If none do, they are
+    # somewhere below, and everything stays.
+    is_history = header_end is not None or (intro is not None and intro.is_strong) or _is_original_message(intro)
+    return len(lines) if is_history and anything_before else None
+
+
+def _is_original_message(intro: _Intro | None) -> bool:
+    return intro is not None and intro.is_separator and not _SEPARATOR.fullmatch(intro.line)
+
+
+def _next_text(lines: list[str], index: int) -> int:
+    while index < len(lines) and not lines[index].strip():
+        index += 1
+    return index
+
+
+def _run_end(lines: list[str], index: int) -> int:
+    """The index behind the ">" lines from `index`; blank lines between two of them belong to them."""
+    end = index
+    while index < len(lines):
+        if lines[index].startswith(">"):
+            end = index + 1
+        elif lines[index].strip():
+            break
+        index += 1
+    return end
+
+
+def _header_block_end(lines: list[str], index: int) -> int | None:
+    """The index behind a "From: … Sent: … To: … Subject: …" block as Outlook writes above a quote; None: none begins.
+
+    Not quotequail's reading, to which two lines such as "To: Berlin" and "Date: 5 January" are a forwarded message:
+    they may be the answer. Here it takes a sender and two more, with an address or a subject among them.
+    """
+    kinds: dict[str, str] = {}
+    end = index
+    for position in range(index, min(index + 12, len(lines))):
+        found = _HEADER_LINE.match(lines[position][:MAX_INTRO_CHARS])
+        kind = _HEADER_KINDS.get(found.group(1).lower()) if found else None
+        if found and kind:
+            kinds.setdefault(kind, found.group(2))
+            end = position + 1
+        elif position == index or not lines[position].strip():
+            break
+    is_block = "from" in kinds and len(kinds) >= 3 and ("subject" in kinds or "@" in kinds["from"])
+    return end if is_block else None
+
+
+def _intros(lines: list[str]) -> Iterator[_Intro]:
+    """The lines that introduce quotes, outside of quotes."""
+    shadow = [_shadow(line) for line in lines]
+    position = 0
+    while position < len(lines):
+        rest = shadow[position:]
+        parts = quotequail.quote("\n".join(rest), limit=len(rest) + 1, quote_intro_line=True)
+        start = position + len(rest) - (parts[1][1].count("\n") + 1) if len(parts) > 1 else len(lines)
+        for index in range(position, start):
+            if _MORE_INTROS.fullmatch(shadow[index].strip()):
+                yield _Intro(index, index + 1, shadow[index].strip())
+        if start >= len(lines):
+            return
+        ahead = shadow[start : start + 2]
+        wrapped = quotequail.quote("\n".join(ahead), limit=3)[0][1].count("\n") + 1
+        intro = _Intro(start, start + wrapped, " ".join(ahead[:wrapped]).strip())
+        position = start + 1
+        # A sentence that begins with "On" above the introducing line looks to quotequail like its first half.
+        if wrapped == 1 or (intro.is_strong and not _begins_intro(ahead[1])):
+            yield intro
+            position = intro.end
+
+
+def _begins_intro(line: str) -> bool:
+    return len(quotequail.quote(line, limit=2, quote_intro_line=True)) > 1
+
+
+def _shadow(line: str) -> str:
+    """What quotequail gets to see: nothing within quotes, and nothing on which its patterns would take for ever."""
+    if line.startswith(">"):
+        return ""
+    if len(line) > MAX_INTRO_CHARS or line.count("<") > 2 or line.count("@") > 4:
+        return "x"
+    return line

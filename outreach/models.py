@@ -1,0 +1,66 @@
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from cases.models import Case, DueRow, Message, due_index
+
+
+class PayloadState(models.TextChoices):
+    WAITING = "WAITING", "to be taken in"
+    DONE = "DONE", "taken in"
+    UNMATCHED = "UNMATCHED", "belongs to no case that we know"
+    FAILED = "FAILED", "could not be taken in"
+
+
+class InboundPayload(DueRow):
+    """What a provider handed us, as it came. Acknowledged once this row is committed; understood afterwards."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    source = models.CharField(max_length=20)  # the door it came in by
+    dedupe_key = models.CharField(max_length=255)  # the provider's event id, or a digest of the mail
+    body = models.BinaryField()
+    received_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=PayloadState.choices, default=PayloadState.WAITING)
+    note = models.TextField(blank=True)  # what became of it, for staff
+    try_again_at = models.DateTimeField(null=True, blank=True)  # it may belong to a send that is not committed yet
+    message = models.ForeignKey(Message, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ("-received_at", "-id")
+        indexes: ClassVar = [
+            due_index("payload_due"),
+            models.Index(
+                fields=["-received_at"], name="payload_for_staff", condition=Q(state__in=["FAILED", "UNMATCHED"])
+            ),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="payload_taken_once", fields=["source", "dedupe_key"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.dedupe_key}"
+
+    def due_facts(self) -> Iterator[datetime]:
+        if self.state == PayloadState.WAITING:
+            yield self.try_again_at or self.received_at
+
+
+class SandboxMail(models.Model):
+    """A mail in the sandbox's mailbox: what the counterparty would have got. A repeated key changes nothing."""
+
+    id = models.BigAutoField(primary_key=True)
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="sandbox_mails")
+    idempotency_key = models.CharField(max_length=100, unique=True)
+    message_id = models.CharField(max_length=998)
+    raw = models.BinaryField()  # RFC 5322
+    delivered_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return self.message_id

@@ -1,0 +1,102 @@
+"""The read phase of a step: a case as it stands, with all that the step needs."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from cases import work
+from cases.models import Attachment, Case, Direction, InputRequest, Message, MessageStatus, Purpose, RequestStatus, Status
+from outreach.agents.base import Answer, CaseView, File, Mail
+
+_SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A case, its mail in order, its questions, and the time by which to judge what is due."""
+
+    case: Case
+    messages: tuple[Message, ...]
+    questions: tuple[InputRequest, ...]  # oldest first
+    now: datetime
+
+    @classmethod
+    def of(cls, case: Case) -> Self:
+        messages = case.messages.prefetch_related("attachments")
+        questions = case.input_requests.order_by("requested_at", "id")
+        return cls(case, tuple(messages), tuple(questions), work.now())
+
+    @property
+    def is_open(self) -> bool:
+        return not self.case.is_terminal
+
+    @property
+    def has_queued(self) -> bool:
+        return any(message.status == MessageStatus.QUEUED for message in self.messages)
+
+    @property
+    def unread(self) -> list[Message]:
+        """A person's mail that nothing has taken into account yet, oldest first."""
+        return [
+            message
+            for message in self.messages
+            if message.direction == Direction.IN and message.purpose == Purpose.HUMAN and message.read_at is None
+        ]
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether the unread mail has waited long enough for a correction to join it."""
+        unread, settle = self.unread, self.case.settle
+        if not unread:
+            return False
+        return min(unread[-1].created_at + settle, unread[0].created_at + 5 * settle) <= self.now
+
+    @property
+    def has_new_answer(self) -> bool:
+        return any(asked.status == RequestStatus.RESOLVED and asked.used_at is None for asked in self.questions)
+
+    @property
+    def follow_up_is_due(self) -> bool:
+        next_action_at = self.case.next_action_at
+        return self.case.status == Status.RUNNING and next_action_at is not None and next_action_at <= self.now
+
+    @property
+    def sent_within_an_hour(self) -> int:
+        return sum(1 for message in self.messages if message.sent_at and message.sent_at > self.now - timedelta(hours=1))
+
+    def view(self) -> CaseView:
+        """What the agent may see: not the metadata, not what was never sent."""
+        case = self.case
+        pending = [asked.question for asked in self.questions if asked.status == RequestStatus.PENDING]
+        return CaseView(
+            id=str(case.pk),
+            goal=case.goal,
+            counterparty=case.counterparty,
+            persona=case.sender_persona,
+            constraints=tuple(case.constraints or ()),
+            result_schema=case.result_schema,
+            thread=tuple(_mail(message) for message in self.messages if message.status in _SHOWN),
+            answers=tuple(
+                Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
+                for asked in self.questions
+                if asked.status == RequestStatus.RESOLVED
+            ),
+            open_question=pending[0] if pending else None,
+        )
+
+
+def _mail(message: Message) -> Mail:
+    return Mail(
+        id=str(message.pk),
+        from_us=message.direction == Direction.OUT,
+        from_person=message.purpose == Purpose.HUMAN,
+        unread=message.read_at is None,
+        at=message.at,
+        subject=message.subject,
+        text=message.text,
+        files=tuple(_file(attachment) for attachment in message.attachments.all()),
+    )
+
+
+def _file(attachment: Attachment) -> File:
+    return File(str(attachment.pk), attachment.name, attachment.type, attachment.size)
