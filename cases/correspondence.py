@@ -79,9 +79,10 @@ def queue(case: Case, *, purpose: Purpose, subject: str, text: str, actor: str =
         references=" ".join(earlier.message_id for earlier in thread),
         from_address=case.our_address,
         from_name=case.sender_persona["name"],
-        to_address=case.counterparty["address"],
+        to_address=_recipient(case),
         subject=subject,
         text=text,
+        written_by="" if actor == SYSTEM else actor,
         created_at=case.now,
         idempotency_key=uuid.uuid4().hex,
         case_version=case.version,
@@ -93,21 +94,30 @@ def queue(case: Case, *, purpose: Purpose, subject: str, text: str, actor: str =
     return message
 
 
-def begin_send(case: Case) -> Message | None:
-    """The queued message of a case you hold locked, marked as being sent; None if the case has moved on without it.
+def next_to_send(case: Case) -> Message | None:
+    """The queued message of a case you hold locked; None if there is none, or if the case has moved on without it.
 
-    A message whose send has begun before is given again: its outcome is unknown, and repeating it is safe.
+    A message whose send has begun is given again: its outcome is unknown, and repeating it is safe. A person's own words
+    are sent even if something has come in since they wrote them.
     """
     message = case.messages.filter(status=MessageStatus.QUEUED).first()
-    if message is None:
+    if message and not message.send_started_at and not message.written_by and message.case_version != case.version:
+        drop(case, message)
         return None
+    return message
+
+
+def _recipient(case: Case) -> str:
+    """The address as the client wrote it, or with its domain in ASCII: mail knows no other (RFC 5891)."""
+    address: str = case.counterparty["address"]
+    return address if address.isascii() else case.counterparty_address
+
+
+def begin_send(case: Case, message: Message) -> None:
+    """From here the message may be out there, whatever becomes of us."""
     if message.send_started_at is None:
-        if message.case_version != case.version:
-            drop(case, message)
-            return None
         message.send_started_at = case.now
         message.save(update_fields=["send_started_at"])
-    return message
 
 
 def drop(case: Case, message: Message, actor: str = SYSTEM) -> None:

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 
-from django.db import connection, connections, transaction as django_transaction
+from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import transaction as django_transaction
+
+# What a database that is locked, restarting or out of reach answers; trying again can help.
+UNAVAILABLE = (OperationalError, InterfaceError)
 
 # SQLite has one writer at a time and no queue for the others, who poll: threads of one process that write at once would
 # wait for each other by sleeping. They take turns here instead, and the database's own lock is left to other processes.
@@ -45,14 +49,20 @@ def let_go_of_connection() -> None:
         connection.close()
 
 
+_inherited: list[object] = []
+
+
 def forget_inherited_connections() -> None:
     """In a forked child: drop the parent's connections and pools without closing them.
 
-    Their sockets are shared with the parent, and a pool's threads do not live on in the child.
+    Their sockets are shared with the parent, and a pool's threads do not live on in the child. They are kept out of
+    sight, since even to be destroyed they would say goodbye to the server or wait for those threads.
     """
     for wrapper in connections.all(initialized_only=True):
+        _inherited.append(wrapper.connection)
         wrapper.connection = None
         if hasattr(wrapper, "_connection_pools"):  # PostgreSQL; kept on the class, so shared by all threads
+            _inherited.extend(wrapper._connection_pools.values())
             wrapper._connection_pools.clear()
 
 

@@ -30,6 +30,4 @@ def record(case: Case, type: str, *, actor: str = SYSTEM, **data: Any) -> Event:
 @cache
 def listeners() -> dict[str, list[Listener]]:
     """Event type to those who hear of it, from settings.OFFLOAD_EVENT_LISTENERS. Raises ImportError on a wrong path."""
-    return {
-        type_: [import_string(path) for path in paths] for type_, paths in settings.OFFLOAD_EVENT_LISTENERS.items()
-    }
+    return {type_: [import_string(path) for path in paths] for type_, paths in settings.OFFLOAD_EVENT_LISTENERS.items()}

@@ -84,8 +84,9 @@ class CaseFactory(DjangoModelFactory[Case]):
     counterparty_address = factory.LazyAttribute(lambda case: case.counterparty["address"].lower())
 
     @classmethod
-    def _create(cls, model_class: type[Case], *args: Any, **fields: Any) -> Case:
-        case = model_class(*args, **{**_facts_of(Status(fields["status"]), fields["created_at"]), **fields})
+    def _create(cls, model_class: type[Case], **fields: Any) -> Case:
+        facts: dict[str, Any] = {**_facts_of(Status(fields["status"]), fields["created_at"]), **fields}
+        case = model_class(**facts)
         case.our_address = case.our_address or f"case-{case.pk.hex}@sandbox.invalid"
         case.now = work.now()
         case.save(force_insert=True)
@@ -120,9 +121,7 @@ class MessageFactory(DjangoModelFactory[Message]):
     purpose = factory.LazyAttribute(lambda message: Purpose.HUMAN if message.received else Purpose.OUTREACH)
     status = factory.LazyAttribute(lambda m: MessageStatus.RECEIVED if m.received else MessageStatus.SENT)
     message_id = factory.LazyFunction(lambda: f"<{uuid.uuid4().hex}@mail.example>")
-    from_address = factory.LazyAttribute(
-        lambda m: m.case.counterparty["address"] if m.received else m.case.our_address
-    )
+    from_address = factory.LazyAttribute(lambda m: m.case.counterparty["address"] if m.received else m.case.our_address)
     from_name = factory.LazyAttribute(
         lambda m: m.case.counterparty["name"] if m.received else m.case.sender_persona["name"]
     )
@@ -137,7 +136,7 @@ class MessageFactory(DjangoModelFactory[Message]):
 
     @classmethod
     def _create(cls, model_class: type[Message], *args: Any, **fields: Any) -> Message:
-        message = super()._create(model_class, *args, **fields)
+        message: Message = super()._create(model_class, *args, **fields)
         reschedule(message.case)
         return message
 
@@ -177,6 +176,6 @@ class InputRequestFactory(DjangoModelFactory[InputRequest]):
 
     @classmethod
     def _create(cls, model_class: type[InputRequest], *args: Any, **fields: Any) -> InputRequest:
-        question = super()._create(model_class, *args, **fields)
+        question: InputRequest = super()._create(model_class, *args, **fields)
         reschedule(question.case)
         return question

@@ -40,7 +40,7 @@ class Text(serializers.CharField):
 
 
 class Line(Text):
-    """A string without line breaks and other control characters, at most 300 characters long if nothing else is said."""
+    """A string without line breaks and other control characters, at most 300 characters long if not told otherwise."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_length": 300, **options})
@@ -65,6 +65,19 @@ class Zone(Line):
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())  # reads the disk each time
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 100})
+class TextMap(serializers.DictField):
+    """An object whose values are strings, at most 100 of them."""
+
+    child = Text(allow_blank=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        texts: dict[str, str] = super().to_internal_value(data)
+        if len(texts) > 100:
+            raise serializers.ValidationError("At most 100 entries.")
+        return texts
 
 
 class Whole(serializers.IntegerField):
@@ -141,11 +154,11 @@ def _translated(check: Any, value: Any) -> None:
 def check_mail_address(address: str) -> str:
     """The address as mail programs write it: its domain in ASCII (IDNA), all in lower case.
 
-    Raises serializers.ValidationError for what is no address (RFC 5321, without quoted local parts and IP addresses), and
-    for a local part beyond ASCII, which only mail servers with SMTPUTF8 (RFC 6531) could take. Nothing is looked up.
+    Raises serializers.ValidationError for what is no address (RFC 5321, without quoted local parts and IP addresses),
+    and for a local part beyond ASCII, which only mail servers with SMTPUTF8 (RFC 6531) could take. Looks nothing up.
     """
     try:
-        found = email_validator.validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        found = email_validator.validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True)
     except email_validator.EmailNotValidError as error:
         raise serializers.ValidationError(f"Not an e-mail address: {error}") from error
     return str(found.ascii_email).lower()

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -31,11 +31,11 @@ FAILING_AT_MOST = timedelta(hours=24)
 BACKOFF_SECONDS = (60.0, 3600.0)  # first and longest wait after a failed step
 
 
-class LeaseLost(Exception):  # noqa: N818 (a fact about the row, and nobody's error)
+class LeaseLost(Exception):
     """Another worker holds the row by now: whatever this one decided is dropped."""
 
 
-class MovedOn(Exception):  # noqa: N818
+class MovedOn(Exception):
     """The row has changed since it was read: what was decided on it is dropped, and the row is due again."""
 
 
@@ -49,6 +49,8 @@ class Kind(Generic[M]):
     give_up: "Callable[[Claim[M], str], None]"  # hands a row to people, with the cause
     task: str  # dotted path of the django-q2 task that wakes the pump
     turns_by: str | None = None  # the field whose values take turns
+    of_case: str | None = None  # the look-up that finds a case's rows; none: they belong to no case
+    time_facts: tuple[str, ...] = ()  # the fields that say when a row of a case is due; see cases/time_travel.py
 
 
 @cache
@@ -61,7 +63,8 @@ def due(kind: str) -> QuerySet[Any]:
     """The rows that a claim would take now: due, and held by nobody. The clock looks at the same ones."""
     now = current_time()
     unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    return kinds()[kind].model._default_manager.filter(unheld, due_at__lte=now)
+    rows: QuerySet[Any] = kinds()[kind].model._default_manager.filter(unheld, due_at__lte=now)
+    return rows
 
 
 def current_time() -> datetime | Now:
@@ -92,8 +95,16 @@ class Claim(Generic[M]):
         return row
 
     def renewed(self) -> bool:
-        """Whether the row is still ours for as long as a call to the transport may take."""
-        return time.monotonic() + settings.OFFLOAD_TRANSPORT_SECONDS <= self.held_until
+        """Whether the row is still ours for as long as a call to the transport may take.
+
+        Between two renewals a lease may be just long enough, so one that is under way is waited for, a second at most.
+        """
+        began_at = time.monotonic()
+        while self.held_until < time.monotonic() + settings.OFFLOAD_TRANSPORT_SECONDS:
+            if time.monotonic() >= min(self.held_until, began_at + 1.0):
+                return False
+            time.sleep(0.05)
+        return True
 
     def remaining(self) -> float:
         """Seconds until the step's deadline, at least 0."""
@@ -103,7 +114,7 @@ class Claim(Generic[M]):
     def write(self) -> Iterator[M]:
         """A short transaction on the locked row, for what is true whatever has happened to it. Raises LeaseLost."""
         with database.transaction():
-            row = self.kind.model._default_manager.locked(self.pk)  # type: ignore[attr-defined]
+            row = self.kind.model._default_manager.locked(self.pk)
             if row.lease_token != self.token:
                 raise LeaseLost(f"{self.kind.name} {self.pk}")
             yield row
@@ -121,7 +132,7 @@ class Claim(Generic[M]):
         while True:
             try:
                 return write_fact()
-            except OperationalError:
+            except database.UNAVAILABLE:
                 if time.monotonic() + 1 > self.held_until:
                     raise
                 logger.warning("%s %s: writing a fact failed, trying again", self.kind.name, self.pk, exc_info=True)
@@ -129,7 +140,7 @@ class Claim(Generic[M]):
                 time.sleep(0.2)
 
 
-# --- Taking, keeping, giving back ---------------------------------------------------------------------------------------
+# --- Taking, keeping, giving back -------------------------------------------------------------------------------------
 
 
 def claim(kind: str, limit: int, *, alone: bool = False) -> list[Claim[Any]]:
@@ -190,10 +201,11 @@ def _take(kind_name: str, rows: QuerySet[Any], limit: int) -> list[Claim[Any]]:
 def renew(claims: Iterable[Claim[Any]]) -> None:
     """Hold the rows for another lease, each only while its step is within its deadline and nobody else has taken it."""
     for mates in _by_token(held for held in claims if held.remaining() > 0).values():
-        before = time.monotonic()
         rows = _held(mates)
-        rows.update(lease_until=_later(settings.OFFLOAD_LEASE_SECONDS))
-        still_ours = set(rows.values_list("pk", flat=True))
+        with database.transaction():
+            before = time.monotonic()
+            rows.update(lease_until=_later(settings.OFFLOAD_LEASE_SECONDS))
+            still_ours = set(rows.values_list("pk", flat=True))
         for mate in mates:
             mate.held_until = before + settings.OFFLOAD_LEASE_SECONDS if mate.pk in still_ours else 0.0
 
@@ -201,14 +213,15 @@ def renew(claims: Iterable[Claim[Any]]) -> None:
 def release(claims: Iterable[Claim[Any]]) -> None:
     """Give back rows whose steps came to a good end; they are due again when their facts say so."""
     for mates in _by_token(claims).values():
-        _held(mates).update(
-            lease_token=None,
-            lease_until=None,
-            lost_leases=0,
-            failures=0,
-            failing_since=None,
-            last_error="",
-        )
+        with database.transaction():
+            _held(mates).update(
+                lease_token=None,
+                lease_until=None,
+                lost_leases=0,
+                failures=0,
+                failing_since=None,
+                last_error="",
+            )
 
 
 def _by_token(claims: Iterable[Claim[Any]]) -> dict[tuple[str, uuid.UUID], list[Claim[Any]]]:
@@ -219,7 +232,7 @@ def _by_token(claims: Iterable[Claim[Any]]) -> dict[tuple[str, uuid.UUID], list[
 
 
 def _held(mates: list[Claim[Any]]) -> QuerySet[Any]:
-    rows = mates[0].kind.model._default_manager
+    rows: QuerySet[Any] = mates[0].kind.model._default_manager.all()
     return rows.filter(pk__in=[mate.pk for mate in mates], lease_token=mates[0].token)
 
 

@@ -1,27 +1,30 @@
-"""Parts that the API's answers and the webhooks' payloads have in common."""
+"""Pieces of a case in the words of the API, shared by its answers and the webhooks."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cases.models import Attachment, Case
+from cases.models import Attachment, Case, Direction
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(moment: datetime) -> int:
-    """Unix time in milliseconds."""
-    return round(moment.timestamp() * 1000)
+    """An aware moment as Unix milliseconds, cut, not rounded, as the database keeps them."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def attachment_metadata(case: Case) -> list[dict[str, Any]]:
-    """What clients see of the case's attachments, oldest first.
+    """What clients see of each received file, oldest first.
 
-    Files that came when the case was over are kept for staff: nothing that clients see of a case changes after its end.
+    Files of mail that came after the case's end are left out: nothing that clients see of it changes any more.
     """
-    attachments = Attachment.objects.filter(message__case=case, message__is_after_end=False)
-    return [metadata(attachment, case) for attachment in attachments.select_related("message")]
+    received = Attachment.objects.filter(message__case=case, message__direction=Direction.IN)
+    shown = received.filter(message__is_after_end=False).select_related("message")
+    return [describe(attachment, case) for attachment in shown]
 
 
-def metadata(attachment: Attachment, case: Case) -> dict[str, Any]:
-    """What clients see of one attachment, its content apart."""
+def describe(attachment: Attachment, case: Case) -> dict[str, Any]:
+    """One file's metadata; `messageId` is the RFC 5322 Message-ID of the mail, `inboxId` our address it came to."""
     return {
         "attachmentId": str(attachment.pk),
         "name": attachment.name,

@@ -9,9 +9,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, connections
+from django.db import connections
 
 from cases import leases
+from cases.database import UNAVAILABLE, let_go_of_connection
 from cases.leases import Claim, LeaseLost, MovedOn
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ def is_at_work() -> bool:
 class Pump:
     """One run. The kind that was woken goes first; every other kind gets its turn too.
 
-    Each kind has a few threads that the others can't take, so that slow rows of one never keep another waiting; the rest
-    goes to whoever is there.
+    Each kind has a few threads that the others can't take, so that slow rows of one never keep another waiting; the
+    rest goes to whoever is there.
     """
 
     def __init__(self, first: str, *, on_life: Callable[[], None] = lambda: None) -> None:
@@ -47,37 +48,46 @@ class Pump:
         _at_work.set()
         try:
             with ThreadPoolExecutor(self.size, thread_name_prefix="step") as threads:
-                while self._claim(threads) or self.running:
+                if self._claim_one_alone(threads) or self._claim(threads):
+                    self.on_life()
+                while self.running:
                     self._wait()
                     self._renew()
                     self._finish()
+                    self._claim(threads)
         finally:
             _at_work.clear()
 
     def _may_claim(self) -> bool:
         return not stopping.is_set() and time.monotonic() - self.started < settings.OFFLOAD_CLAIM_SECONDS
 
+    def _claim_one_alone(self, threads: ThreadPoolExecutor) -> bool:
+        """Take one row that must run alone; first of all, or it would wait for as long as there are others."""
+        return self._may_claim() and any(self._take(threads, name, 1, alone=True) for name in self.order)
+
     def _claim(self, threads: ThreadPoolExecutor) -> bool:
-        """Whether anything was claimed."""
+        """Take as many rows as there are threads for; whether there were any."""
         if not self._may_claim() or any(held.lost_leases >= leases.ALONE_FROM for held in self.running.values()):
             return False
-        claims = [held for name in self.order for held in self._start(threads, leases.claim(name, self._room_for(name)))]
-        if claims or self.running:
-            return bool(claims)
-        for name in self.order:
-            if self._start(threads, leases.claim(name, 1, alone=True)):
-                return True
-        return False
+        taken = [self._take(threads, name, self._room_for(name)) for name in self.order]  # each gets its turn
+        return any(taken)
 
-    def _start(self, threads: ThreadPoolExecutor, claims: list[Claim[Any]]) -> list[Claim[Any]]:
+    def _take(self, threads: ThreadPoolExecutor, name: str, limit: int, *, alone: bool = False) -> bool:
+        try:
+            claims = leases.claim(name, limit, alone=alone)
+        except UNAVAILABLE:  # what runs must still be renewed and given back
+            logger.warning("could not claim", exc_info=True)
+            let_go_of_connection()
+            return False
         self.running |= {threads.submit(run_step, held): held for held in claims}
-        return claims
+        return bool(claims)
 
     def _room_for(self, name: str) -> int:
         """How many threads the kind may take: all that are free, less what the others have reserved and not used."""
         used = Counter(held.kind.name for held in self.running.values())
         reserved = sum(max(0, self.reserve - used[other]) for other in self.order if other != name)
-        return max(0, self.size - len(self.running) - reserved)
+        room: int = self.size - len(self.running) - reserved
+        return max(0, room)
 
     def _wait(self) -> None:
         look_again = LOOK_SECONDS if self._may_claim() else settings.OFFLOAD_RENEW_SECONDS
@@ -87,7 +97,11 @@ class Pump:
     def _renew(self) -> None:
         if time.monotonic() - self.renewed_at >= settings.OFFLOAD_RENEW_SECONDS:
             self.renewed_at = time.monotonic()
-            leases.renew(held for future, held in self.running.items() if not future.done())
+            try:
+                leases.renew(held for future, held in self.running.items() if not future.done())
+            except UNAVAILABLE:  # their steps see that the leases run out
+                logger.warning("could not renew leases", exc_info=True)
+                let_go_of_connection()
             self.on_life()
 
     def _finish(self) -> None:
@@ -115,13 +129,20 @@ def settle(outcomes: dict[Claim[Any], BaseException | None]) -> None:
     released = [held for held, error in outcomes.items() if error is None or isinstance(error, MovedOn)]
     try:
         leases.release(released)
-        for held, error in outcomes.items():
-            if error is None or isinstance(error, MovedOn | LeaseLost):
-                continue
-            logger.warning("%s %s: the step failed", held.kind.name, held.pk, exc_info=error)
-            try:
-                leases.fail(held, error)
-            except LeaseLost:
-                logger.info("%s %s: was taken over meanwhile", held.kind.name, held.pk)
-    except OperationalError:
+    except UNAVAILABLE:
         logger.exception("could not give rows back; they are free when their leases end")
+        let_go_of_connection()
+    for held, error in outcomes.items():
+        if error is not None and not isinstance(error, MovedOn | LeaseLost):
+            logger.warning("%s %s: the step failed", held.kind.name, held.pk, exc_info=error)
+            _count_failure(held, error)
+
+
+def _count_failure(held: Claim[Any], error: BaseException) -> None:
+    try:
+        leases.fail(held, error)
+    except LeaseLost:
+        logger.info("%s %s: was taken over meanwhile", held.kind.name, held.pk)
+    except Exception:  # the database's, or of handing over to people: no row may stop the pump for the others
+        logger.exception("%s %s: could not be given back; it is free when its lease ends", held.kind.name, held.pk)
+        let_go_of_connection()

@@ -71,9 +71,20 @@ def provide_input(
         request.save()
         case.touch()
         case.retry_at = None
-        transitions.store(case)
+        if request.is_operational and case.attempt_count:
+            _go_on(case, request)
+        else:
+            transitions.store(case)
         record(case, "input.provided", actor=actor, inputRequestId=str(request.pk), answer=provided_context)
         return request
+
+
+def _go_on(case: Case, request: InputRequest) -> None:
+    """Let a case go on where the service itself had got stuck: with unread mail if there is any, else a follow-up."""
+    request.used_at = case.now
+    request.save(update_fields=["used_at"])
+    next_action_at = None if case.messages.unread().exists() else case.now
+    transitions.run(case, next_action_at=next_action_at)
 
 
 def cancel_case(case_id: uuid.UUID, *, actor: str, reason: str | None = None) -> Case:

@@ -15,12 +15,18 @@ def run(case: Case, *, next_action_at: datetime | None) -> None:
     store(case)
 
 
-def ask(case: Case, *, question: str, reason: str, actor: str = SYSTEM) -> InputRequest:
-    """Pause for a human. A question that is still open is superseded; mail that was unread is what is asked about."""
+def ask(case: Case, *, question: str, reason: str, is_operational: bool = False, actor: str = SYSTEM) -> InputRequest:
+    """Pause for a human. A question that is still open is superseded.
+
+    Mail that was unread is what is asked about, unless the question is operational: then it waits to be judged.
+    """
     case.touch()
     close_question(case, RequestStatus.SUPERSEDED)
-    request = InputRequest.objects.create(case=case, question=question, reason=reason, requested_at=case.now)
-    mark_read(case)
+    request = InputRequest.objects.create(
+        case=case, question=question, reason=reason, is_operational=is_operational, requested_at=case.now
+    )
+    if not is_operational:
+        mark_read(case)
     case.move_to(Status.INPUT_NEEDED)
     case.next_action_at = None
     store(case)

@@ -10,5 +10,5 @@ urlpatterns = [
     path("cases/<str:case_id>/attachments/<str:attachment_id>", views.AttachmentView.as_view(), name="attachment"),
     path("cases/<str:case_id>/input", views.InputView.as_view(), name="input"),
     path("cases/<str:case_id>/cancel", views.CancelView.as_view(), name="cancel"),
-    path("files/<str:token>", downloads.download, name="download"),
+    path("files/<str:token>", downloads.DownloadView.as_view(), name="download"),
 ]

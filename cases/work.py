@@ -1,29 +1,35 @@
 """The row is the job: rows say when they are due, workers claim them, and the queue is only a bell.
 
-Three kinds of row carry work (settings.OFFLOAD_WORK_KINDS). A change of a row and the `due_at` that follows from it commit
-in one transaction (`reschedule`). A wake-up, the one thing that goes through django-q2, says no more than "there is due
-work of this kind"; it can be lost, doubled or late, since the clock looks for due rows once a second. This module is the
-only caller of django-q2.
+Three kinds of row carry work (settings.OFFLOAD_WORK_KINDS). A change of a row and the `due_at` that follows from it
+commit in one transaction (`reschedule`). A wake-up, the one thing that goes through django-q2, says no more than "there
+is due work of this kind"; it can be lost, doubled or late, since the clock looks for due rows once a second. This
+module is the only caller of django-q2.
 
-For callers: `transaction`, `now`, `reschedule` in services; `Claim`, `LeaseLost`, `MovedOn` in steps; `run_pump` in tasks.
+For callers: `transaction`, `now`, `reschedule` in services; `Claim`, `LeaseLost`, `MovedOn` in steps; `run_pump` in
+tasks.
 """
 
 import logging
+import math
 import os
 import signal
 import threading
 import time
-from datetime import timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction as django_transaction
-from django_q.brokers import get_broker
+from django.db.models import Q
+from django_q.brokers import Broker, get_broker
 from django_q.signals import post_execute, post_spawn
+from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
 from cases import leases, pump
-from cases.database import forget_inherited_connections, let_go_of_connection, now, transaction
+from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
 from cases.leases import Claim, Kind, LeaseLost, MovedOn, claim, due, kinds, release, renew
 from cases.models import DueRow, Heartbeat
 
@@ -68,7 +74,7 @@ def wake_after_commit(row: DueRow) -> None:
     """Ring for this row's kind once the transaction has committed."""
     for name, kind in kinds().items():
         if isinstance(row, kind.model):
-            django_transaction.on_commit(lambda: wake(name), robust=True)
+            django_transaction.on_commit(partial(wake, name), robust=True)
             return
 
 
@@ -103,7 +109,7 @@ def run_pump(kind: str) -> None:
                 wake(name)
 
 
-# --- The cluster and its heartbeat --------------------------------------------------------------------------------------
+# --- The cluster and its heartbeat ------------------------------------------------------------------------------------
 
 _cluster_name: str | None = None  # set in the processes of a cluster, by inheritance
 _last_beat = 0.0
@@ -112,40 +118,97 @@ STOP_CLAIMING = signal.SIGUSR1  # django-q2's own processes must not see SIGTERM
 
 def beat() -> None:
     """A wake-up without work: that it is finished is a sign of life."""
+    if _cluster_name is not None and not _is_running(os.getpgrp()):
+        # Its first process and the supervisor were killed together: nobody else would ever end what is left of it.
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def ask_for_beats(count: int) -> None:
-    """Ring so that idle clusters show that they live; any of them may take any."""
-    for _ in range(count):
-        async_task("cases.work.beat")
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _with_beats(broker: Broker) -> Broker:
+    """The broker, whose `dequeue` hands its own cluster a beat every now and then.
+
+    A beat takes the whole way of a wake-up: pusher, worker, monitor. It is not sent through the broker, for there
+    another cluster might take it, and beats for a cluster that hangs would pile up.
+    """
+    dequeue, pause, last = broker.dequeue, settings.OFFLOAD_STALL_SECONDS / 4, -math.inf
+
+    def dequeue_or_beat() -> Any:
+        nonlocal last
+        if time.monotonic() - last < pause:
+            return dequeue()
+        last = time.monotonic()
+        task = {"id": uuid.uuid4().hex, "name": "beat", "func": "cases.work.beat", "args": (), "kwargs": {}}
+        return [(None, SignedPackage.dumps({**task, "started": datetime.now(UTC)}))]
+
+    broker.dequeue = dequeue_or_beat
+    return broker
 
 
 def register_cluster(name: str) -> None:
     """Open the heartbeat of a cluster that is about to start; its age counts from now."""
     at = now()
-    Heartbeat.objects.update_or_create(
-        name=name, defaults={"started_at": at, "finished_at": at, "busy_until": None}
-    )
+    with transaction():
+        Heartbeat.objects.update_or_create(
+            name=name, defaults={"started_at": at, "finished_at": at, "busy_until": None}
+        )
 
 
-def run_cluster(name: str) -> None:
-    """Run a django-q2 cluster in this process until SIGTERM, or until the supervisor that started it is gone."""
-    from django_q.cluster import Cluster
+def heartbeat(name: str) -> tuple[datetime, bool]:
+    """When the cluster last finished a wake-up, and whether a pump of it says that it is still at work."""
+    is_busy = Q(busy_until__gt=leases.current_time())
+    rows = Heartbeat.objects.filter(name=name).annotate(is_busy=is_busy)
+    beating = rows.values_list("finished_at", "is_busy").first()
+    if beating is None:  # somebody removed it; the cluster itself can't open it anew
+        register_cluster(name)
+        return heartbeat(name)
+    finished_at, busy = beating
+    return finished_at, bool(busy)
+
+
+def forget_cluster(name: str) -> None:
+    """Remove the heartbeat of a cluster that has ended."""
+    Heartbeat.objects.filter(name=name).delete()
+
+
+def forget_old_clusters() -> None:
+    """Remove the heartbeats of clusters whose supervisors could not do it themselves, a day after the last one."""
+    Heartbeat.objects.filter(finished_at__lt=now() - timedelta(days=1)).delete()
+
+
+def run_cluster(name: str, supervisor_pid: int) -> None:
+    """Run a django-q2 cluster in this process until SIGTERM, or until the supervisor that started it is gone.
+
+    For the first process of a process group of its own, all of which ends with it.
+    """
+    from django_q.cluster import Cluster  # sets up multiprocessing, which only a cluster needs
 
     global _cluster_name
     _cluster_name = name
-    supervisor = os.getppid()
     signal.signal(STOP_CLAIMING, signal.SIG_IGN)  # until a worker sets its own handler
     post_spawn.connect(_prepare_worker)
     post_execute.connect(_say_finished)
-    cluster = Cluster()
+    cluster = Cluster(_with_beats(get_broker()))
     cluster.start()
     while cluster.sentinel.is_alive():
-        cluster.sentinel.join(1.0)
-        if os.getppid() != supervisor:
-            logger.warning("the supervisor is gone: the cluster stops")
-            os.killpg(os.getpgrp(), STOP_CLAIMING)
-            cluster.stop()
+        cluster.sentinel.join(0.5)
+        if os.getppid() != supervisor_pid:
+            _end_orphan(cluster)
+
+
+def _end_orphan(cluster: Any) -> None:
+    """Finish what is begun, and then end every process of the group, this one too: a cluster may also hang."""
+    logger.warning("the supervisor is gone: cluster %s stops", _cluster_name)
+    os.killpg(os.getpgrp(), STOP_CLAIMING)
+    cluster.stop_event.set()
+    cluster.sentinel.join(settings.OFFLOAD_STEP_SECONDS + 5)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _prepare_worker(**_: Any) -> None:
@@ -158,13 +221,21 @@ def _prepare_worker(**_: Any) -> None:
 def _say_finished(**_: Any) -> None:
     """In the monitor, after a wake-up has been carried out and acknowledged: the whole chain works."""
     global _last_beat
-    if _cluster_name is None or time.monotonic() - _last_beat < 0.5:
-        return
-    _last_beat = time.monotonic()
-    Heartbeat.objects.filter(name=_cluster_name).update(finished_at=leases.current_time())
+    if time.monotonic() - _last_beat >= 0.5:
+        _last_beat = time.monotonic()
+        _write_heartbeat(finished_at=leases.current_time())
 
 
 def _say_busy() -> None:
-    if _cluster_name is not None:
-        until = leases.current_time() + timedelta(seconds=2 * settings.OFFLOAD_RENEW_SECONDS)
-        Heartbeat.objects.filter(name=_cluster_name).update(busy_until=until)
+    _write_heartbeat(busy_until=leases.current_time() + timedelta(seconds=1.5 * settings.OFFLOAD_RENEW_SECONDS))
+
+
+def _write_heartbeat(**fields: Any) -> None:
+    if _cluster_name is None:
+        return
+    try:
+        with transaction():
+            Heartbeat.objects.filter(name=_cluster_name).update(**fields)
+    except UNAVAILABLE:
+        logger.warning("could not write the heartbeat", exc_info=True)
+        let_go_of_connection()

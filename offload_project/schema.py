@@ -1,9 +1,12 @@
 """The envelope and the errors that every route shares, added to the generated OpenAPI document.
 
-Views describe their data alone; what is around it is described here, once.
+Views describe their data alone, and with `{"enum": […]}` their own error codes; what is around them is described here,
+once.
 """
 
 from typing import Any
+
+from offload_project.api import CODES
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -47,13 +50,15 @@ def describe_envelope(result: dict[str, Any], **context: Any) -> dict[str, Any]:
 
 def _describe(operation: dict[str, Any], *, has_parameters: bool) -> None:
     responses = operation["responses"]
+    for status, description in _errors(operation, has_parameters=has_parameters).items():
+        responses.setdefault(status, {"description": description})
     for status, response in responses.items():
         content = response.get("content", {}).get("application/json")
-        if status.startswith("2") and content:
+        if not status.startswith("2"):
+            own = content["schema"]["enum"] if content else []
+            response["content"] = {"application/json": {"schema": _failed(int(status), own)}}
+        elif content:
             content["schema"] = _wrapped(content.get("schema", {}))
-    for status, description in _errors(operation, has_parameters=has_parameters).items():
-        response = responses.setdefault(status, {"description": description})
-        response["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     operation["responses"] = dict(sorted(responses.items()))
 
 
@@ -61,14 +66,23 @@ def _wrapped(data: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": ["ok", "data"], "properties": {"ok": {"const": True}, "data": data}}
 
 
+def _failed(status: int, own_codes: list[str]) -> dict[str, Any]:
+    """The envelope of a failure; its code is one of the view's own or the one that goes with the status everywhere."""
+    shared = {**CODES, 500: "INTERNAL_ERROR"}.get(status)
+    codes = [*own_codes, *([shared] if shared else [])]
+    envelope = {"$ref": "#/components/schemas/Error"}
+    if not codes:
+        return envelope
+    return {"allOf": [envelope, {"properties": {"error": {"properties": {"code": {"enum": codes}}}}}]}
+
+
 def _errors(operation: dict[str, Any], *, has_parameters: bool) -> dict[str, str]:
-    """Status and description of what the route may answer besides; those the view has described come along."""
-    errors = {status: "" for status in operation["responses"] if not status.startswith("2")}
-    errors |= {"400": "The request is not valid", "500": "Something went wrong on our side"}
+    """Status and description of what any route of this kind may answer, besides what its view has described."""
+    errors = {"400": "The request is not valid", "500": "Something went wrong on our side"}
     if operation.get("security"):
         errors |= {"401": "No API key, or an unknown one", "403": "The key is not usable, or the case is another's"}
     if has_parameters:
-        errors["404"] = "There is nothing of that id"
+        errors["404"] = "There is nothing at this address"
     if "requestBody" in operation:
         errors |= {"413": "The body is too large", "415": "The body is not JSON"}
     return errors

@@ -151,6 +151,7 @@ OFFLOAD_WORK_KINDS = {
     "case": "outreach.tasks.CASES",
     "payload": "outreach.tasks.PAYLOADS",
     "delivery": "webhooks.tasks.DELIVERIES",
+    "notice": "outreach.notices.NOTICES",
 }
 OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
@@ -296,6 +297,8 @@ OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default
 
 OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
+# Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
+OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],

@@ -43,12 +43,14 @@ def derive_again(claimed: Claim) -> None:
 def send_queued(claimed: Claim, now: Situation) -> None:
     """Send exactly the one queued message. What the transport answers is a fact, whatever else happens meanwhile."""
     with claimed.write() as case:
-        message = correspondence.begin_send(case)
+        message = correspondence.next_to_send(case)
         if message is None:
             return
-        if leaked := guard.leaks(case, f"{message.subject}\n{message.text}"):
+        leaked = [] if message.send_started_at else guard.leaks(case, f"{message.subject}\n{message.text}")
+        if leaked:
             _stop_leak(case, message, leaked)
             return
+        correspondence.begin_send(case, message)
     mail = _outgoing(case, message)
     work.let_go_of_connection()
     if not claimed.renewed():
@@ -72,7 +74,7 @@ def send_queued(claimed: Claim, now: Situation) -> None:
 
 
 def _stop_leak(case: Case, message: Message, leaked: list[str]) -> None:
-    """A mail that gives something away is not sent; only the first look can find it, since its text is frozen."""
+    """A mail that gives something away is not sent; a human says what to write instead."""
     correspondence.drop(case, message)
     transitions.ask(
         case,
@@ -137,7 +139,8 @@ def _asked_about_too_many(claimed: Claim, now: Situation) -> bool:
         return False
     with claimed.decide() as case:
         question = f"This case has sent {limit} mails within an hour, which is as many as it may. Should it go on?"
-        transitions.ask(case, question=question, reason="The limit of mails per case and hour is reached.")
+        reason = "The limit of mails per case and hour is reached."
+        transitions.ask(case, question=question, reason=reason, is_operational=True)
     return True
 
 
@@ -217,11 +220,11 @@ def _unsent_and_answered(now: Situation) -> bool:
 
 
 def _answered(now: Situation) -> bool:
-    return now.case.status == Status.INPUT_NEEDED and now.has_new_answer
+    return now.has_new_answer  # RUNNING too, where a mail that was queued before the answer has gone out since
 
 
 def _reply_has_settled(now: Situation) -> bool:
-    return now.case.status in {Status.RUNNING, Status.INPUT_NEEDED} and now.has_settled
+    return now.has_settled and not now.case.is_held_up
 
 
 TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], None]], ...] = (

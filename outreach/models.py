@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from cases.models import Case, DueRow, Message, due_index
+from cases.models import Case, DueRow, InputRequest, Message, due_index
 
 
 class PayloadState(models.TextChoices):
@@ -64,3 +64,39 @@ class SandboxMail(models.Model):
 
     def __str__(self) -> str:
         return self.message_id
+
+
+class NoticeState(models.TextChoices):
+    WAITING = "WAITING", "to be sent"
+    SENT = "SENT", "sent"
+    NOT_NEEDED = "NOT_NEEDED", "no longer open when it was to be sent"
+    FAILED = "FAILED", "could not be sent"
+
+
+class StaffNotice(DueRow):
+    """A mail that tells one address of one question. Sent at least once: a repeated one has the same Message-ID."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, related_name="notices")
+    address = models.CharField(max_length=320)
+    state = models.CharField(max_length=10, choices=NoticeState.choices, default=NoticeState.WAITING)
+    note = models.TextField(blank=True)  # why it failed
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        indexes: ClassVar = [
+            due_index("notice_due"),
+            models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice to {self.address}"
+
+    def due_facts(self) -> Iterator[datetime]:
+        if self.state == NoticeState.WAITING:
+            yield self.created_at

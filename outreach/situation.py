@@ -79,7 +79,7 @@ class Situation:
             answers=tuple(
                 Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
                 for asked in self.questions
-                if asked.status == RequestStatus.RESOLVED
+                if asked.status == RequestStatus.RESOLVED and not asked.is_operational
             ),
             open_question=pending[0] if pending else None,
         )

@@ -16,7 +16,8 @@ def ask_human(claimed: work.Claim[Case], cause: str) -> None:
         if case.is_terminal:
             transitions.store(case)
             return
-        transitions.ask(case, question=f"This case can't go on by itself. {cause} What should be done?", reason=cause)
+        question = f"This case can't go on by itself. {cause}\n\nAnything you answer makes it try again."
+        transitions.ask(case, question=question, reason=cause, is_operational=True)
 
 
 CASES = work.Kind(
@@ -26,6 +27,8 @@ CASES = work.Kind(
     give_up=ask_human,
     task="outreach.tasks.pump_cases",
     turns_by="client_id",
+    of_case="pk",
+    time_facts=("next_action_at",),
 )
 PAYLOADS = work.Kind(
     name="payload",

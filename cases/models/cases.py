@@ -131,6 +131,13 @@ class Case(DueRow):
         """How long a reply waits for a correction to join it; nobody waits in the sandbox."""
         return timedelta(seconds=0 if self.transport == "sandbox" else settings.OFFLOAD_SETTLE_SECONDS)
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the service itself asks what to do; judging mail would only fail again."""
+        if self.status != Status.INPUT_NEEDED:
+            return False
+        return self.input_requests.filter(is_operational=True, status="PENDING").exists()
+
     def move_to(self, status: Status) -> None:
         """Set status or raise IllegalTransition. For a row you hold locked; does not save."""
         if status not in self.NEXT.get(Status(self.status), ()):  # COMPLETED and FAILED have no way out
@@ -152,7 +159,7 @@ class Case(DueRow):
         facts = self.messages.waiting_facts()
         if facts["queued"]:
             yield facts["queued"]
-        if facts["unread_first"]:
+        if facts["unread_first"] and not self.is_held_up:
             yield min(facts["unread_last"] + self.settle, facts["unread_first"] + 5 * self.settle)
         answered_at = self.input_requests.unused_answers().aggregate(Min("resolved_at"))["resolved_at__min"]
         if answered_at:

@@ -27,6 +27,9 @@ class InputRequest(models.Model):
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="input_requests")
     question = models.TextField()
     reason = models.TextField(blank=True)  # why it is asked; for staff
+    # Asked by the service about itself ("sending has failed for a day"): the answer lets the case go on where it stood,
+    # and is not told to the counterparty.
+    is_operational = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=RequestStatus.choices, default=RequestStatus.PENDING)
     requested_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)  # answered, superseded or closed

@@ -73,6 +73,7 @@ class Message(models.Model):
     created_at = models.DateTimeField()  # queued or received; database time
 
     # Ours: what the send needs to be repeated byte for byte.
+    written_by = models.CharField(max_length=200, blank=True)  # the person, as on the timeline; empty: the agent
     idempotency_key = models.CharField(max_length=100, blank=True)
     case_version = models.PositiveIntegerField(null=True, blank=True)  # of the case as this was queued
     send_started_at = models.DateTimeField(null=True, blank=True)  # committed before the transport is called

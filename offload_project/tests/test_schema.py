@@ -7,7 +7,15 @@ from django.test import Client
 from offload_project.schema import describe_envelope
 
 WRAPPED = {"type": "object", "required": ["ok", "data"]}
-ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+ERROR = {"$ref": "#/components/schemas/Error"}
+
+
+def content(schema: Any) -> Any:
+    return {"application/json": {"schema": schema}}
+
+
+def coded(*codes: str) -> Any:
+    return content({"allOf": [ERROR, {"properties": {"error": {"properties": {"code": {"enum": list(codes)}}}}}]})
 
 
 def document(path: str, **operation: Any) -> dict[str, Any]:
@@ -17,16 +25,19 @@ def document(path: str, **operation: Any) -> dict[str, Any]:
 def test_data_is_wrapped_and_errors_are_added() -> None:
     data = {"$ref": "#/components/schemas/Case"}
     responses = {
-        "201": {"description": "", "content": {"application/json": {"schema": data}}},
+        "201": {"description": "", "content": content(data)},
+        "404": {"description": "No case", "content": content({"enum": ["CASE_NOT_FOUND"]})},
         "409": {"description": "Too late"},
     }
     result = describe_envelope(document("/cases", responses=responses, requestBody={}, security=[{"apiKey": []}]))
     described = result["paths"]["/cases"]["post"]["responses"]
-    assert list(described) == ["201", "400", "401", "403", "409", "413", "415", "500"]
+    assert list(described) == ["201", "400", "401", "403", "404", "409", "413", "415", "500"]
     assert described["201"]["content"]["application/json"]["schema"] == WRAPPED | {
         "properties": {"ok": {"const": True}, "data": data}
     }
-    assert described["409"] == {"description": "Too late", "content": ERROR}
+    assert described["409"] == {"description": "Too late", "content": content(ERROR)}
+    assert described["404"] == {"description": "No case", "content": coded("CASE_NOT_FOUND", "NOT_FOUND")}
+    assert described["500"]["content"] == coded("INTERNAL_ERROR")
     assert result["components"]["schemas"]["Error"]["required"] == ["ok", "error"]
 
 

@@ -4,26 +4,13 @@ import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
+from outreach.months import MONTHS
+
 YES_NO = {
     "yes": True, "y": True, "true": True, "ja": True, "oui": True, "sí": True, "si": True, "sim": True,
     "no": False, "n": False, "false": False, "nein": False, "non": False, "não": False,
 }  # fmt: skip
 
-_MONTHS = (
-    "january jan januar jänner janvier enero",
-    "february feb februar février fevrier febrero",
-    "march mar märz maerz mars marzo",
-    "april apr avril abril",
-    "may mai mayo",
-    "june jun juni juin junio",
-    "july jul juli juillet julio",
-    "august aug août aout agosto",
-    "september sep sept septembre septiembre",
-    "october oct oktober okt octobre octubre",
-    "november nov novembre noviembre",
-    "december dec dezember dez décembre diciembre",
-)
-_MONTH_NUMBERS = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
 _NAME = r"(?P<month>[^\W\d_]{3,10})\.?"
 _ORDINAL = r"(?:st|nd|rd|th|er|º|\.)?"
 _NUMERIC = re.compile(r"(?<![\d.,/-])(?P<a>\d{1,4})(?P<separator>[-./])(?P<b>\d{1,2})(?P=separator)(?P<c>\d{1,4})(?!\d)")
@@ -38,7 +25,7 @@ def dates(text: str) -> set[date]:
         found |= _numeric(match["a"], match["b"], match["c"], match["separator"])
     for pattern in (_DAY_FIRST, _MONTH_FIRST):
         for match in pattern.finditer(text):
-            month = _MONTH_NUMBERS.get(match["month"].casefold(), 0)
+            month = MONTHS.get(match["month"].casefold(), 0)
             found.add(_date(int(match["year"]), month, int(match["day"])))
     return {day for day in found if day}
 

@@ -4,26 +4,13 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+from outreach.months import MONTHS
+
 MAX_TEXT_CHARS = 20_000
 # A date without a year is the next one of that name, but not if that is the better part of a year off.
 MAX_AHEAD_WITHOUT_YEAR = timedelta(days=183)
 
-_MONTH_NAMES = (
-    "january jan januar jänner janvier janv enero ene januari gennaio",
-    "february feb februar feber février fevrier févr fevr febrero febr februari febbraio",
-    "march mar märz mrz maerz mars marzo maart",
-    "april apr avril avr abril abr aprile",
-    "may mai mayo mei maggio",
-    "june jun juni juin junio giugno",
-    "july jul juli juillet juil julio luglio",
-    "august aug août aout agosto ago augustus",
-    "september sept sep septembre septiembre setiembre settembre",
-    "october oct oktober okt octobre octubre ottobre",
-    "november nov novembre noviembre",
-    "december dec dezember dez décembre decembre déc diciembre dic dicembre",
-)
-_MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
-_MONTH = "(?:" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\b"
+_MONTH = "(?:" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")\b"
 _WEEKDAY = (
     r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?|(?:mon|diens|donners|frei|sams|sonn)tag"
     r"|mittwoch"
@@ -62,7 +49,8 @@ _UNTIL = re.compile(
     re.IGNORECASE,
 )
 _FROM_TO = re.compile(
-    r"\b(?:from|vom|von|du|del|desde\s+el|dal)\s+[^.!?\n]{1,40}?[\d\w.]\s*(?:\s(?:to|al|au|a)\s|–|-)\s*" + _DATE,
+    r"\b(?:from|vom|von|du|del|desde\s+el|dal)\s+[^!?\n\d]{0,20}\d[^!?\n]{0,30}?[\w.]\s*(?:\s(?:to|al|au|a)\s|–|-)\s*"
+    + _DATE,
     re.IGNORECASE,
 )
 
@@ -103,7 +91,7 @@ def _parts(found: re.Match[str]) -> tuple[int | None, int, int] | None:
             return year, second, first
         return (year, first, second) if second > 12 else None
     names = re.findall(r"[^\W\d_]+", found.group(found.lastgroup or 0).lower())
-    month = next(_MONTHS[name] for name in names if name in _MONTHS)
+    month = next(MONTHS[name] for name in names if name in MONTHS)
     return (numbers[1] if len(numbers) > 1 else None), month, numbers[0]
 
 

@@ -192,7 +192,8 @@ def _always(evidence: _Evidence) -> bool:
 
 
 def _is_hinted(evidence: _Evidence) -> bool:
-    return evidence.is_hinted
+    """Some people's mail shows the hints too, so a mail that says "Re:" needs more than them."""
+    return evidence.is_hinted and not _REPLY_PREFIX.match(evidence.subject)
 
 
 # Bounces that are not RFC 3464's (qmail, old Exim, gateways); before the headers, since they are auto-submitted too.
@@ -204,17 +205,12 @@ _DAEMON_RULES = (
 _TEXT_RULES = (
     # A subject that only programs write; at its beginning, so that a person's "Re: Automatic reply: …" is none.
     _TextRule(
-        _matching(rf"\s*(?:\[[^\]]*\]\s*)?(?:{_AUTOMATIC})\s*(?:[:：\-–]|$)"), _ANY, _always, InboundKind.AUTO_REPLY
+        _matching(rf"^\s*(?:\[[^\]]*\]\s*)?(?:{_AUTOMATIC})\s*(?:[:：\-–]|$)"), _ANY, _always, InboundKind.AUTO_REPLY
     ),
     # "Out of office" is also what people write about: it takes subject and words, or one of them and a hint.
-    _TextRule(
-        _matching(rf"\s*(?:{_AWAY_SUBJECT})"),
-        _matching(_AWAY_TEXT),
-        lambda evidence: not _REPLY_PREFIX.match(evidence.subject),
-        InboundKind.AUTO_REPLY,
-    ),
-    _TextRule(_matching(rf"(?:{_AUTOMATIC}|{_AWAY_SUBJECT})"), _ANY, _is_hinted, InboundKind.AUTO_REPLY),
-    _TextRule(_ANY, _matching(rf"(?:{_AWAY_TEXT})"), _is_hinted, InboundKind.AUTO_REPLY),
+    _TextRule(_matching(rf"^\s*(?:{_AWAY_SUBJECT})"), _matching(_AWAY_TEXT), _always, InboundKind.AUTO_REPLY),
+    _TextRule(_matching(rf"^\s*(?:{_AUTOMATIC}|{_AWAY_SUBJECT})"), _ANY, _is_hinted, InboundKind.AUTO_REPLY),
+    _TextRule(_ANY, _matching(_AWAY_TEXT), _is_hinted, InboundKind.AUTO_REPLY),
     _TextRule(_ANY, _matching(_RECEIPT), _is_hinted, InboundKind.AUTO_REPLY),
     _TextRule(_ANY, _matching(_CHALLENGE), _is_hinted, InboundKind.AUTO_REPLY),
 )

@@ -19,6 +19,7 @@ from outreach.inbound.content import InboundAttachment
 # Not folded at 78: the library would write a Message-ID that is longer than that as an encoded word.
 _WIRE = SMTP.clone(max_line_length=900)
 _TYPE = re.compile(r"(?!multipart/|message/)[a-z0-9][\w.+-]{0,60}/[a-z0-9][\w.+-]{0,100}", re.ASCII)
+_STRICT_ID = re.compile(r"<[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w.-]*\w>", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,8 @@ def _fields_part(content_type: str, groups: list[EmailMessage]) -> EmailMessage:
     """Groups of fields as a part's body, a blank line between them."""
     part = EmailMessage(policy=SMTP)
     part["Content-Type"] = content_type
-    part.set_payload(groups)
+    for group in groups:
+        part.attach(group)
     return part
 
 
@@ -237,7 +239,9 @@ def _original_headers(original: OriginalMail) -> EmailMessage:
     message["To"] = _mailbox(original.to_name, original.to_address)
     message["Subject"] = mime.one_line(original.subject, 900)
     message["Date"] = _utc(original.sent_at)
-    message["Message-ID"] = _message_id(original.message_id)
+    own = _message_id(original.message_id)
+    if _STRICT_ID.fullmatch(own):  # the library raises IndexError for some others
+        message["Message-ID"] = own
     return message
 
 

@@ -101,7 +101,9 @@ def _record(case: Case, payload: InboundPayload, mail: InboundMail, files: tuple
         sent_by_them_at=mail.sent_at,
         files=files,
     )
-    payload.message = correspondence.record_received(case.pk, received, absent_until=_back_at_work(case, mail, payload.now))
+    payload.message = correspondence.record_received(
+        case.pk, received, absent_until=_back_at_work(case, mail, payload.now)
+    )
     if mail.kind in ENDS:
         why = mail.report.diagnostic if mail.report else ""
         reason = {
@@ -118,7 +120,9 @@ def _back_at_work(case: Case, mail: InboundMail, now: datetime) -> datetime | No
     day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.date())
     if day is None:
         return None
-    return next_working_time(datetime(day.year, day.month, day.day, tzinfo=now.tzinfo), case.counterparty.get("timezone"))
+    return next_working_time(
+        datetime(day.year, day.month, day.day, tzinfo=now.tzinfo), case.counterparty.get("timezone")
+    )
 
 
 def store_files(payload: InboundPayload, mail: InboundMail) -> tuple[StoredFile, ...]:

@@ -364,7 +364,7 @@ def _codec(charset: str) -> str:
         "".encode(name)  # raises LookupError for bytes-to-bytes codecs such as zlib
     except (LookupError, UnicodeError):
         return ""
-    return "" if name in _NO_MAIL_CODECS else _WIDER_CODECS.get(name, name)
+    return "" if name.replace("-", "_") in _NO_MAIL_CODECS else _WIDER_CODECS.get(name, name)
 
 
 def _from_base64(body: bytes) -> bytes:

@@ -110,41 +110,43 @@ def _segments(lines: list[str]) -> Iterator[_Segment]:
     """New and quoted stretches of `lines`, in order."""
     intros = {intro.start: intro for intro in _intros(lines[:MAX_SCANNED_LINES])}
     new = _Segment(quoted=False)
+    least_lines = MIN_QUOTED_LINES
     index = 0
     while index < len(lines):
         intro = intros.get(index)
         if intro and _FORWARD.search(intro.line):
             new.lines += lines[index:]  # foreign words, sent on as the sender's own message
             break
-        end = _quote_end(lines, index, intro, anything_before=new.has_words)
+        end = _quote_end(lines, index, intro, least_lines)
         if end is None:
             new.lines.append(lines[index])
             index += 1
             continue
         yield new
         yield _Segment(quoted=True, lines=lines[index:end])
+        least_lines = 1  # who quotes once, quotes
         new = _Segment(quoted=False)
         index = end
     yield new
 
 
-def _quote_end(lines: list[str], index: int, intro: _Intro | None, *, anything_before: bool) -> int | None:
+def _quote_end(lines: list[str], index: int, intro: _Intro | None, least_lines: int) -> int | None:
     """Where the quote that begins at `index` ends; None where none begins."""
     if intro and not (intro.is_dated or intro.is_separator):
         return None  # "As for what you wrote:" are the sender's own words
     if lines[index].startswith(">"):
         end = _run_end(lines, index)
-        return end if sum(line.startswith(">") for line in lines[index:end]) >= MIN_QUOTED_LINES else None
+        return end if sum(line.startswith(">") for line in lines[index:end]) >= least_lines else None
     header_end = _header_block_end(lines, _next_text(lines, intro.end) if intro else index)
     if intro is None and header_end is None:
         return None
     behind = _next_text(lines, header_end or (intro.end if intro else index))
     if behind < len(lines) and lines[behind].startswith(">"):
         return _run_end(lines, behind)
-    # History that is not marked line by line goes on to the end, if new words stand above it. If none do, they are
-    # somewhere below, and everything stays.
+    # History that is not marked line by line goes on to the end. Where no new words stand above it, they are somewhere
+    # in it, and `without_quotes` keeps everything.
     is_history = header_end is not None or (intro is not None and intro.is_strong) or _is_original_message(intro)
-    return len(lines) if is_history and anything_before else None
+    return len(lines) if is_history else None
 
 
 def _is_original_message(intro: _Intro | None) -> bool:

@@ -307,8 +307,7 @@ def _css_blocks(css: str) -> Iterator[tuple[str, str]]:
         elif depth:
             depth -= 1
             if depth == 0:
-                if not selectors.startswith("@"):
-                    yield selectors, css[start : found.start()]
+                yield selectors, css[start : found.start()]
                 start = found.end()
 
 
@@ -354,7 +353,7 @@ class _Page:
             return
         if style.quote_depth != self.depth:
             self.boundary(1)
-        self._end_pending()
+        self._end_pending(style.quote_depth)
         self.depth = style.quote_depth
         if self.bullet:
             self.current.append(self.bullet)
@@ -363,11 +362,11 @@ class _Page:
         if self.link is not None:
             self.link.append(text)
 
-    def _end_pending(self) -> None:
+    def _end_pending(self, next_depth: int) -> None:
         if self.pending_lines:
             self._flush()
             if self.pending_lines > 1 and self.lines and self.lines[-1][1]:
-                self.lines.append((self.lines[-1][0], ""))
+                self.lines.append((min(self.lines[-1][0], next_depth), ""))
             self.pending_lines = 0
 
     def _flush(self) -> None:
@@ -386,7 +385,7 @@ class _Page:
         if self.current and not self.pending_lines:
             self._flush()
         else:
-            self._end_pending()
+            self._end_pending(self.depth)
             self.lines.append((self.depth, ""))
 
     def next_cell(self) -> None:

@@ -2,7 +2,7 @@ import io
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outreach.inbound.attachments import digest, safe_name, sniff_type
@@ -42,6 +42,7 @@ def test_safe_names(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=400))
 def test_any_name_becomes_safe(name: str) -> None:
     safe = safe_name(name)
@@ -96,6 +97,7 @@ def test_types(content: bytes, name: str, declared: str, sniffed: str) -> None:
     assert sniff_type(content, name, declared) == sniffed
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500), st.text(max_size=20), st.text(max_size=20))
 def test_any_content_has_a_type(content: bytes, name: str, declared: str) -> None:
     kind = sniff_type(content, name, declared)

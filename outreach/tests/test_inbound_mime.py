@@ -1,7 +1,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outreach.inbound import mime
@@ -45,7 +45,16 @@ def test_attachments_are_capped() -> None:
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 def test_every_line_end_is_read(line_end: bytes) -> None:
-    lines = [b"From: a@b.test", b"Content-Type: multipart/mixed; boundary=x", b"", b"--x", b"", b"one", b"two", b"--x--"]
+    lines = [
+        b"From: a@b.test",
+        b"Content-Type: multipart/mixed; boundary=x",
+        b"",
+        b"--x",
+        b"",
+        b"one",
+        b"two",
+        b"--x--",
+    ]
     assert parse(line_end.join(lines)).text == "one\ntwo"
 
 
@@ -82,7 +91,9 @@ def test_an_mbox_line_and_leading_blank_lines_are_skipped() -> None:
 
 
 def test_of_duplicate_headers_the_first_counts() -> None:
-    mail = parse(b"From: a@b.test\nFrom: evil@b.test\nSubject: one\nSubject: two\nMessage-ID: <1@b>\nMessage-ID: <2@b>\n\n")
+    mail = parse(
+        b"From: a@b.test\nFrom: evil@b.test\nSubject: one\nSubject: two\nMessage-ID: <1@b>\nMessage-ID: <2@b>\n\n"
+    )
     assert (mail.from_address, mail.subject, mail.message_id) == ("a@b.test", "one", "<1@b>")
 
 
@@ -122,16 +133,16 @@ def test_subjects(header: bytes, subject: str) -> None:
 @pytest.mark.parametrize(
     ("disposition", "name"),
     [
-        ("attachment; filename=\"offer.pdf\"", "offer.pdf"),
+        ('attachment; filename="offer.pdf"', "offer.pdf"),
         ("attachment; filename=my offer.pdf", "my offer.pdf"),
         ("attachment; filename*=UTF-8''Angebot%20%E2%82%AC.pdf", "Angebot €.pdf"),
         ("attachment; filename*0*=UTF-8''Ange; filename*1*=%C3%BCb; filename*2=\".pdf\"", "Angeüb.pdf"),
         ("attachment; filename=plain.pdf; filename*=UTF-8''r%C3%ADco.pdf", "ríco.pdf"),
-        ("attachment; filename=\"=?utf-8?q?r=C3=ADco.pdf?=\"", "ríco.pdf"),
-        ("attachment; filename=\"C:\\dir\\of\\file.pdf\"", "file.pdf"),
+        ('attachment; filename="=?utf-8?q?r=C3=ADco.pdf?="', "ríco.pdf"),
+        ('attachment; filename="C:\\dir\\of\\file.pdf"', "file.pdf"),
         ("attachment; filename*1=b.pdf; filename*0=a", "ab.pdf"),
         ("attachment; filename*=bogus'%E2%82%AC.pdf", "bogus'€.pdf"),
-        ("attachment; filename=\"unclosed.pdf", "unclosed.pdf"),
+        ('attachment; filename="unclosed.pdf', "unclosed.pdf"),
         ("attachment", "attachment-1.pdf"),
     ],
 )
@@ -184,11 +195,13 @@ def test_nul_and_surrogates_are_removed() -> None:
     assert mime.clean("a\x00b\ud800c\r\nd\re") == "abc\nd\ne"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_a_message(raw: bytes) -> None:
     mime.read(raw)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_header_value_is_read(value: str) -> None:
     for text in (mime.decode_words(value), *mime.read_parameters(value)[1].values()):
@@ -196,6 +209,7 @@ def test_any_header_value_is_read(value: str) -> None:
         text.encode("utf-8")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_base64_comes_back(content: bytes) -> None:
     assert mime.read(b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(content)).content == content

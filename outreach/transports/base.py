@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
 from datetime import datetime
-from typing import Protocol
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.message import EmailMessage
+from email.policy import SMTP, Policy
+from email.utils import format_datetime
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -51,29 +51,55 @@ class Transport(Protocol):
 
 
 _NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_NOT_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
+MAX_NAME_CHARS = 300
+MAX_SUBJECT_CHARS = 900
+MAX_MESSAGE_ID_CHARS = 900  # a line has at most 998 (RFC 5322 §2.1.1), and an id can't be folded
 
 
-def one_line(text: str) -> str:
-    """The text without anything that could end a header line (RFC 5322 §2.2) or that can't be encoded."""
-    return _NOT_IN_A_LINE.sub(" ", text).strip()
+def one_line(text: str, limit: int) -> str:
+    """The text without anything that could end a header line (RFC 5322 §2.2) or can't be encoded, cut to the limit."""
+    return _NOT_IN_A_LINE.sub(" ", text)[:limit].strip()
+
+
+class _MessageIds(UnstructuredHeader, BaseHeader):
+    """Message-IDs, folded between them. The library writes one longer than 78 characters as an encoded word (RFC 2047),
+    and no mail program finds its thread by that."""
+
+    def fold(self, *, policy: "Policy[Any]") -> str:
+        return f"{self.name}: {f'{policy.linesep} '.join(self.split())}{policy.linesep}"
+
+
+def _headers() -> HeaderRegistry:
+    registry = HeaderRegistry()
+    for name in ("in-reply-to", "references"):
+        registry.map_to_type(name, _MessageIds)
+    return registry
+
+
+WIRE = SMTP.clone(header_factory=_headers())
 
 
 def as_email(mail: OutgoingMail) -> EmailMessage:
     """The mail as RFC 5322 text, the same bytes each time: its date is when it was queued."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=WIRE)
     message["From"] = _address(mail.from_name, mail.from_address)
     message["To"] = _address(mail.to_name, mail.to_address)
-    message["Subject"] = one_line(mail.subject)
+    message["Subject"] = one_line(mail.subject, MAX_SUBJECT_CHARS)
     message["Date"] = format_datetime(mail.queued_at)
     message["Message-ID"] = mail.message_id
-    if mail.in_reply_to:
-        message["In-Reply-To"] = mail.in_reply_to
-    if mail.references:
-        message["References"] = " ".join(mail.references)
+    for name, ids in (("In-Reply-To", (mail.in_reply_to,)), ("References", mail.references)):
+        if usable := [one for one in ids if _is_message_id(one)]:
+            message[name] = " ".join(usable)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: other machines need not answer
-    message.set_content(mail.text)
+    message.set_content(_NOT_IN_TEXT.sub("", mail.text.replace("\r\n", "\n").replace("\r", "\n")))
     return message
 
 
+def _is_message_id(text: str) -> bool:
+    """Whether it can stand in a header as it is; the counterparty's mail program has made it."""
+    return bool(re.fullmatch(r"<[!-;=?-~]+>", text)) and len(text) <= MAX_MESSAGE_ID_CHARS
+
+
 def _address(name: str, address: str) -> Address:
-    return Address(display_name=one_line(name), addr_spec=address)
+    return Address(display_name=one_line(name, MAX_NAME_CHARS), addr_spec=address)

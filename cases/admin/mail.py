@@ -1,0 +1,48 @@
+"""All mail of all cases in one list; above all what came when a case was over."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from cases.admin import words
+from cases.admin.access import CasePartAdmin, may_see
+from cases.models import Message
+
+
+@admin.register(Message)
+class MessageAdmin(CasePartAdmin):
+    """A list; the page of a mail is its place in the thread of its case."""
+
+    list_display = ("subject_or_none", "kind", "status", "from_address", "case", "created_at", "is_after_end")
+    list_filter = ("is_after_end", "direction", "purpose", "status", "created_at", "case__is_test")
+    list_select_related = ("case",)
+    search_fields = ("subject", "from_address", "to_address", "=message_id", "case__client_reference_id")
+    search_help_text = "Subject, address, Message-ID, or the case's reference"
+    ordering = ("-created_at", "-id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        return super().get_queryset(request).defer("text", "full_text", "html")
+
+    @admin.display(description="Subject", ordering="subject")
+    def subject_or_none(self, message: Message) -> str:
+        return message.subject or "(no subject)"
+
+    @admin.display(description="Kind", ordering="purpose")
+    def kind(self, message: Message) -> str:
+        return f"{words.kind_of_mail(message)}, {message.get_direction_display()}"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """On to the mail's place on the page of its case."""
+        if not may_see(request):
+            raise PermissionDenied
+        message = self.get_object(request, object_id)
+        if message is None:
+            raise Http404(f"There is no message {object_id}.")
+        return redirect(f"{reverse('admin:cases_case_change', args=[message.case_id])}#message-{message.pk}")

@@ -1,0 +1,137 @@
+"""States, times and events in words for staff."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils.timesince import timesince, timeuntil
+
+from cases.models import Case, Event, Message, MessageStatus, Purpose, ResultStatus, Status
+
+ENDS: Mapping[str, str] = {
+    ResultStatus.GOAL_ACHIEVED: "goal achieved",
+    ResultStatus.MAX_RETRIES: "no answer to any follow-up",
+    ResultStatus.FAILED_REJECTED: "the counterparty refused",
+    ResultStatus.BOUNCED: "the mail could not be delivered",
+    ResultStatus.COMPLAINED: "reported as unwanted mail",
+    ResultStatus.REJECTED: "the provider refused the mail",
+    ResultStatus.CANCELLED: "cancelled",
+    ResultStatus.OPTED_OUT: "the counterparty wants no more mail",
+    ResultStatus.SUPPRESSED: "the address gets no mail from us",
+    ResultStatus.DEADLINE_PASSED: "the deadline has passed",
+    ResultStatus.FAILED_BY_STAFF: "ended by staff",
+}
+
+OUR_MAIL: Mapping[str, str] = {
+    Purpose.OUTREACH: "First mail",
+    Purpose.FOLLOW_UP: "Follow-up",
+    Purpose.REPLY: "Reply",
+}
+THEIR_MAIL: Mapping[str, str] = {
+    Purpose.HUMAN: "Reply",
+    Purpose.MACHINE: "Automatic mail",
+    Purpose.REPORT: "Delivery report",
+}
+MAIL_STATES: Mapping[str, str] = {
+    MessageStatus.DRAFT: "waits for approval",
+    MessageStatus.QUEUED: "about to be sent",
+    MessageStatus.DROPPED: "taken back, never sent",
+    MessageStatus.REFUSED: "refused by the provider",
+    MessageStatus.UNKNOWN: "may or may not have been sent: the case ended meanwhile",
+}
+
+
+def span(since: datetime, until: datetime) -> str:
+    """How long between the two, in its largest unit: `3 days`."""
+    return timesince(since, until, depth=1).replace("\xa0", " ")
+
+
+def kind_of_mail(message: Message) -> str:
+    """What a mail of the thread is."""
+    return THEIR_MAIL.get(message.purpose) or OUR_MAIL.get(message.purpose, message.purpose.capitalize())
+
+
+def next_step(case: Case, now: datetime) -> str:
+    """What will happen to the case next. For a case of `for_staff()`, whose annotations it reads."""
+    if case.is_terminal:
+        return f"Ended: {ENDS.get(case.result_status or '', case.result_status)}"
+    words = _next_step(case, now)
+    if case.failures and case.retry_at and case.retry_at > now:
+        words += f"; failed {case.failures} times, tried again in {_until(case.retry_at, now)}"
+    return words
+
+
+def _next_step(case: Any, now: datetime) -> str:
+    if case.asked_at:
+        return f"Waits for your answer since {span(case.asked_at, now)}"
+    if case.has_queued:
+        return "A mail is about to be sent"
+    if case.has_unread:
+        return "A reply is about to be judged"
+    if case.status == Status.CREATED:
+        return "The first mail is about to be written"
+    if case.status == Status.INPUT_NEEDED:
+        return "The answer is about to be used"
+    if case.next_action_at is None:
+        return "About to be looked at"
+    what = "Follow-up" if case.follow_up_count < case.max_attempts else "Gives up"
+    return f"{what} in {_until(case.next_action_at, now)}" if case.next_action_at > now else f"{what} now"
+
+
+def _until(moment: datetime, now: datetime) -> str:
+    return timeuntil(moment, now, depth=1).replace("\xa0", " ")
+
+
+Facts = Mapping[str, Any]
+VERDICTS: Mapping[str, str] = {
+    "GOAL_ACHIEVED": "the goal is achieved",
+    "REJECTED": "the counterparty refuses",
+    "REPLY": "a reply is needed",
+    "INPUT_NEEDED": "a person has to decide",
+    "WAIT": "there is nothing to do yet",
+}
+EVENTS: Mapping[str, Callable[[Facts], str]] = {
+    "case.created": lambda facts: "The case was posted",
+    "case.input_needed": lambda facts: "A question to a person",
+    "case.waiting": lambda facts: f"Nothing will be done before {_moment(facts.get('until'))}",
+    "case.completed": lambda facts: "The case is completed",
+    "case.failed": lambda facts: f"The case has ended: {ENDS.get(facts.get('resultStatus', ''), 'failed')}",
+    "draft.written": lambda facts: f"A mail was written by the agent “{facts.get('agent')}”, {_judged(facts)}",
+    "input.provided": lambda facts: "The question was answered",
+    "message.queued": lambda facts: f"{_ours(facts)} is ready to be sent",
+    "message.sent": lambda facts: f"{_ours(facts)} was sent",
+    "message.dropped": lambda facts: "A mail was taken back before it was sent",
+    "message.refused": lambda facts: "The provider refused the mail",
+    "message.received": lambda facts: f"{THEIR_MAIL.get(facts.get('purpose', ''), 'Mail')} has come in",
+    "verdict": lambda facts: (
+        f"The agent “{facts.get('agent')}” finds that "
+        f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"
+    ),
+}
+DETAILS = ("question", "answer", "reason")
+
+
+def _ours(facts: Facts) -> str:
+    return OUR_MAIL.get(facts.get("purpose", ""), "A mail")
+
+
+def _judged(facts: Facts) -> str:
+    return "and judged before it goes out" if facts.get("judged") else "which nothing else has judged"
+
+
+def _moment(text: Any) -> str:
+    try:
+        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}"
+    except (TypeError, ValueError):
+        return str(text)
+
+
+def told(event: Event) -> tuple[str, str]:
+    """A line of the timeline in words, and what was said then (a question, an answer, a reason; may be empty).
+
+    Events of other rooms that have no words here show what data they have.
+    """
+    words = EVENTS.get(event.type)
+    if words is None:
+        return event.type, "\n".join(f"{name}: {value}" for name, value in event.data.items())
+    return words(event.data), "\n".join(str(event.data[name]) for name in DETAILS if event.data.get(name))

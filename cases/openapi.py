@@ -1,0 +1,32 @@
+"""What the OpenAPI document is told that REST framework's classes don't say by themselves.
+
+Views describe their data, and with `codes` their own error codes; the envelope around both is added to the whole
+document.
+"""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.utils import OpenApiResponse
+
+from cases.fields import Line, Text
+
+
+def codes(*codes: str) -> OpenApiResponse:
+    """A failure of a route's own, with one of these codes; for the `responses` of extend_schema."""
+    return OpenApiResponse({"enum": list(codes)}, description=" or ".join(codes))
+
+
+class TextExtension(OpenApiSerializerFieldExtension):
+    """What Text and Line refuse, as a pattern. It is for readers: the fields themselves match no such pattern."""
+
+    target_class = Text
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        if not isinstance(self.target, Line):
+            return schema if self.target.allow_blank else {**schema, "pattern": r"\S"}
+        refused = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+        some = f"[^{refused}]*"
+        return {**schema, "pattern": f"^{some}$" if self.target.allow_blank else f"^{some}[^\\s{refused}]{some}$"}

@@ -1,0 +1,68 @@
+"""What the staff's pages of this room need in templates."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from cases.admin.access import may_see
+from cases.models import InputRequest, Message, RequestStatus
+
+register = template.Library()
+
+
+@register.filter
+def pretty_json(value: Any) -> str:
+    """The value as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def plain(value: Any) -> str:
+    """A string as it is, anything else as JSON on one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@register.filter
+def pairs(value: Any) -> list[tuple[str, Any]]:
+    """Names and values of an object from outside, none of anything else.
+
+    `value.items` in a template would find the value that a client has named "items".
+    """
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+@register.filter
+def without(mapping: Any, names: str) -> dict[str, Any]:
+    """The object without some names, separated by commas."""
+    return {name: value for name, value in pairs(mapping) if name not in names.split(",")}
+
+
+@register.simple_tag
+def waiting_for_staff(request: HttpRequest) -> list[dict[str, Any]]:
+    """What waits in this room, for those who may see it: its words and count, and where it is listed."""
+    if not may_see(request):
+        return []
+    questions = InputRequest.objects.filter(status=RequestStatus.PENDING).count()
+    week_ago = timezone.now() - timedelta(days=7)
+    late = Message.objects.filter(is_after_end=True, created_at__gte=week_ago).count()
+    return [
+        {
+            "words": "open question" if questions == 1 else "open questions",
+            "count": questions,
+            "url": reverse("admin:cases_inputrequest_changelist") + "?status__exact=PENDING",
+            "is_urgent": questions > 0,
+        },
+        {
+            "words": "mail came after the end of its case, in the last 7 days"
+            if late == 1
+            else "mails came after the end of their cases, in the last 7 days",
+            "count": late,
+            "url": reverse("admin:cases_message_changelist") + "?is_after_end__exact=1",
+            "is_urgent": False,
+        },
+    ]

@@ -1,0 +1,543 @@
+"""The staff's pages of cases: what they show, who may act, and that nothing acts but a POST."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.http import HttpResponse
+from django.test import Client as Browser
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from cases import work
+from cases.admin.forms import ACTIONS
+from cases.events import record
+from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
+from cases.models import Case, Event, Message, MessageStatus, RequestStatus, Status
+from cases.tests.staff import HOSTILE, assert_harmless, staff, told
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"total": {"type": "number"}, "paid": {"type": "boolean"}},
+    "required": ["total"],
+}
+
+
+@pytest.fixture
+def clerk(db: None) -> Browser:
+    return staff("view_case", "change_case")
+
+
+def page_of(case: Case) -> str:
+    return reverse("admin:cases_case_change", args=[case.pk])
+
+
+def act(browser: Browser, case: Case, name: str, **data: Any) -> HttpResponse:
+    """Post one of the forms of the case's page, as the page shows it."""
+    url = reverse(f"admin:cases_case_{name}", args=[case.pk])
+    return browser.post(url, {"version": case.version, **data})  # type: ignore[return-value]
+
+
+def running(**fields: Any) -> Case:
+    case = CaseFactory(status=Status.RUNNING, **fields)
+    MessageFactory(case=case)
+    case.refresh_from_db()
+    return case
+
+
+def forms_on(response: Any) -> list[str]:
+    return [form.name for form in response.context["actions"]]
+
+
+# --- What the page shows ----------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_whole_case(clerk: Browser) -> None:
+    case = running(
+        client_reference_id="R-17",
+        goal={"objective": "Get the total.", "knowledge": {"order": "O-5"}, "tone": "short"},
+        constraints=["Never promise a date."],
+        result_schema=SCHEMA,
+        counterparty={
+            "address": "ann@supplier.example",
+            "name": "Ann",
+            "timezone": "Europe/Zurich",
+            "customData": {"floor": "3"},
+        },
+        sender_persona={"name": "Bob Buyer", "role": "Purchasing"},
+        metadata={"internal": "M-1"},
+        client_webhook_url="https://client.example/hook",
+        last_error="TransportError: down",
+    )
+    reply = MessageFactory(case=case, direction="IN", text="It is 12.", full_text="It is 12.\n> What is it?")
+    AttachmentFactory(message=reply, name="invoice.pdf", sha256="ab" * 32)
+    html = clerk.get(page_of(case)).content.decode()
+    for shown in (
+        "R-17: Get the total.",
+        "O-5",
+        "Never promise a date.",
+        "&quot;required&quot;",
+        "Europe/Zurich",
+        "floor",
+        "Purchasing",
+        "M-1",
+        "https://client.example/hook",
+        "TransportError: down",
+        "Please send us the invoice of March.",
+        "It is 12.",
+        "&gt; What is it?",
+        "invoice.pdf",
+        "sha256 abababababab…",
+    ):
+        assert shown in html, shown
+    assert 'href="https://client.example/hook"' not in html
+
+
+def test_mail_after_the_end_and_mail_that_was_never_sent_are_marked(clerk: Browser) -> None:
+    case = CaseFactory(status=Status.COMPLETED, result={"total": 3})
+    MessageFactory(case=case, direction="IN", is_after_end=True)
+    MessageFactory(case=case, status=MessageStatus.UNKNOWN)
+    html = clerk.get(page_of(case)).content.decode()
+    assert html.count("came after the end") == 1
+    assert html.count("may or may not have been sent") == 1
+
+
+def test_a_result_is_shown_with_the_sources_of_each_value(clerk: Browser) -> None:
+    case = CaseFactory(status=Status.COMPLETED, result={"total": 12, "lines": [{"a/b": "x"}], "paid": None})
+    reply = MessageFactory(case=case, direction="IN", text="It is 12.")
+    case.sources = [
+        {"path": "/total", "source_id": str(reply.pk), "quote": "12"},
+        {"path": "/lines/0/a~1b", "source_id": "goal", "quote": "x"},
+    ]
+    case.save()
+    values = clerk.get(page_of(case)).context["result_values"]
+    assert [(value.path, value.value) for value in values] == [("/total", 12), ("/lines/0/a~1b", "x"), ("/paid", None)]
+    assert values[0].origins[0].anchor == f"message-{reply.pk}"
+    assert values[1].origins[0].words == "the goal"
+    assert values[2].origins == []
+
+
+def test_a_source_is_not_taken_for_that_of_a_value_whose_name_only_begins_alike(clerk: Browser) -> None:
+    sources = [{"path": "/total", "source_id": "goal", "quote": "12"}]
+    case = CaseFactory(status=Status.COMPLETED, result={"total": 12, "total_tax": 2}, sources=sources)
+    values = clerk.get(page_of(case)).context["result_values"]
+    assert [len(value.origins) for value in values] == [1, 0]
+
+
+def test_the_timeline_tells_every_event_with_actor_and_time(clerk: Browser) -> None:
+    case = running()
+    case.now = datetime(2026, 3, 1, 9, 30, 5, tzinfo=UTC)
+    record(case, "case.waiting", actor="staff ann", until="2026-03-09T08:00:00+00:00", reason="Holiday.")
+    record(case, "delivery.failed", url="https://client.example")
+    response = clerk.get(page_of(case))
+    lines = [(words, detail) for _, words, detail in response.context["timeline"]]
+    assert lines == [
+        ("Nothing will be done before 2026-03-09 08:00 UTC", "Holiday."),
+        ("delivery.failed", "url: https://client.example"),
+    ]
+    assert "2026-03-01 09:30:05" in response.content.decode()
+    assert "staff ann" in response.content.decode()
+
+
+def hostile_case() -> Case:
+    """A case in which every field from outside holds markup."""
+    case = CaseFactory(
+        status=Status.INPUT_NEEDED,
+        client__name=HOSTILE,
+        client_reference_id=HOSTILE,
+        goal={"objective": HOSTILE, "knowledge": {HOSTILE: HOSTILE}, HOSTILE: HOSTILE},
+        counterparty={
+            "address": "ann@supplier.example",
+            "name": HOSTILE,
+            "customData": {HOSTILE: HOSTILE},
+            "x": HOSTILE,
+        },
+        sender_persona={"name": HOSTILE, HOSTILE: HOSTILE},
+        constraints=[HOSTILE],
+        metadata={HOSTILE: HOSTILE},
+        result_schema={"type": "object", "properties": {HOSTILE: {"type": "string"}}},
+        client_webhook_url=f"https://client.example/{HOSTILE}",
+        last_error=HOSTILE,
+        failures=1,
+    )
+    question = InputRequestFactory(case=case, question=HOSTILE, reason=f"Why: {HOSTILE}", provided_context=HOSTILE)
+    reply = MessageFactory(
+        case=case,
+        direction="IN",
+        subject=HOSTILE,
+        text=HOSTILE,
+        full_text=f"all {HOSTILE}",
+        html=HOSTILE,
+        from_name=HOSTILE,
+        from_address=HOSTILE,
+        to_address=HOSTILE,
+        is_after_end=True,
+    )
+    AttachmentFactory(message=reply, name=HOSTILE, type=HOSTILE, declared_type=f"text/{HOSTILE}")
+    Event.objects.create(case=case, type=HOSTILE, actor=HOSTILE, at=work.now(), data={HOSTILE: HOSTILE})
+    record_all(case, question.pk)
+    return case
+
+
+def record_all(case: Case, question_pk: Any) -> None:
+    case.now = work.now()
+    for type_ in ("case.waiting", "case.failed", "draft.written", "input.provided", "message.sent", "verdict"):
+        names = ("until", "reason", "question", "answer", "agent", "decision", "resultStatus", "purpose")
+        record(case, type_, actor=HOSTILE, **dict.fromkeys(names, HOSTILE), inputRequestId=str(question_pk))
+
+
+def test_markup_from_outside_stays_text(clerk: Browser) -> None:
+    case = hostile_case()
+    assert_harmless(clerk.get(page_of(case)).content.decode())
+    assert_harmless(clerk.get(reverse("admin:cases_case_changelist")).content.decode())
+    Case.objects.filter(pk=case.pk).update(
+        status=Status.FAILED,
+        result_status="cancelled",
+        failure_reason=HOSTILE,
+        result={HOSTILE: HOSTILE},
+        sources=[{"path": f"/{HOSTILE}", "source_id": HOSTILE, "quote": HOSTILE}],
+        due_at=None,
+    )
+    assert_harmless(clerk.get(page_of(case)).content.decode())
+
+
+@pytest.mark.parametrize("field", ["counterparty", "sender_persona", "goal"])
+def test_names_that_templates_would_trip_over_are_only_names(clerk: Browser, field: str) -> None:
+    case = running()
+    setattr(
+        case, field, {**getattr(case, field), "items": "trap", "knowledge": {"items": 1}, "customData": {"items": "x"}}
+    )
+    case.save()
+    response = clerk.get(page_of(case))
+    assert response.status_code == 200
+    assert "trap" in response.content.decode()
+
+
+def test_the_page_takes_as_many_queries_for_a_long_thread(
+    clerk: Browser, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    case = running()
+    for _ in range(8):
+        AttachmentFactory(message__case=case)
+        InputRequestFactory(case=case, status=RequestStatus.SUPERSEDED)
+    clerk.get(page_of(case))
+    with django_assert_max_num_queries(11):
+        clerk.get(page_of(case))
+
+
+def test_an_unknown_case_is_not_found(clerk: Browser) -> None:
+    assert clerk.get("/admin/cases/case/nonsense/change/").status_code == 404
+    assert clerk.get("/admin/cases/case/00000000-0000-0000-0000-000000000000/change/").status_code == 404
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+
+def listed(browser: Browser, **query: Any) -> list[Case]:
+    response = browser.get(reverse("admin:cases_case_changelist"), query)
+    return list(response.context["cl"].result_list)
+
+
+@pytest.mark.parametrize("term", ["R-17", "ann@supplier", "Ann Sup", "{pk}", "{hex}"])
+def test_cases_are_found_by_reference_address_name_and_id(clerk: Browser, term: str) -> None:
+    case = CaseFactory(client_reference_id="R-17")
+    CaseFactory(counterparty={"address": "zoe@other.example", "name": "Zoe"})
+    assert listed(clerk, q=term.format(pk=case.pk, hex=case.pk.hex)) == [case]
+
+
+def test_cases_are_filtered(clerk: Browser) -> None:
+    live, test = CaseFactory(is_test=False), CaseFactory(status=Status.RUNNING, failures=2)
+    assert listed(clerk, is_test__exact=0) == [live]
+    assert listed(clerk, status__exact="RUNNING") == [test]
+    assert listed(clerk, client__id__exact=str(live.client_id)) == [live]
+    assert listed(clerk, trouble="yes") == [test]
+
+
+def test_the_list_says_what_comes_next(clerk: Browser) -> None:
+    now = work.now()
+    in_two_days, long_ago = now + timedelta(days=2, hours=1), now - timedelta(hours=1)
+    cases = {
+        "The first mail is about to be written": CaseFactory(),
+        "Follow-up in 2 days": CaseFactory(status=Status.RUNNING, next_action_at=in_two_days),
+        "Gives up in 2 days": CaseFactory(status=Status.RUNNING, next_action_at=in_two_days, follow_up_count=3),
+        "Follow-up now": CaseFactory(status=Status.RUNNING, next_action_at=long_ago),
+        "A reply is about to be judged": MessageFactory(direction="IN").case,
+        "A mail is about to be sent": MessageFactory(status=MessageStatus.QUEUED).case,
+        "Waits for your answer since 3 hours": InputRequestFactory(requested_at=now - timedelta(hours=3)).case,
+        "The answer is about to be used": InputRequestFactory(status=RequestStatus.RESOLVED).case,
+        "Ended: goal achieved": CaseFactory(status=Status.COMPLETED),
+        "Ended: the counterparty refused": CaseFactory(status=Status.FAILED),
+        "Follow-up in 2 days; failed 3 times, tried again in 30 minutes": CaseFactory(
+            status=Status.RUNNING,
+            next_action_at=in_two_days,
+            failures=3,
+            retry_at=now + timedelta(minutes=30, seconds=50),
+        ),
+    }
+    html = clerk.get(reverse("admin:cases_case_changelist")).content.decode()
+    rows = {str(case.pk)[:8]: words for words, case in cases.items()}
+    for short, words in rows.items():
+        row = next(part for part in html.split("<tr>") if short in part)
+        assert f'what_next">{words}<' in row, words
+
+
+def test_the_list_takes_as_many_queries_for_many_cases(
+    clerk: Browser, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(8):
+        InputRequestFactory()
+    with django_assert_max_num_queries(9):
+        assert len(listed(clerk)) == 8
+
+
+# --- Who may do what --------------------------------------------------------------------------------------------------
+
+INPUT = {
+    "reply": {"text": "Hello."},
+    "complete": {"result": '{"total": 1}'},
+    "wait": {"moment": "2099-01-01T00:00", "zone": "UTC"},
+    "fail": {"reason": "No."},
+    "cancel": {"confirmed": "on"},
+}
+
+
+def snapshot(case: Case) -> tuple[Any, ...]:
+    case.refresh_from_db()
+    return (case.version, case.status, case.updated_at, Message.objects.count(), Event.objects.count())
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_get_never_acts(clerk: Browser, name: str) -> None:
+    case = running()
+    before = snapshot(case)
+    url = reverse(f"admin:cases_case_{name}", args=[case.pk])
+    assert clerk.get(url, {"version": case.version, **INPUT[name]}).status_code == 405
+    assert clerk.get(page_of(case), INPUT[name]).status_code == 200
+    assert snapshot(case) == before
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_who_may_only_look_can_not_act(db: None, name: str) -> None:
+    case = running()
+    viewer, before = staff("view_case"), snapshot(case)
+    response = viewer.get(page_of(case))
+    assert (response.status_code, forms_on(response)) == (200, [])
+    assert act(viewer, case, name, **INPUT[name]).status_code == 403
+    assert snapshot(case) == before
+    assert LogEntry.objects.count() == 0
+
+
+def test_who_may_not_look_sees_nothing(db: None) -> None:
+    case = running()
+    stranger = staff("view_client")
+    assert stranger.get(page_of(case)).status_code == 403
+    assert stranger.get(reverse("admin:cases_case_changelist")).status_code == 403
+    assert Browser().get(page_of(case)).status_code == 302
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_post_without_its_token_does_nothing(clerk: Browser, name: str) -> None:
+    case = running()
+    before = snapshot(case)
+    clerk.handler.enforce_csrf_checks = True
+    assert act(clerk, case, name, **INPUT[name]).status_code == 403
+    assert snapshot(case) == before
+
+
+def test_posting_to_the_page_itself_changes_nothing(clerk: Browser) -> None:
+    case = running()
+    before = snapshot(case)
+    clerk.post(page_of(case), {"status": "COMPLETED", "counterparty_address": "eve@evil.example"})
+    assert snapshot(case) == before
+    assert clerk.post(reverse("admin:cases_case_delete", args=[case.pk]), {"post": "yes"}).status_code == 403
+    assert clerk.get(reverse("admin:cases_case_add")).status_code == 403
+
+
+# --- Actions ----------------------------------------------------------------------------------------------------------
+
+
+def last_event(case: Case) -> Event:
+    event = case.events.last()
+    assert event is not None
+    return event
+
+
+def test_a_reply_is_queued_word_for_word(clerk: Browser) -> None:
+    case = running()
+    response = act(clerk, case, "reply", text="Dear Ann,\r\n\r\nplease <hurry>.")
+    assert response.status_code == 302
+    message = case.messages.get(status=MessageStatus.QUEUED)
+    assert message.text == "Dear Ann,\n\nplease <hurry>."
+    assert message.written_by == "staff ann0"
+    assert (last_event(case).type, last_event(case).actor) == ("message.queued", "staff ann0")
+    entry = LogEntry.objects.get()
+    assert (entry.user.get_username(), entry.object_id) == ("ann0", str(case.pk))
+
+
+def test_a_form_sent_twice_acts_once(clerk: Browser) -> None:
+    case = running()
+    act(clerk, case, "reply", text="Hello.")
+    case.messages.filter(status=MessageStatus.QUEUED).update(status=MessageStatus.SENT, sent_at=work.now())
+    again = act(clerk, case, "reply", text="Hello.")  # the page's version, of before the first
+    assert told(again) == [
+        "The case has changed since you opened the page. Nothing was done: look at it again, and decide anew."
+    ]
+    assert case.messages.filter(text="Hello.").count() == 1
+    shown = next(form for form in again.context["actions"] if form.name == "reply")
+    assert shown["text"].value() == "Hello."  # what was typed is not lost
+    case.refresh_from_db()
+    assert shown["version"].value() == case.version
+
+
+def test_a_case_completes_with_a_valid_result(clerk: Browser) -> None:
+    case = running(result_schema=SCHEMA)
+    assert act(clerk, case, "complete", result='{"total": 12.5}').status_code == 302
+    case.refresh_from_db()
+    assert (case.status, case.result, case.result_status) == (Status.COMPLETED, {"total": 12.5}, "goal_achieved")
+    assert case.sources == [{"path": "", "source_id": "staff ann0", "quote": ""}]
+    assert last_event(case).actor == "staff ann0"
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        ('{"total": "12", "paid": 1}', "/total: &quot;12&quot; is not of type &quot;number&quot;"),
+        ('{"total": "12", "paid": 1}', "/paid: 1 is not of type &quot;boolean&quot;"),
+        ("{}", "The whole result: &quot;total&quot; is a required property"),
+        ("{", "Not JSON"),
+        ('{"total": NaN}', "NaN is no number"),
+        ('{"total": 1e999}', "that can&#x27;t be stored"),
+        ('{"total": 1, "x": "\\u0000"}', "that can&#x27;t be stored"),
+        ('{"total": 1, "x": "\\ud800"}', "that can&#x27;t be stored"),
+        (f"{'[' * 40}{']' * 40}", "Nested too deeply"),
+        (f"{'[' * 9000}{']' * 9000}", "Nested too deeply"),
+        (f'{{"total": {"9" * 5000}}}', "that can&#x27;t be stored"),
+        ("null", "null is none"),
+        ("", "This field is required"),
+    ],
+)
+def test_a_wrong_result_is_not_stored_and_its_errors_are_shown(clerk: Browser, result: str, error: str) -> None:
+    case = running(result_schema=SCHEMA)
+    before = snapshot(case)
+    response = act(clerk, case, "complete", result=result)
+    assert response.status_code == 200
+    assert error in response.content.decode()
+    shown = next(form for form in response.context["actions"] if form.name == "complete")  # type: ignore[attr-defined]
+    assert shown["result"].value() == result
+    assert snapshot(case) == before
+    assert LogEntry.objects.count() == 0
+
+
+def test_the_result_begins_as_an_empty_one_of_the_schema(clerk: Browser) -> None:
+    case = running(
+        result_schema={
+            "type": "object",
+            "properties": {
+                "total": {"type": "number", "default": 7, "enum": [7]},
+                "lines": {"type": "array", "items": {"type": "object"}},
+                "bank": {"type": ["object", "null"], "properties": {"iban": {"type": "string"}}},
+                "odd": True,
+            },
+        }
+    )
+    form = next(form for form in clerk.get(page_of(case)).context["actions"] if form.name == "complete")
+    assert json.loads(form["result"].value()) == {"total": None, "lines": [], "bank": {"iban": None}, "odd": None}
+
+
+def test_a_case_ends_with_the_reason_given(clerk: Browser) -> None:
+    case = running()
+    assert act(clerk, case, "fail", reason="They closed down.").status_code == 302
+    case.refresh_from_db()
+    assert (case.status, case.result_status, case.failure_reason) == ("FAILED", "failed_by_staff", "They closed down.")
+    assert last_event(case).actor == "staff ann0"
+
+
+def test_a_case_is_cancelled_only_once_it_is_confirmed(clerk: Browser) -> None:
+    case = running()
+    before = snapshot(case)
+    assert act(clerk, case, "cancel").status_code == 200
+    assert snapshot(case) == before
+    assert act(clerk, case, "cancel", confirmed="on").status_code == 302
+    case.refresh_from_db()
+    assert (case.status, case.result_status) == ("FAILED", "cancelled")
+
+
+def next_winter() -> datetime:
+    """Noon of the coming 1st of February, as on a wall."""
+    now = datetime.now(UTC)
+    return datetime(now.year + (now.month > 1), 2, 1, 12)
+
+
+def test_a_case_waits_until_a_time_in_the_counterparty_s_zone(clerk: Browser) -> None:
+    case = running(counterparty={"address": "a@b.example", "name": "A", "timezone": "Europe/Zurich"})
+    act(clerk, case, "wait", moment=f"{next_winter():%Y-%m-%dT%H:%M}", zone="Europe/Zurich")
+    case.refresh_from_db()
+    assert case.next_action_at == next_winter().replace(hour=11, tzinfo=UTC)
+    assert (last_event(case).type, last_event(case).actor) == ("case.waiting", "staff ann0")
+
+
+def test_a_case_waits_until_a_time_in_utc(clerk: Browser) -> None:
+    case = running()
+    act(clerk, case, "wait", moment=f"{next_winter():%Y-%m-%dT%H:%M}", zone="UTC")
+    case.refresh_from_db()
+    assert case.next_action_at == next_winter().replace(tzinfo=UTC)
+
+
+def clock_change() -> str:
+    """Half past two on the night on which Zurich's clocks skip it, within the coming year."""
+    now = datetime.now(UTC)
+    for year in (now.year, now.year + 1):
+        last_sunday = max(day for day in range(25, 32) if datetime(year, 3, day).weekday() == 6)
+        if datetime(year, 3, last_sunday, 3, tzinfo=UTC) > now:
+            return f"{year}-03-{last_sunday}T02:30"
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "error"),
+    [
+        ("2020-01-01T00:00", "UTC", "This time has passed."),
+        ("2999-01-01T00:00", "UTC", "Choose a time within a year."),
+        ("0001-01-01T00:00", "Europe/Zurich", "Choose a time within a year."),
+        ("tomorrow", "UTC", "Enter a valid date/time."),
+        ("2099-01-01T00:00+02:00", "UTC", "Choose the zone in its own field."),
+        ("2099-01-01T00:00", "America/Lima", "is not one of the available choices"),
+        (clock_change(), "Europe/Zurich", "The clocks skip this time there"),
+        ("", "UTC", "This field is required."),
+    ],
+)
+def test_a_time_that_can_not_be_waited_for_is_refused(clerk: Browser, moment: str, zone: str, error: str) -> None:
+    case = running(counterparty={"address": "a@b.example", "name": "A", "timezone": "Europe/Zurich"})
+    before = snapshot(case)
+    response = act(clerk, case, "wait", moment=moment, zone=zone)
+    assert error in response.content.decode()
+    assert snapshot(case) == before
+
+
+def test_what_is_offered_follows_the_state(clerk: Browser) -> None:
+    created, completed = CaseFactory(), CaseFactory(status=Status.COMPLETED)
+    assert forms_on(clerk.get(page_of(created))) == ["reply", "fail", "cancel"]
+    assert forms_on(clerk.get(page_of(running()))) == ["reply", "complete", "wait", "fail", "cancel"]
+    assert forms_on(clerk.get(page_of(completed))) == []
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_nothing_is_done_for_a_case_that_has_ended(clerk: Browser, name: str) -> None:
+    case = CaseFactory(status=Status.FAILED)
+    before = snapshot(case)
+    data = {**INPUT[name], **({"moment": f"{next_winter():%Y-%m-%dT%H:%M}"} if name == "wait" else {})}
+    assert told(act(clerk, case, name, **data)) == ["The case has already finished."]
+    assert snapshot(case) == before
+    assert LogEntry.objects.count() == 0
+
+
+def test_a_mail_that_is_being_sent_is_said_so_and_the_text_is_kept(clerk: Browser) -> None:
+    case = running()
+    MessageFactory(case=case, status=MessageStatus.QUEUED, send_started_at=work.now())
+    case.refresh_from_db()
+    response = act(clerk, case, "reply", text="My words.")
+    assert told(response) == ["A mail of this case is being sent right now. Try again shortly."]
+    assert "My words." in response.content.decode()
+    assert not case.messages.filter(text="My words.").exists()

@@ -1,0 +1,84 @@
+"""The OpenAPI document is complete, and its example works."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from cases.tests.conftest import Api
+from cases.views import NEW_CASE
+
+
+@pytest.fixture
+def document(tmp_path: Any) -> Any:
+    path = tmp_path / "schema.json"
+    call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", "--file", str(path))
+    return json.loads(path.read_text())
+
+
+def codes(document: Any, method: str, path: str) -> dict[str, list[str]]:
+    """Status to codes, as documented for one route; a success has none."""
+    found = {}
+    for status, response in document["paths"][path][method]["responses"].items():
+        schema = response["content"]["application/json"]["schema"]
+        errors = schema["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"] if "allOf" in schema else []
+        found[status] = errors
+    return found
+
+
+ANYWHERE = {"400": ["INVALID_REQUEST"], "401": ["UNAUTHORIZED"], "403": ["FORBIDDEN"], "500": ["INTERNAL_ERROR"]}
+WITH_BODY = {"413": ["PAYLOAD_TOO_LARGE"], "415": ["UNSUPPORTED_MEDIA_TYPE"]}
+
+
+def test_every_answer_is_documented(document: Any) -> None:
+    no_case = {"404": ["CASE_NOT_FOUND", "NOT_FOUND"]}
+    waiting = ["CASE_NOT_WAITING_FOR_INPUT", "INPUT_REQUEST_NOT_PENDING", "INPUT_REQUEST_MISMATCH"]
+    assert codes(document, "post", "/cases") == {"201": [], **ANYWHERE, **WITH_BODY}
+    assert codes(document, "get", "/cases/{case_id}") == {"200": [], **ANYWHERE, **no_case}
+    assert codes(document, "get", "/cases/{case_id}/attachments/{attachment_id}") == {
+        "200": [],
+        **ANYWHERE,
+        "404": ["CASE_NOT_FOUND", "ATTACHMENT_NOT_FOUND", "NOT_FOUND"],
+    }
+    assert codes(document, "post", "/cases/{case_id}/input") == {
+        "202": [],
+        **ANYWHERE,
+        **WITH_BODY,
+        **no_case,
+        "409": waiting,
+    }
+    assert codes(document, "post", "/cases/{case_id}/cancel") == {
+        "200": [],
+        **ANYWHERE,
+        **no_case,
+        "409": ["CASE_ALREADY_FINISHED"],
+    }
+
+
+def test_every_route_of_a_case_needs_the_key(document: Any) -> None:
+    scheme = {"type": "apiKey", "in": "header", "name": "x-api-key"}
+    assert document["components"]["securitySchemes"] == {"apiKey": scheme}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["security"] == [{"apiKey": []}], path
+
+
+def test_what_fields_refuse_is_documented(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    body = schemas["NewCase"]
+    assert body["required"] == ["channel", "counterparty", "goal", "senderPersona"]
+    assert body["properties"]["maxAttempts"] == {"type": "integer", "default": 3, "minimum": 0, "maximum": 1000}
+    assert body["properties"]["constraints"]["maxItems"] == 100
+    assert body["properties"]["resultSchema"]["type"] == "object"
+    assert schemas["Goal"]["properties"]["objective"]["pattern"] == r"\S"
+    assert schemas["Counterparty"]["properties"]["customData"]["additionalProperties"] == {"type": "string"}
+    assert schemas["Counterparty"]["properties"]["name"]["maxLength"] == 300
+
+
+def test_the_documented_example_works(document: Any, api: Api) -> None:
+    examples = document["paths"]["/cases"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    [example] = examples.values()
+    assert example["value"] == NEW_CASE
+    response = api.post("/cases", example["value"])
+    assert response.status_code == 201

@@ -1,0 +1,54 @@
+"""A case's thread as one readable text."""
+
+from collections.abc import Iterator
+from datetime import UTC
+
+from cases.models import Attachment, Case, Direction, Message, MessageStatus
+
+SEPARATOR = "\n\n----------------------------------------\n\n"
+
+
+def transcript(case: Case) -> str | None:
+    """What was sent and received, in order, as plain text; None where no message exists yet.
+
+    Times are in UTC. Of a case that has ended it shows what there was at its end: mail that comes later is for staff.
+    """
+    messages = messages_of(case)
+    return SEPARATOR.join(_readable(message) for message in messages) if messages else None
+
+
+def messages_of(case: Case) -> list[Message]:
+    """The sent and received messages that the case's client sees, oldest first."""
+    thread = case.messages.filter(status__in=(MessageStatus.SENT, MessageStatus.RECEIVED), is_after_end=False)
+    messages = sorted(thread.prefetch_related("attachments"), key=lambda message: (message.at, message.created_at))
+    # A send that was under way at the end may turn out to have succeeded; what clients see stays as it was.
+    return [message for message in messages if not case.is_terminal or message.at <= case.updated_at]
+
+
+def _readable(message: Message) -> str:
+    return "\n".join(_heading(message)) + "\n\n" + (message.text or message.full_text).strip()
+
+
+def _heading(message: Message) -> Iterator[str]:
+    yield f"{message.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {'sent' if _is_ours(message) else 'received'}"
+    yield (
+        f"From: {_line(message.from_name)} <{message.from_address}>"
+        if message.from_name
+        else (f"From: {message.from_address}")
+    )
+    yield f"To: {message.to_address}"
+    yield f"Subject: {_line(message.subject)}"
+    if attachments := [_named(attachment) for attachment in message.attachments.all()]:
+        yield f"Attachments: {', '.join(attachments)}"
+
+
+def _is_ours(message: Message) -> bool:
+    return message.direction == Direction.OUT
+
+
+def _named(attachment: Attachment) -> str:
+    return f"{_line(attachment.name)} ({attachment.size} bytes)"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

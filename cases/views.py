@@ -1,0 +1,161 @@
+"""The API of the case: parse, call, answer. What a call means is decided in services.py."""
+
+import uuid
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cases import downloads, services
+from cases.authentication import caller_of
+from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
+from cases.models import Attachment, Case
+from cases.openapi import codes
+from cases.payload_parts import describe
+from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseResource
+from cases.serializers import Answer, NewCase
+
+CASE_ID = OpenApiParameter("case_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+ATTACHMENT_ID = OpenApiParameter("attachment_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+INCLUDE_TRANSCRIPT = OpenApiParameter(
+    "includeTranscript", str, description="`true`, and nothing else, adds conversationThread."
+)
+NO_CASE = codes("CASE_NOT_FOUND")
+NEW_CASE = {
+    "channel": "EMAIL",
+    "goal": {
+        "objective": "Get the invoice for order 4711 as a PDF, with its number and total.",
+        "knowledge": {"orderNumber": "4711", "orderedOn": "2026-03-02"},
+    },
+    "counterparty": {
+        "address": "ann@supplier.example",
+        "name": "Ann Supplier",
+        "company": "Supplier Ltd",
+        "timezone": "Europe/Zurich",
+    },
+    "senderPersona": {"name": "Bob Buyer", "role": "Accounting", "company": "Buyer Inc", "tone": "friendly, brief"},
+    "clientReferenceId": "order-4711",
+    "constraints": ["Never promise a date of payment."],
+    "resultSchema": {
+        "type": "object",
+        "properties": {"invoiceNumber": {"type": "string"}, "total": {"type": "number"}},
+        "required": ["invoiceNumber", "total"],
+    },
+    "metadata": {"tenant": "north"},
+}
+
+
+def own_case(request: Request, case_id: str) -> Case:
+    """The caller's case. Raises CaseNotFound, for a malformed id too, or Forbidden for another client's."""
+    case: Case | None = Case.objects.filter(pk=parsed_id(case_id, CaseNotFound)).first()
+    if case is None:
+        raise CaseNotFound
+    if case.client_id != caller_of(request).client.pk:
+        raise Forbidden
+    return case
+
+
+def parsed_id(text: str, error: type[CaseError]) -> uuid.UUID:
+    """The UUID in its usual spelling (RFC 9562 §4), or the error: Python would take braces and missing hyphens too."""
+    try:
+        parsed = uuid.UUID(text)
+    except ValueError as cause:
+        raise error from cause
+    if str(parsed) != text.lower():
+        raise error
+    return parsed
+
+
+class CasesView(APIView):
+    @extend_schema(
+        operation_id="createCase",
+        summary="Create a case and queue its first message",
+        tags=["cases"],
+        request=NewCase,
+        responses={201: CaseCreated},
+        examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        new = NewCase(data=request.data)
+        new.is_valid(raise_exception=True)
+        case = services.create_case(caller_of(request).key, **new.model_fields())
+        return Response(CaseCreated(case).data, status=201)
+
+
+class CaseView(APIView):
+    @extend_schema(
+        operation_id="getCase",
+        summary="A case as it stands",
+        tags=["cases"],
+        parameters=[CASE_ID, INCLUDE_TRANSCRIPT],
+        responses={200: CaseResource, 404: NO_CASE},
+    )
+    def get(self, request: Request, case_id: str) -> Response:
+        with_transcript = request.query_params.get("includeTranscript") == "true"
+        return Response(shown(own_case(request, case_id), with_transcript=with_transcript))
+
+
+def shown(case: Case, *, with_transcript: bool = False) -> dict[str, Any]:
+    """The case as its client sees it."""
+    return CaseResource(case, context={"transcript": with_transcript}).data
+
+
+class AttachmentView(APIView):
+    @extend_schema(
+        operation_id="getAttachment",
+        summary="An attachment and a link to download it",
+        tags=["cases"],
+        parameters=[CASE_ID, ATTACHMENT_ID],
+        responses={200: AttachmentLink, 404: codes("CASE_NOT_FOUND", "ATTACHMENT_NOT_FOUND")},
+    )
+    def get(self, request: Request, case_id: str, attachment_id: str) -> Response:
+        case = own_case(request, case_id)
+        pk = parsed_id(attachment_id, AttachmentNotFound)
+        seen = Attachment.objects.filter(message__case=case, message__is_after_end=False)
+        attachment = seen.select_related("message").filter(pk=pk).first()
+        if attachment is None:
+            raise AttachmentNotFound
+        return Response({**describe(attachment, case), **downloads.link(attachment, request)})
+
+
+class InputView(APIView):
+    @extend_schema(
+        operation_id="provideInput",
+        summary="Answer the question that the case waits on",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=Answer,
+        responses={
+            202: AnswerAccepted,
+            404: NO_CASE,
+            409: codes("CASE_NOT_WAITING_FOR_INPUT", "INPUT_REQUEST_NOT_PENDING", "INPUT_REQUEST_MISMATCH"),
+        },
+    )
+    def post(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        answer = Answer(data=request.data)
+        answer.is_valid(raise_exception=True)
+        question = services.provide_input(
+            case_id=case.pk,
+            input_request_id=answer.validated_data["inputRequestId"],
+            provided_context=answer.validated_data["providedContext"],
+            actor=caller_of(request).actor,
+        )
+        return Response(AnswerAccepted(question).data, status=202)
+
+
+class CancelView(APIView):
+    @extend_schema(
+        operation_id="cancelCase",
+        summary="End a case: nothing is sent any more",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=None,
+        responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED")},
+    )
+    def post(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        return Response(shown(services.cancel_case(case.pk, actor=caller_of(request).actor)))

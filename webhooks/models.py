@@ -1,0 +1,128 @@
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from cases.models import Case, Client, DueRow, Event, due_index
+from cases.models.due import DueManager
+
+
+class SigningSecret(models.Model):
+    """A client's secret under which its webhooks are signed. Only encrypted here; see webhooks/signing.py."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="signing_secrets")
+    encrypted = models.TextField(editable=False)  # a Fernet token
+    created_at = models.DateTimeField()
+    retires_at = models.DateTimeField(null=True, blank=True)  # null: no successor yet
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+
+    def __str__(self) -> str:
+        return f"of {self.client}, {self.created_at:%Y-%m-%d}"
+
+
+class Endpoint(models.Model):
+    """The server behind a client's webhook URLs: whatever shares scheme, host and port fails together."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="endpoints")
+    origin = models.CharField(max_length=300)  # https://host:port; "" for a URL that is none
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("origin",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="endpoint_once_a_client", fields=["client", "origin"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+class DeliveryState(models.TextChoices):
+    WAITING = "WAITING", "to be delivered"
+    DELIVERED = "DELIVERED", "delivered"
+    EXHAUSTED = "EXHAUSTED", "given up after the last attempt"
+    FAILED = "FAILED", "could not be attempted"  # our own failure; for staff
+
+
+class DeliveryManager(DueManager):
+    def waiting(self, case_id: uuid.UUID) -> "models.QuerySet[Delivery]":
+        """The case's deliveries that have not ended, in the order in which the client must hear of them."""
+        return self.filter(case_id=case_id, state=DeliveryState.WAITING).order_by("sequence")
+
+
+class Delivery(DueRow):
+    """One event on its way to the client: the same bytes under the same id, however often it is tried.
+
+    Deliveries of a case go out one after the other; only the first that has not ended is ever due.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="deliveries")
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="deliveries")
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="deliveries")
+    timeline_event = models.ForeignKey(Event, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    event_id = models.CharField(max_length=120, unique=True)  # what clients tell repetitions by
+    event_type = models.CharField(max_length=60)
+    url = models.TextField()
+    body = models.BinaryField()  # the exact bytes, never changed
+    sequence = models.PositiveIntegerField()  # within the case, from 1
+    state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.WAITING)
+    attempt_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    next_attempt_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    note = models.TextField(blank=True)  # why it was handed to staff
+
+    objects: ClassVar[DeliveryManager] = DeliveryManager()
+
+    class Meta:
+        ordering = ("-created_at", "-sequence")
+        verbose_name_plural = "deliveries"
+        indexes: ClassVar = [
+            due_index("delivery_due"),
+            models.Index(fields=["-created_at"], name="delivery_newest"),
+            models.Index(
+                fields=["-created_at"], name="delivery_for_staff", condition=Q(state__in=["EXHAUSTED", "FAILED"])
+            ),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="delivery_in_order", fields=["case", "sequence"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+    def due_facts(self) -> Iterator[datetime]:
+        if self.state == DeliveryState.WAITING and not self.is_behind_another():
+            yield self.next_attempt_at
+
+    def is_behind_another(self) -> bool:
+        """Whether an earlier event of the case has still to reach the client."""
+        return Delivery.objects.waiting(self.case_id).filter(sequence__lt=self.sequence).exists()
+
+
+class Attempt(models.Model):
+    """One call of the endpoint, and what came of it; for staff to read."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()  # from 1
+    started_at = models.DateTimeField()
+    duration_ms = models.PositiveIntegerField()
+    status = models.PositiveIntegerField(null=True, blank=True)  # HTTP; null: no answer
+    response_headers = models.JSONField(default=dict, blank=True)
+    response_body = models.TextField(blank=True)  # its first 4 KB
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("number",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="attempt_numbered_once", fields=["delivery", "number"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}: {self.status or self.error}"

@@ -1,0 +1,60 @@
+"""What the client is told: the event's body, frozen when it happens."""
+
+import json
+from typing import Any
+
+from cases.models import Case, Event, Status
+from cases.payload_parts import attachment_metadata, milliseconds
+
+
+def build(case: Case, event: Event) -> dict[str, Any]:
+    """The body for one of the three events; keys that have no value on this case are absent."""
+    return {
+        "event_id": event_id(case, event.type),
+        "event_type": event.type,
+        "timestamp": milliseconds(case.updated_at),
+        "data": _data(case, event),
+    }
+
+
+def event_id(case: Case, event_type: str) -> str:
+    """The key that clients tell repetitions by: no two changes of a case share an `updated_at`."""
+    return f"evt_{case.pk}_{event_type.replace('.', '_')}_{milliseconds(case.updated_at)}"
+
+
+def encode(body: dict[str, Any]) -> bytes:
+    """The bytes that are signed and sent: compact JSON in UTF-8."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _data(case: Case, event: Event) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "caseId": str(case.pk),
+        "status": str(case.status),
+        "channel": case.channel,
+        "attemptCount": case.attempt_count,
+        "attachments": attachment_metadata(case),
+    }
+    if case.client_reference_id is not None:
+        data["clientReferenceId"] = case.client_reference_id
+    if case.metadata is not None:
+        data["metadata"] = case.metadata
+    if case.is_terminal:
+        data["resultStatus"] = case.result_status
+    if case.status == Status.COMPLETED and case.result is not None:
+        data["result"] = case.result
+    if case.status == Status.FAILED:
+        data["failureReason"] = case.failure_reason
+    if event.type == "case.input_needed":
+        data |= _question(case, event)
+    return data
+
+
+def _question(case: Case, event: Event) -> dict[str, Any]:
+    request = case.input_requests.get(pk=event.data["inputRequestId"])
+    return {
+        "inputRequest": request.question,
+        "inputRequestId": str(request.pk),
+        "inputRequestStatus": str(request.status),
+        "inputRequestedAt": milliseconds(request.requested_at),
+    }

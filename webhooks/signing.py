@@ -1,0 +1,89 @@
+"""Signatures by Standard Webhooks, and the secrets behind them, encrypted at rest.
+
+A dump of the database gives no secret away: the key that encrypts them is derived from SECRET_KEY. After a change of
+it, the old one has to stay among SECRET_KEY_FALLBACKS as long as secrets made under it are in use.
+"""
+
+import base64
+import secrets
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db.models import Q
+from standardwebhooks import Webhook
+
+from cases import work
+from cases.models import Client
+from webhooks.errors import SecretUnreadable
+from webhooks.models import SigningSecret
+
+PREFIX = "whsec_"
+SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
+OVERLAP = timedelta(hours=24)  # how long the old secret signs along after a rotation
+
+
+def secrets_for(client: Client) -> list[str]:
+    """The client's valid secrets, newest first; makes the first one where there is none. Raises SecretUnreadable."""
+    return _valid(client) or [_first(client)]
+
+
+def new_secret(client: Client) -> str:
+    """One more secret of the client, `whsec_…`, valid until a rotation; the rows keep it only encrypted."""
+    secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    encrypted = _cipher().encrypt(secret.encode()).decode()
+    SigningSecret.objects.create(client=client, encrypted=encrypted, created_at=work.now())
+    return secret
+
+
+def rotate(client: Client) -> str:
+    """A new secret in place of the others, which sign along for 24 more hours so that the receiver can change over."""
+    with work.transaction():
+        Client.objects.select_for_update().get(pk=client.pk)
+        client.signing_secrets.filter(retires_at=None).update(retires_at=work.now() + OVERLAP)
+        return new_secret(client)
+
+
+def headers(secrets_: list[str], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """The three headers of Standard Webhooks for an attempt at `at` (UTC), one signature for each secret."""
+    signatures = [Webhook(secret).sign(event_id, at, body.decode()) for secret in secrets_]
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _valid(client: Client) -> list[str]:
+    in_use = client.signing_secrets.filter(Q(retires_at=None) | Q(retires_at__gt=work.now()))
+    return [_decrypt(row.encrypted) for row in in_use]
+
+
+def _first(client: Client) -> str:
+    with work.transaction():
+        Client.objects.select_for_update().get(pk=client.pk)  # two deliveries may be the first at once
+        return next(iter(_valid(client)), None) or new_secret(client)
+
+
+def _decrypt(encrypted: str) -> str:
+    try:
+        return _cipher().decrypt(encrypted).decode()
+    except InvalidToken as error:
+        raise SecretUnreadable("A signing secret was encrypted under another SECRET_KEY.") from error
+
+
+def _cipher() -> MultiFernet:
+    return _cipher_of(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+
+
+@lru_cache(maxsize=4)
+def _cipher_of(*keys: str) -> MultiFernet:
+    """Encrypts under the first key, decrypts under any."""
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derive(key))) for key in keys])
+
+
+def _derive(key: str) -> bytes:
+    return HKDF(SHA256(), length=32, salt=None, info=b"offload webhooks signing secrets").derive(key.encode())

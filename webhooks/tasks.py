@@ -1,0 +1,117 @@
+"""The work on deliveries: one step is one attempt, and the row says when the next one is due."""
+
+import random
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from cases import work
+from webhooks import sender, signing
+from webhooks.models import Attempt, Delivery, DeliveryState
+
+# The waits before each attempt; ten attempts over 75 h 35 min 5 s. Standard Webhooks, "Deliverability and reliability".
+SCHEDULE = (
+    timedelta(0),
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+JITTER = 0.1  # only ever longer, so that a client that was down is not met by everything at once
+
+
+def pump_deliveries() -> None:
+    """The wake-up for deliveries."""
+    work.run_pump("delivery")
+
+
+def deliver(claimed: work.Claim[Delivery]) -> None:
+    """Make one attempt at one delivery. Safe to run twice: the endpoint sees the same id and bytes.
+
+    An attempt that fails is no failed step: it is recorded like any other, and the row is due again by the schedule.
+    """
+    delivery = claimed.read(Delivery.objects.select_related("client"))
+    if delivery.state != DeliveryState.WAITING:
+        return
+    secrets, started_at = signing.secrets_for(delivery.client), work.now()
+    work.let_go_of_connection()
+    if not claimed.renewed():
+        return  # somebody else may hold the row before the endpoint has answered; it stays due
+    body = bytes(delivery.body)
+    outcome = sender.post(
+        delivery.url,
+        body,
+        headers=signing.headers(secrets, delivery.event_id, datetime.now(UTC), body),
+        limit_seconds=min(sender.LIMIT_SECONDS, claimed.remaining()),
+    )
+    claimed.insist(lambda: record_attempt(delivery.pk, started_at, outcome))
+
+
+def record_attempt(delivery_pk: uuid.UUID, started_at: datetime, outcome: sender.Outcome) -> None:
+    """Write down what the endpoint answered, whoever holds the row by now: it is a fact (rule 2 of the engine)."""
+    with work.transaction():
+        delivery = Delivery.objects.locked(delivery_pk)
+        delivery.attempt_count += 1
+        Attempt.objects.create(
+            delivery=delivery,
+            number=delivery.attempt_count,
+            started_at=started_at,
+            duration_ms=outcome.duration_ms,
+            status=outcome.status,
+            response_headers=outcome.headers,
+            response_body=outcome.text,
+            error=outcome.error,
+        )
+        if outcome.is_success and delivery.state != DeliveryState.DELIVERED:
+            delivery.delivered_at = delivery.now
+            end(delivery, DeliveryState.DELIVERED)
+        elif delivery.state == DeliveryState.WAITING and delivery.attempt_count >= len(SCHEDULE):
+            end(delivery, DeliveryState.EXHAUSTED)
+        else:
+            _plan_next(delivery)
+            delivery.save()
+
+
+def _plan_next(delivery: Delivery) -> None:
+    if delivery.state == DeliveryState.WAITING:
+        wait = SCHEDULE[delivery.attempt_count] * random.uniform(1.0, 1.0 + JITTER)
+        delivery.next_attempt_at = delivery.now + wait
+        work.reschedule(delivery)
+
+
+def end(delivery: Delivery, state: DeliveryState) -> None:
+    """Save how it ended, on a row that is held locked, and let the next one of its case go in the same transaction."""
+    delivery.state = state
+    delivery.retry_at = None
+    work.reschedule(delivery)
+    delivery.save()  # before the successor looks whether anything is ahead of it
+    successor = Delivery.objects.waiting(delivery.case_id).values_list("pk", flat=True).first()
+    if successor is not None:
+        following = Delivery.objects.locked(successor)
+        work.reschedule(following)
+        following.save()
+
+
+def give_up(claimed: work.Claim[Delivery], cause: str) -> None:
+    """Hand a delivery that could not even be attempted to staff; the next one of its case goes on."""
+    with claimed.write() as delivery:
+        if delivery.state != DeliveryState.WAITING:
+            return
+        delivery.note = cause
+        end(delivery, DeliveryState.FAILED)
+
+
+DELIVERIES = work.Kind(
+    name="delivery",
+    model=Delivery,
+    step=deliver,
+    give_up=give_up,
+    task="webhooks.tasks.pump_deliveries",
+    turns_by="client_id",
+    of_case="case_id",
+    time_facts=("next_attempt_at",),
+)
