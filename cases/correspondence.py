@@ -1,7 +1,7 @@
 """The facts about a case's mail: queued, begun, sent, refused, received. Each function is one short transaction.
 
-Facts are recorded whatever has happened to the case meanwhile (rule 2 of the engine). On a case that has ended they change
-nothing that clients see.
+Facts are recorded whatever has happened to the case meanwhile (rule 2 of the engine). On a case that has ended they
+change nothing that clients see.
 """
 
 import uuid
@@ -59,7 +59,7 @@ class ReceivedMail:
     files: tuple[StoredFile, ...] = field(default=())
 
 
-# --- Ours ---------------------------------------------------------------------------------------------------------------
+# --- Ours -----------------------------------------------------------------------------------------
 
 
 def queue(case: Case, *, purpose: Purpose, subject: str, text: str, actor: str = SYSTEM) -> Message:
@@ -97,8 +97,8 @@ def queue(case: Case, *, purpose: Purpose, subject: str, text: str, actor: str =
 def next_to_send(case: Case) -> Message | None:
     """The queued message of a case you hold locked; None if there is none, or if the case has moved on without it.
 
-    A message whose send has begun is given again: its outcome is unknown, and repeating it is safe. A person's own words
-    are sent even if something has come in since they wrote them.
+    A message whose send has begun is given again: its outcome is unknown, and repeating it is safe. A person's own
+    words are sent even if something has come in since they wrote them.
     """
     message = case.messages.filter(status=MessageStatus.QUEUED).first()
     if message and not message.send_started_at and not message.written_by and message.case_version != case.version:
@@ -181,14 +181,14 @@ def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
     return message, case
 
 
-# --- Theirs -------------------------------------------------------------------------------------------------------------
+# --- Theirs ---------------------------------------------------------------------------------------
 
 
 def record_received(case_id: uuid.UUID, mail: ReceivedMail, *, absent_until: datetime | None = None) -> Message | None:
     """Keep a mail on its case; None if it is there already.
 
-    A person's mail makes the case due after the settle time. A machine's only moves the next follow-up, to `absent_until`
-    where that is later. On a case that has ended the mail is kept for staff, and that is all.
+    A person's mail makes the case due after the settle time. A machine's only moves the next follow-up, to
+    `absent_until` where that is later. On a case that has ended the mail is kept for staff, and that is all.
     """
     with work.transaction():
         case = Case.objects.locked(case_id)

@@ -18,8 +18,8 @@ Listener = Callable[[Case, Event], None]
 def record(case: Case, type: str, *, actor: str = SYSTEM, **data: Any) -> Event:
     """Write a line of the timeline and call its listeners, all in the caller's transaction.
 
-    For a case you hold locked, after its fields are set. `data` must be JSON. A listener that fails undoes the change: no
-    status without its event, and no event that a client was to hear of without its delivery.
+    For a case you hold locked, after its fields are set. `data` must be JSON. A listener that fails undoes the change:
+    no status without its event, and no event that a client was to hear of without its delivery.
     """
     event = Event.objects.create(case=case, type=type, actor=actor, at=case.now, data=data)
     for listener in listeners().get(type, ()):

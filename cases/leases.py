@@ -140,7 +140,7 @@ class Claim(Generic[M]):
                 time.sleep(0.2)
 
 
-# --- Taking, keeping, giving back -------------------------------------------------------------------------------------
+# --- Taking, keeping, giving back -----------------------------------------------------------------
 
 
 def claim(kind: str, limit: int, *, alone: bool = False) -> list[Claim[Any]]:

@@ -44,7 +44,7 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def errors(schema: dict[str, Any] | None, result: Any) -> list[dict[str, str]]:
-    """What is wrong with the result: `{"path": JSON Pointer, "message": …}`, empty if it is valid or there is no schema."""
+    """What is wrong with it: `{"path": JSON Pointer, "message": …}`; empty if it is valid or no schema is given."""
     if schema is None:
         return []
     found = []

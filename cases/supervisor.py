@@ -13,8 +13,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -33,8 +35,10 @@ SWEEP_SECONDS = 3600.0  # how often the heartbeats of dead supervisors are looke
 class ProcessGroup:
     """A command in a session and process group of its own, so that all that it starts can be killed at once."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.leader = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 (our own)
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self.leader = subprocess.Popen(  # noqa: S603 (our own command)
+            command, stdin=subprocess.DEVNULL, start_new_session=True, **options
+        )
         self.id = self.leader.pid
 
     def has_exited(self) -> bool:
@@ -61,21 +65,38 @@ class ProcessGroup:
             self.leader.wait(seconds)
         self.kill()
 
-    def kill(self, patience_seconds: float = 5.0) -> None:
-        """Kill every process of the group and wait until all are gone."""
+    def kill(self, patience_seconds: float = 10.0) -> None:
+        """Kill every process of the group and wait until none runs any more."""
         deadline = time.monotonic() + patience_seconds
-        while self.signal(signal.SIGKILL) and time.monotonic() < deadline:
+        while self.signal(signal.SIGKILL) and self.members() and time.monotonic() < deadline:
             self._reap()
-            time.sleep(0.02)
+            time.sleep(0.01)
         self._reap()
-        if self.signal(0):  # dead but not reaped, or asleep inside the kernel; either way it does nothing any more
-            logger.error("process group %d is not gone %.0f s after SIGKILL", self.id, patience_seconds)
+        if left := self.members():
+            logger.error("processes %s do not end %.0f s after SIGKILL", left, patience_seconds)
+
+    def members(self) -> list[int]:
+        """The ids of the processes of the group that run; those that are dead but not yet reaped do not."""
+        if not self.signal(0):
+            return []
+        if not Path("/proc/self/stat").exists():  # not Linux: there whoever inherits the dead reaps them at once
+            return [self.id]
+        return [pid for pid, state, group in _processes() if group == self.id and state not in "ZX"]
 
     def _reap(self) -> None:
         self.leader.poll()
         with suppress(ChildProcessError):  # the leader's children are ours to reap where we are PID 1 of a container
             while os.waitpid(-self.id, os.WNOHANG) != (0, 0):
                 pass
+
+
+def _processes() -> Iterator[tuple[int, str, int]]:
+    """Id, state and process group of each process; see proc_pid_stat(5)."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            pid, _, rest = path.read_text(errors="replace").partition(" ")
+            state, _parent, group = rest.rpartition(")")[2].split()[:3]
+            yield int(pid), state, int(group)
 
 
 class Pulse:

@@ -5,9 +5,10 @@ from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 
 from cases import downloads, services
 from cases.authentication import caller_of
@@ -69,7 +70,16 @@ def parsed_id(text: str, error: type[CaseError]) -> uuid.UUID:
     return parsed
 
 
-class CasesView(APIView):
+def shown(case: Case, *, with_transcript: bool = False) -> dict[str, Any]:
+    """The case as its client sees it."""
+    return CaseResource(case, context={"transcript": with_transcript}).data
+
+
+class CaseViewSet(ViewSet):
+    """A client's own cases."""
+
+    lookup_url_kwarg = "case_id"
+
     @extend_schema(
         operation_id="createCase",
         summary="Create a case and queue its first message",
@@ -78,14 +88,12 @@ class CasesView(APIView):
         responses={201: CaseCreated},
         examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
     )
-    def post(self, request: Request) -> Response:
+    def create(self, request: Request) -> Response:
         new = NewCase(data=request.data)
         new.is_valid(raise_exception=True)
         case = services.create_case(caller_of(request).key, **new.model_fields())
         return Response(CaseCreated(case).data, status=201)
 
-
-class CaseView(APIView):
     @extend_schema(
         operation_id="getCase",
         summary="A case as it stands",
@@ -93,17 +101,10 @@ class CaseView(APIView):
         parameters=[CASE_ID, INCLUDE_TRANSCRIPT],
         responses={200: CaseResource, 404: NO_CASE},
     )
-    def get(self, request: Request, case_id: str) -> Response:
+    def retrieve(self, request: Request, case_id: str) -> Response:
         with_transcript = request.query_params.get("includeTranscript") == "true"
         return Response(shown(own_case(request, case_id), with_transcript=with_transcript))
 
-
-def shown(case: Case, *, with_transcript: bool = False) -> dict[str, Any]:
-    """The case as its client sees it."""
-    return CaseResource(case, context={"transcript": with_transcript}).data
-
-
-class AttachmentView(APIView):
     @extend_schema(
         operation_id="getAttachment",
         summary="An attachment and a link to download it",
@@ -111,7 +112,8 @@ class AttachmentView(APIView):
         parameters=[CASE_ID, ATTACHMENT_ID],
         responses={200: AttachmentLink, 404: codes("CASE_NOT_FOUND", "ATTACHMENT_NOT_FOUND")},
     )
-    def get(self, request: Request, case_id: str, attachment_id: str) -> Response:
+    @action(detail=True, url_path="attachments/<str:attachment_id>")
+    def attachment(self, request: Request, case_id: str, attachment_id: str) -> Response:
         case = own_case(request, case_id)
         pk = parsed_id(attachment_id, AttachmentNotFound)
         seen = Attachment.objects.filter(message__case=case, message__is_after_end=False)
@@ -120,8 +122,6 @@ class AttachmentView(APIView):
             raise AttachmentNotFound
         return Response({**describe(attachment, case), **downloads.link(attachment, request)})
 
-
-class InputView(APIView):
     @extend_schema(
         operation_id="provideInput",
         summary="Answer the question that the case waits on",
@@ -134,7 +134,8 @@ class InputView(APIView):
             409: codes("CASE_NOT_WAITING_FOR_INPUT", "INPUT_REQUEST_NOT_PENDING", "INPUT_REQUEST_MISMATCH"),
         },
     )
-    def post(self, request: Request, case_id: str) -> Response:
+    @action(detail=True, methods=["post"], url_path="input")
+    def provide_input(self, request: Request, case_id: str) -> Response:
         case = own_case(request, case_id)
         answer = Answer(data=request.data)
         answer.is_valid(raise_exception=True)
@@ -146,8 +147,6 @@ class InputView(APIView):
         )
         return Response(AnswerAccepted(question).data, status=202)
 
-
-class CancelView(APIView):
     @extend_schema(
         operation_id="cancelCase",
         summary="End a case: nothing is sent any more",
@@ -156,6 +155,7 @@ class CancelView(APIView):
         request=None,
         responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED")},
     )
-    def post(self, request: Request, case_id: str) -> Response:
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, case_id: str) -> Response:
         case = own_case(request, case_id)
         return Response(shown(services.cancel_case(case.pk, actor=caller_of(request).actor)))

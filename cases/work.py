@@ -63,7 +63,7 @@ def reschedule(row: DueRow) -> None:
         wake_after_commit(row)
 
 
-# --- The bell ---------------------------------------------------------------------------------------------------------
+# --- The bell -------------------------------------------------------------------------------------
 
 WAKE_SECONDS = 0.05  # wake-ups of one kind from one process within this time are one
 _last_wake: dict[str, float] = {}
@@ -109,7 +109,7 @@ def run_pump(kind: str) -> None:
                 wake(name)
 
 
-# --- The cluster and its heartbeat ------------------------------------------------------------------------------------
+# --- The cluster and its heartbeat ----------------------------------------------------------------
 
 _cluster_name: str | None = None  # set in the processes of a cluster, by inheritance
 _last_beat = 0.0

@@ -1,7 +1,7 @@
 """One step of a case: look at it as it stands and do the next right thing. First match of TABLE wins.
 
-Every act has three phases that never mix: what is read is in the Situation; then the agent or the transport is talked to,
-with no transaction and no connection held; then one short transaction writes what came of it.
+Every act has three phases that never mix: what is read is in the Situation; then the agent or the transport is talked
+to, with no transaction and no connection held; then one short transaction writes what came of it.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ def derive_again(claimed: Claim) -> None:
         case.save(update_fields=["due_at"])
 
 
-# --- Sending ------------------------------------------------------------------------------------------------------------
+# --- Sending --------------------------------------------------------------------------------------
 
 
 def send_queued(claimed: Claim, now: Situation) -> None:
@@ -101,7 +101,7 @@ def _outgoing(case: Case, message: Message) -> OutgoingMail:
     )
 
 
-# --- Composing ----------------------------------------------------------------------------------------------------------
+# --- Composing ------------------------------------------------------------------------------------
 
 
 def compose_first(claimed: Claim, now: Situation) -> None:
@@ -144,7 +144,7 @@ def _asked_about_too_many(claimed: Claim, now: Situation) -> bool:
     return True
 
 
-# --- Judging ------------------------------------------------------------------------------------------------------------
+# --- Judging --------------------------------------------------------------------------------------
 
 
 def clear_schedule(claimed: Claim, now: Situation) -> None:
@@ -212,7 +212,7 @@ VERDICTS: Mapping[Decision, Callable[[Case, Verdict], None]] = {
 }
 
 
-# --- The table ----------------------------------------------------------------------------------------------------------
+# --- The table ------------------------------------------------------------------------------------
 
 
 def _unsent_and_answered(now: Situation) -> bool:

@@ -46,7 +46,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def source_texts(case: CaseView) -> dict[str, str]:
-    """What can be quoted, by id: mail from people on the other side, answers of our humans, the goal. Not our own mail."""
+    """What can be quoted, by id: mail from people on the other side, our humans' answers, the goal; not our mail."""
     texts = {mail.id: mail.text for mail in case.from_counterparty}
     texts |= {answer.id: answer.text for answer in case.answers}
     texts["goal"] = json.dumps(case.goal, ensure_ascii=False)
@@ -58,7 +58,7 @@ def _proves(source: Source, value: Any, texts: dict[str, str], is_choice: bool) 
     if not quote or quote not in fold(texts.get(source.source_id, "")):
         return False
     if isinstance(value, bool) or is_choice:
-        return True  # "we can't make it" is a no: what is chosen need not occur, but what was said is there to look at
+        return True  # "we can't make it" is a no: the choice need not occur, but what was said can be looked at
     if isinstance(value, int | float):
         return Decimal(str(value)) in spelling.numbers(source.quote)
     return fold(value) in quote or _is_date_in(value, source.quote)
@@ -74,7 +74,8 @@ def _is_choice(schema: Any, path: str) -> bool:
         if not isinstance(schema, dict):
             return False
         key = step.replace("~1", "/").replace("~0", "~")
-        schema = schema.get("items") if step.isdecimal() and "items" in schema else schema.get("properties", {}).get(key)
+        is_item = step.isdecimal() and "items" in schema
+        schema = schema["items"] if is_item else schema.get("properties", {}).get(key)
     return isinstance(schema, dict) and ("enum" in schema or "const" in schema)
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from cases import work
 from cases.models import Case, Event
 from outreach.models import NoticeState, StaffNotice
+from outreach.transports.base import one_line
 
 Claim = work.Claim[StaffNotice]
 
@@ -71,9 +72,9 @@ def compose(notice: StaffNotice) -> EmailMessage:
             "link": settings.OFFLOAD_BASE_URL + reverse("admin:cases_inputrequest_change", args=[question.pk]),
         },
     )
-    whose = " ".join(f"{case.counterparty['name']} ({case.client.name})".split())  # no line break gets into a header
+    whose = f"{case.counterparty['name']} ({case.client.name})"
     return EmailMessage(
-        subject=_shortened(f"A case needs an answer: {whose}", MAX_SUBJECT_CHARS),
+        subject=one_line(f"A case needs an answer: {whose}", MAX_SUBJECT_CHARS),
         body=text,
         to=[notice.address],
         headers={

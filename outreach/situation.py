@@ -5,7 +5,17 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from cases import work
-from cases.models import Attachment, Case, Direction, InputRequest, Message, MessageStatus, Purpose, RequestStatus, Status
+from cases.models import (
+    Attachment,
+    Case,
+    Direction,
+    InputRequest,
+    Message,
+    MessageStatus,
+    Purpose,
+    RequestStatus,
+    Status,
+)
 from outreach.agents.base import Answer, CaseView, File, Mail
 
 _SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
@@ -62,7 +72,8 @@ class Situation:
 
     @property
     def sent_within_an_hour(self) -> int:
-        return sum(1 for message in self.messages if message.sent_at and message.sent_at > self.now - timedelta(hours=1))
+        an_hour_ago = self.now - timedelta(hours=1)
+        return sum(1 for message in self.messages if message.sent_at and message.sent_at > an_hour_ago)
 
     def view(self) -> CaseView:
         """What the agent may see: not the metadata, not what was never sent."""

@@ -10,7 +10,7 @@ from outreach.models import InboundPayload
 
 
 def ask_human(claimed: work.Claim[Case], cause: str) -> None:
-    """A case that can't go on by itself goes to a human; until somebody answers it is left alone for an hour at a time."""
+    """A case that can't go on by itself goes to a human, and is left alone for an hour unless somebody answers."""
     with claimed.write() as case:
         case.retry_at = case.now + timedelta(hours=1)
         if case.is_terminal:

@@ -58,7 +58,7 @@ ANSWER = "In one piece, please."
 FORM = "Hello Robin,\n\nDelivery date: 14 December 2026\nSigned by: Ann Miller\n\nBest regards\nAnn"
 
 
-# --- What the reader sees -----------------------------------------------------------------------------------------------
+# --- What the reader sees -------------------------------------------------------------------------
 
 
 def title(text: str) -> None:
@@ -73,7 +73,7 @@ def show_json(value: Any) -> None:
     show(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-# --- The processes ------------------------------------------------------------------------------------------------------
+# --- The processes --------------------------------------------------------------------------------
 
 
 def free_port() -> int:
@@ -151,7 +151,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-# --- The API ------------------------------------------------------------------------------------------------------------
+# --- The API --------------------------------------------------------------------------------------
 
 
 class Api:
@@ -215,7 +215,7 @@ def signed_form() -> bytes:
     return pdf + head + table + tail
 
 
-# --- The story ----------------------------------------------------------------------------------------------------------
+# --- The story ------------------------------------------------------------------------------------
 
 
 def play(api: Api, receiver: Receiver) -> None:
@@ -227,7 +227,7 @@ def play(api: Api, receiver: Receiver) -> None:
     show(newest_mail(api, sandbox, 1)["raw"])
 
     form = signed_form()
-    title(f"The counterparty replies, with a PDF of {len(form)} bytes attached, and asks something (POST {sandbox}/reply)")
+    title(f"The counterparty replies with a PDF of {len(form)} bytes, and asks something (POST {sandbox}/reply)")
     attached = {"name": "confirmation.pdf", "type": "application/pdf", "content": base64.b64encode(form).decode()}
     show(QUESTION)
     api.call("POST", f"{sandbox}/reply", {"text": QUESTION, "attachments": [attached]}, expect=202)

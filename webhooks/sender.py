@@ -134,7 +134,7 @@ def _reason(error: BaseException) -> str:
     return text[:KEPT_HEADER_LENGTH].replace("\x00", "")
 
 
-# --- The connection: to given addresses, until a given moment -------------------------------------------------------
+# --- The connection: to given addresses, until a given moment -------------------------------------
 
 
 class _Bounded:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.text import capfirst
 
 if TYPE_CHECKING:  # at run time Django's class takes no parameter
     ModelAdmin = admin.ModelAdmin[Any]
@@ -38,6 +39,11 @@ class ReadOnlyAdmin(ModelAdmin):
 
     class Media:
         css = {"all": ("cases/staff.css",)}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, under its own name: there is nothing to "select to change" here."""
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

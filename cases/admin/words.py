@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.utils.timesince import timesince, timeuntil
+from django.utils.timesince import timesince
 
 from cases.models import Case, Event, Message, MessageStatus, Purpose, ResultStatus, Status
 
@@ -43,7 +43,8 @@ MAIL_STATES: Mapping[str, str] = {
 
 def span(since: datetime, until: datetime) -> str:
     """How long between the two, in its largest unit: `3 days`."""
-    return timesince(since, until, depth=1).replace("\xa0", " ")
+    words = timesince(since, until, depth=1).replace("\xa0", " ")
+    return "less than a minute" if words.startswith("0 ") else words
 
 
 def kind_of_mail(message: Message) -> str:
@@ -63,7 +64,7 @@ def next_step(case: Case, now: datetime) -> str:
 
 def _next_step(case: Any, now: datetime) -> str:
     if case.asked_at:
-        return f"Waits for your answer since {span(case.asked_at, now)}"
+        return f"Has waited {span(case.asked_at, now)} for an answer"
     if case.has_queued:
         return "A mail is about to be sent"
     if case.has_unread:
@@ -79,7 +80,7 @@ def _next_step(case: Any, now: datetime) -> str:
 
 
 def _until(moment: datetime, now: datetime) -> str:
-    return timeuntil(moment, now, depth=1).replace("\xa0", " ")
+    return span(now, moment)
 
 
 Facts = Mapping[str, Any]

@@ -49,9 +49,10 @@ class CaseManager(DueManager):
     def locked(self, pk: uuid.UUID) -> "Case":
         """The case with its row locked until the transaction ends, and `now` read along. Raises CaseNotFound."""
         try:
-            return super().locked(pk)
+            case: Case = super().locked(pk)
         except Case.DoesNotExist as error:
             raise CaseNotFound from error
+        return case
 
 
 class Case(DueRow):
@@ -92,7 +93,7 @@ class Case(DueRow):
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)
 
-    objects = CaseManager()
+    objects: ClassVar[CaseManager] = CaseManager()
     OPEN_ENDS: ClassVar = frozenset({Status.RUNNING, Status.INPUT_NEEDED, Status.COMPLETED, Status.FAILED})
     NEXT: ClassVar = {  # a case that can't write its first mail asks before it runs; no open case is completed unsent
         Status.CREATED: frozenset({Status.RUNNING, Status.INPUT_NEEDED, Status.FAILED}),

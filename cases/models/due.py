@@ -39,7 +39,7 @@ class DueRow(models.Model):
         "last_error",
     )
 
-    objects = DueManager()
+    objects: ClassVar[DueManager] = DueManager()
     now: datetime  # the database's time at the lock; set by `locked`
 
     class Meta:

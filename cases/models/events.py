@@ -6,7 +6,7 @@ from cases.models.cases import Case
 
 
 class Event(models.Model):
-    """A line of a case's timeline: what happened, when, and who did it. Never changed, never deleted but with its case."""
+    """A line of a case's timeline: what happened, when, and who did it. Never changed, deleted only with its case."""
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="events")
     type = models.CharField(max_length=60)  # for example case.completed, message.sent; see cases/events.py

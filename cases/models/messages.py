@@ -1,5 +1,6 @@
 import uuid
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Max, Min, Q
@@ -41,13 +42,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """A person's mail that no verdict has taken into account yet."""
         return self.filter(UNREAD)
 
-    def waiting_facts(self) -> dict:
+    def waiting_facts(self) -> dict[str, Any]:
         """When something began to wait: `queued`, `unread_first`, `unread_last`; None where nothing does."""
-        return self.aggregate(
+        facts: dict[str, Any] = self.aggregate(
             queued=Min("created_at", filter=Q(status=MessageStatus.QUEUED)),
             unread_first=Min("created_at", filter=UNREAD),
             unread_last=Max("created_at", filter=UNREAD),
         )
+        return facts
 
 
 class Message(models.Model):
@@ -108,7 +110,7 @@ class Message(models.Model):
         return f"{self.get_direction_display()}: {self.subject}"
 
     @property
-    def at(self):  # noqa: ANN201
+    def at(self) -> datetime:
         """When it was sent or received, for reading the thread in order."""
         return self.sent_at or self.created_at
 

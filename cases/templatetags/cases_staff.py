@@ -8,6 +8,7 @@ from django import template
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import ngettext
 
 from cases.admin.access import may_see
 from cases.models import InputRequest, Message, RequestStatus
@@ -50,19 +51,18 @@ def waiting_for_staff(request: HttpRequest) -> list[dict[str, Any]]:
     questions = InputRequest.objects.filter(status=RequestStatus.PENDING).count()
     week_ago = timezone.now() - timedelta(days=7)
     late = Message.objects.filter(is_after_end=True, created_at__gte=week_ago).count()
-    return [
+    waiting = [
         {
-            "words": "open question" if questions == 1 else "open questions",
+            "words": ngettext("open question", "open questions", questions),
             "count": questions,
             "url": reverse("admin:cases_inputrequest_changelist") + "?status__exact=PENDING",
             "is_urgent": questions > 0,
         },
         {
-            "words": "mail came after the end of its case, in the last 7 days"
-            if late == 1
-            else "mails came after the end of their cases, in the last 7 days",
+            "words": ngettext("mail", "mails", late) + " after the end of a case, within 7 days",
             "count": late,
             "url": reverse("admin:cases_message_changelist") + "?is_after_end__exact=1",
             "is_urgent": False,
         },
     ]
+    return waiting if late else waiting[:1]

@@ -51,7 +51,7 @@ def forms_on(response: Any) -> list[str]:
     return [form.name for form in response.context["actions"]]
 
 
-# --- What the page shows ----------------------------------------------------------------------------------------------
+# --- What the page shows --------------------------------------------------------------------------
 
 
 def test_the_page_shows_the_whole_case(clerk: Browser) -> None:
@@ -232,7 +232,7 @@ def test_an_unknown_case_is_not_found(clerk: Browser) -> None:
     assert clerk.get("/admin/cases/case/00000000-0000-0000-0000-000000000000/change/").status_code == 404
 
 
-# --- The list ---------------------------------------------------------------------------------------------------------
+# --- The list -------------------------------------------------------------------------------------
 
 
 def listed(browser: Browser, **query: Any) -> list[Case]:
@@ -265,7 +265,7 @@ def test_the_list_says_what_comes_next(clerk: Browser) -> None:
         "Follow-up now": CaseFactory(status=Status.RUNNING, next_action_at=long_ago),
         "A reply is about to be judged": MessageFactory(direction="IN").case,
         "A mail is about to be sent": MessageFactory(status=MessageStatus.QUEUED).case,
-        "Waits for your answer since 3 hours": InputRequestFactory(requested_at=now - timedelta(hours=3)).case,
+        "Has waited 3 hours for an answer": InputRequestFactory(requested_at=now - timedelta(hours=3)).case,
         "The answer is about to be used": InputRequestFactory(status=RequestStatus.RESOLVED).case,
         "Ended: goal achieved": CaseFactory(status=Status.COMPLETED),
         "Ended: the counterparty refused": CaseFactory(status=Status.FAILED),
@@ -292,7 +292,7 @@ def test_the_list_takes_as_many_queries_for_many_cases(
         assert len(listed(clerk)) == 8
 
 
-# --- Who may do what --------------------------------------------------------------------------------------------------
+# --- Who may do what ------------------------------------------------------------------------------
 
 INPUT = {
     "reply": {"text": "Hello."},
@@ -355,7 +355,7 @@ def test_posting_to_the_page_itself_changes_nothing(clerk: Browser) -> None:
     assert clerk.get(reverse("admin:cases_case_add")).status_code == 403
 
 
-# --- Actions ----------------------------------------------------------------------------------------------------------
+# --- Actions --------------------------------------------------------------------------------------
 
 
 def last_event(case: Case) -> Event:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ CONTENT = b"%PDF-1.4\r\n\x00\xff an invoice"
 
 @pytest.fixture
 def attachment(api: Api) -> Attachment:
-    return AttachmentFactory(message__case__client=api.key.client, content=CONTENT)  # type: ignore[no-any-return]
+    return AttachmentFactory(message__case__client=api.key.client, content=CONTENT)
 
 
 def link(api: Api, attachment: Attachment) -> dict[str, Any]:
@@ -92,10 +93,10 @@ def test_its_name_is_that_of_a_file_and_adds_no_header(api: Api, name: str, disp
 def test_a_link_ends_after_15_minutes(api: Api, attachment: Attachment, monkeypatch: pytest.MonkeyPatch) -> None:
     url = link(api, attachment)["downloadUrl"]
     signed_at = time.time()
-    monkeypatch.setattr(signing.time, "time", lambda: signed_at + 898)
+    monkeypatch.setattr("django.core.signing.time.time", lambda: signed_at + 898)
     with closing(download(api, url)) as response:
         assert response.status_code == 200
-    monkeypatch.setattr(signing.time, "time", lambda: signed_at + 902)
+    monkeypatch.setattr("django.core.signing.time.time", lambda: signed_at + 902)
     assert error_of(download(api, url)) == (404, "NOT_FOUND")
 
 
@@ -120,7 +121,7 @@ def test_a_link_that_was_tampered_with_leads_nowhere(api: Api, attachment: Attac
 
 def test_a_link_to_what_is_gone_leads_nowhere(api: Api, attachment: Attachment, caplog: Any) -> None:
     url = link(api, attachment)["downloadUrl"]
-    default_storage.delete(attachment.file.name)
+    default_storage.delete(str(attachment.file.name))
     assert error_of(download(api, url)) == (404, "NOT_FOUND")
     assert str(attachment.pk) in caplog.text  # a file that is lost is for the operator to know
     attachment.delete()
@@ -135,13 +136,13 @@ def test_a_link_is_only_to_be_read(api: Api, attachment: Attachment) -> None:
 @pytest.mark.parametrize("which", ["unknown", "malformed", "of another case", "after the end"])
 def test_what_is_not_on_the_case_is_no_attachment(api: Api, which: str) -> None:
     case = CaseFactory(client=api.key.client)
-    attachment_id = {
-        "unknown": lambda: uuid.uuid4(),
+    ids: dict[str, Callable[[], Any]] = {
+        "unknown": uuid.uuid4,
         "malformed": lambda: "1",
         "of another case": lambda: AttachmentFactory(message__case__client=api.key.client).pk,
         "after the end": lambda: AttachmentFactory(message__case=case, message__is_after_end=True).pk,
-    }[which]()
-    response = api.get(f"/cases/{case.pk}/attachments/{attachment_id}")
+    }
+    response = api.get(f"/cases/{case.pk}/attachments/{ids[which]()}")
     assert error_of(response) == (404, "ATTACHMENT_NOT_FOUND")
 
 
@@ -153,14 +154,15 @@ def test_the_case_is_looked_at_first(api: Api, attachment: Attachment) -> None:
 
 
 def test_a_bucket_gives_the_link_itself(api: Api, attachment: Attachment, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = S3Storage(
-        bucket_name="files",
-        access_key="key",
-        secret_key="secret",
-        region_name="eu-central-1",
-        endpoint_url="http://127.0.0.1:1",
-        signature_version="s3v4",
-    )
+    options = {
+        "bucket_name": "files",
+        "access_key": "key",
+        "secret_key": "secret",
+        "region_name": "eu-central-1",
+        "endpoint_url": "http://127.0.0.1:1",
+        "signature_version": "s3v4",
+    }
+    storage = S3Storage(**options)
     monkeypatch.setattr(Attachment._meta.get_field("file"), "storage", storage)
     attachment.name = "März.html"
     attachment.save()
@@ -170,4 +172,4 @@ def test_a_bucket_gives_the_link_itself(api: Api, attachment: Attachment, monkey
     assert query["X-Amz-Expires"] == ["900"]
     assert query["response-content-disposition"] == ["attachment; filename*=utf-8''M%C3%A4rz.html"]
     assert query["response-content-type"] == ["application/octet-stream"]
-    assert downloads.LIFETIME == timedelta(seconds=900)
+    assert timedelta(seconds=900) == downloads.LIFETIME

@@ -12,7 +12,7 @@ from cases.tests.conftest import Api, error_of
 
 @pytest.fixture
 def question(api: Api) -> InputRequest:
-    return InputRequestFactory(case__client=api.key.client)  # type: ignore[no-any-return]
+    return InputRequestFactory(case__client=api.key.client)
 
 
 def answer(api: Api, case_id: Any, question_id: Any, text: Any = "Yes, up to 250.") -> Any:

@@ -35,7 +35,7 @@ def answer(sql: str) -> Any:
         return cursor.fetchone()[0]
 
 
-# --- Rule 12: SQLite --------------------------------------------------------------------------------------------------
+# --- Rule 12: SQLite ------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("sqlite")
@@ -114,7 +114,7 @@ def test_a_read_phase_is_no_transaction() -> None:
         assert connection.in_atomic_block
 
 
-# --- Rule 13: forked processes and connections ------------------------------------------------------------------------
+# --- Rule 13: forked processes and connections ----------------------------------------------------
 
 
 def in_forked_child(act: Any) -> str:

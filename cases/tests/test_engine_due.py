@@ -46,7 +46,7 @@ def change(case: Case) -> Case:
     return locked
 
 
-# --- Rule 1: nobody assigns due_at ------------------------------------------------------------------------------------
+# --- Rule 1: nobody assigns due_at ----------------------------------------------------------------
 
 
 def assignments_of_due_at(source: str) -> list[int]:
@@ -186,7 +186,7 @@ def test_a_reply_that_lands_while_a_step_talks_is_not_overwritten() -> None:
     assert claim_one().pk == held.pk
 
 
-# --- Rule 2: decisions need version and token -------------------------------------------------------------------------
+# --- Rule 2: decisions need version and token -----------------------------------------------------
 
 
 def test_a_decision_on_a_case_that_has_changed_is_dropped() -> None:
@@ -274,7 +274,7 @@ def test_every_change_of_the_domain_raises_version_and_time() -> None:
     look()
 
 
-# --- Rule 4: database time --------------------------------------------------------------------------------------------
+# --- Rule 4: database time ------------------------------------------------------------------------
 
 
 def test_due_rows_are_found_in_the_databases_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +301,7 @@ def test_times_are_cut_to_what_clients_see() -> None:
     assert abs(work.now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
-# --- Rule 9: settle ---------------------------------------------------------------------------------------------------
+# --- Rule 9: settle -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_a_machines_mail_only_moves_the_follow_up() -> None:
     assert (case.next_action_at, case.due_at) == (back, back)
 
 
-# --- Rule 10: questions -----------------------------------------------------------------------------------------------
+# --- Rule 10: questions ---------------------------------------------------------------------------
 
 
 def test_a_new_question_supersedes_the_open_one_and_is_an_event_of_its_own() -> None:
@@ -360,7 +360,7 @@ def test_a_case_that_ends_closes_its_question() -> None:
     assert question.status == RequestStatus.CLOSED
 
 
-# --- Rule 3: sending never depends on luck ----------------------------------------------------------------------------
+# --- Rule 3: sending never depends on luck --------------------------------------------------------
 
 
 def queued(case: Case, **fields: Any) -> Any:

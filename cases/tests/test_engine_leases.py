@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db, pytest.mark.usefixtures
 REAL = pytest.mark.django_db(transaction=True)  # threads with connections of their own
 
 
-# --- Rule 5: short leases, renewed ------------------------------------------------------------------------------------
+# --- Rule 5: short leases, renewed ----------------------------------------------------------------
 
 
 def test_a_claim_holds_the_row_for_one_lease(settings: Settings) -> None:
@@ -143,7 +143,7 @@ def test_eight_workers_take_each_row_once() -> None:
     assert taken == Counter(case.pk for case in cases)
 
 
-# --- Rule 12: PostgreSQL passes over what others have locked ----------------------------------------------------------
+# --- Rule 12: PostgreSQL passes over what others have locked --------------------------------------
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_claim_does_not_wait_for_rows_that_others_have_locked(locked_by_anothe
         connection.close()
 
 
-# --- Rule 3: a fact that can't be had again is written, however often it takes ----------------------------------------
+# --- Rule 3: a fact that can't be had again is written, however often it takes --------------------
 
 
 @pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("connection already closed")])
@@ -226,7 +226,7 @@ def test_what_is_wrong_in_itself_is_not_tried_again() -> None:
     assert len(tries) == 1
 
 
-# --- Rule 8: failures -------------------------------------------------------------------------------------------------
+# --- Rule 8: failures -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_row_that_can_not_be_given_back_does_not_keep_the_others(monkeypatch: 
     assert Case.objects.get().failures == 1
 
 
-# --- Turns ------------------------------------------------------------------------------------------------------------
+# --- Turns ----------------------------------------------------------------------------------------
 
 
 def test_clients_take_turns() -> None:
@@ -357,7 +357,7 @@ def test_no_room_means_no_claim(limit: int) -> None:
     assert Case.objects.get().lost_leases == 0
 
 
-# --- Rule 7: a row that can't be claimed is not due -------------------------------------------------------------------
+# --- Rule 7: a row that can't be claimed is not due -----------------------------------------------
 
 
 def test_what_is_due_is_what_a_claim_takes() -> None:

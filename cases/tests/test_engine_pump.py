@@ -71,7 +71,7 @@ class Gate:
         done(held)
 
 
-# --- Rule 6: bounded pumps --------------------------------------------------------------------------------------------
+# --- Rule 6: bounded pumps ------------------------------------------------------------------------
 
 
 def test_everything_that_is_due_is_advanced_once_and_given_back(bench: Bench) -> None:
@@ -192,7 +192,7 @@ def test_the_cluster_is_left_no_retries_no_order_and_no_delay() -> None:
     assert work_ends_by < Conf.TIMEOUT < Conf.RETRY
 
 
-# --- Rule 8: rows that were lost too often run alone ------------------------------------------------------------------
+# --- Rule 8: rows that were lost too often run alone ----------------------------------------------
 
 
 def test_a_row_that_was_lost_thrice_runs_alone(bench: Bench) -> None:
@@ -292,7 +292,7 @@ def test_a_database_that_can_not_be_reached_for_a_moment_costs_only_that_moment(
     assert Case.objects.filter(lease_token=None, lost_leases=0, due_at=None).count() == 1
 
 
-# --- Rule 13: processes -----------------------------------------------------------------------------------------------
+# --- Rule 13: processes ---------------------------------------------------------------------------
 
 
 def test_who_is_told_to_stop_claims_no_more_finishes_and_gives_back(bench: Bench, pump_thread: Any) -> None:
@@ -311,7 +311,9 @@ def test_who_is_told_to_stop_claims_no_more_finishes_and_gives_back(bench: Bench
     assert bench.rung == []
 
 
-def test_a_worker_is_told_to_stop_by_signals() -> None:
+def test_a_worker_that_starts_forgets_connections_and_listens_to_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten = []
+    monkeypatch.setattr(work, "forget_inherited_connections", lambda: forgotten.append(1))  # ours are not inherited
     before = {number: signal.getsignal(number) for number in (work.STOP_CLAIMING, signal.SIGTERM)}
     try:
         for number in before:
@@ -319,6 +321,7 @@ def test_a_worker_is_told_to_stop_by_signals() -> None:
             work._prepare_worker()
             signal.raise_signal(number)
             assert pump.stopping.is_set()
+        assert forgotten == [1, 1]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

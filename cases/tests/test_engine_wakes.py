@@ -123,7 +123,7 @@ def test_a_broker_that_fails_undoes_nothing(bench: Bench, monkeypatch: pytest.Mo
     assert case in work.due("case")
 
 
-# --- The clock's look -------------------------------------------------------------------------------------------------
+# --- The clock's look -----------------------------------------------------------------------------
 
 
 def test_the_clock_rings_for_what_is_due(bench: Bench) -> None:

@@ -1,11 +1,12 @@
 """The agent without a model: a form by mail. It asks for lines, reads lines, and leaves everything else to a human."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from cases import result_schema
 from outreach.agents import fields as forms
-from outreach.agents.base import CaseView, Decision, Draft, Source, Verdict
+from outreach.agents.base import CaseView, Decision, Draft, Mail, Source, Verdict
 from outreach.agents.fields import Entry, Field
 from outreach.evidence import leaves
 
@@ -14,14 +15,15 @@ from outreach.evidence import leaves
 class Reading:
     """What people on the other side have filled in so far. The last word on a field counts."""
 
-    values: dict[str, Any]
+    result: dict[str, Any]
     sources: tuple[Source, ...]
-    missing: tuple[Field, ...]  # required and not filled in
+    missing: tuple[Field, ...]  # expected and not filled in
     unusable: tuple[tuple[Entry, str], ...]  # with what a value looks like
+    filled_in_now: bool  # whether the mail that nobody has judged yet fills in anything
 
     @property
     def is_complete(self) -> bool:
-        return not self.missing and not self.unusable
+        return bool(self.result) and not self.to_ask
 
     @property
     def to_ask(self) -> tuple[Field, ...]:
@@ -35,19 +37,21 @@ class FormAgent:
     judges_drafts = False  # fixed texts and human words only: there is nothing that a model wrote
 
     def draft_outreach(self, case: CaseView) -> Draft:
-        body = [_greeting(case), case.goal["objective"].strip(), *(answer.text for answer in case.new_answers)]
+        behalf = f" on behalf of {case.persona['company']}" if case.persona.get("company") else ""
+        body = [f"I am writing to you{behalf} about the following.", _objective(case), *_words_of_humans(case)]
         if asked := forms.fields_of(case.result_schema):
-            body += ["Please reply to this mail with these lines filled in:", _form(asked), *_notes(asked)]
+            body += _please("Could you reply to this mail with these lines filled in?", asked)
         return Draft(_mail(case, *body))
 
     def draft_follow_up(self, case: CaseView) -> Draft:
         last = next(mail for mail in reversed(case.thread) if mail.from_us)
         body = [
-            _greeting(case),
-            f"I wrote to you on {last.at:%-d %B %Y} and have not had the answer yet. May I ask you to look at it again?",
+            f"I wrote to you on {last.at:%-d %B %Y} and have not had your answer yet. Could you look at it again? "
+            "This is what it is about.",
+            _objective(case),
         ]
-        if asked := read(case).to_ask:
-            body += ["These lines are what I need:", _form(asked), *_notes(asked)]
+        if asked := read(case).to_ask or forms.fields_of(case.result_schema):
+            body += _please("Please reply with these lines filled in:", asked)
         return Draft(_mail(case, *body))
 
     def draft_reply(self, case: CaseView, verdict: Verdict) -> Draft:
@@ -55,72 +59,107 @@ class FormAgent:
 
     def evaluate(self, case: CaseView) -> Verdict:
         reading = read(case)
-        unread = [mail for mail in case.from_counterparty if mail.unread]
-        filled_in_now = any(forms.entries(forms.fields_of(case.result_schema), mail.text, mail.id) for mail in unread)
-        if reading.values and reading.is_complete and (filled_in_now or case.new_answers):
+        if reading.filled_in_now and reading.is_complete:
             return _complete(case, reading)
         if case.new_answers:
-            return self._pass_on(case, reading)
-        if filled_in_now:
-            return Verdict(Decision.REPLY, reply_body=_ask_back(case, reading), reason=_what_is_wrong(reading))
-        return _ask_human(unread)
-
-    def _pass_on(self, case: CaseView, reading: Reading) -> Verdict:
-        """The human's words go to the counterparty as they are, with what is still missing."""
-        body = [_greeting(case), *(answer.text.strip() for answer in case.new_answers)]
-        if reading.to_ask:
-            body += ["I still need these lines:", _form(reading.to_ask), *_notes(reading.to_ask)]
-        return Verdict(Decision.REPLY, reply_body=_mail(case, *body), reason="A human's answer is passed on.")
+            return _pass_on(case, reading)
+        if reading.filled_in_now:
+            return _ask_back(case, reading)
+        return _ask_human([mail for mail in case.from_counterparty if mail.unread])
 
 
 def read(case: CaseView) -> Reading:
     """All lines of all human mail of the thread, read against the resultSchema."""
     asked = forms.fields_of(case.result_schema)
-    last = {
-        entry.field.name: entry for mail in case.from_counterparty for entry in forms.entries(asked, mail.text, mail.id)
-    }
-    values: dict[str, Any] = {}
+    last: dict[forms.Path, Entry] = {}
+    known: set[str] = set()
+    new: set[str] = set()
+    for mail in case.thread:
+        if mail.from_person and not mail.from_us:
+            found = forms.entries(asked, mail.text, mail.id, known)
+            last |= {entry.field.path: entry for entry in found}
+            new |= {mail.id} if found and mail.unread else set()
+        known |= forms.lines_of(mail.text)
+    return _read(case, asked, last, new)
+
+
+def _read(case: CaseView, asked: Iterable[Field], last: dict[forms.Path, Entry], new: set[str]) -> Reading:
+    result: dict[str, Any] = {}
     sources: list[Source] = []
     unusable: list[tuple[Entry, str]] = []
-    for name, entry in last.items():
+    filled_in = [path for path, entry in last.items() if not entry.says_nothing]
+    for path, entry in last.items():
         try:
-            value = _checked_value(entry)
+            value = _value(case, entry)
         except forms.NotUsable as error:
-            unusable.append((entry, str(error)))
+            # What may be left out is asked for again once: who then does not mention it has left it out.
+            if entry.field.is_expected(filled_in) or (entry.source_id in new and not entry.says_nothing):
+                unusable.append((entry, str(error)))
         else:
-            values[name] = value
-            sources += [Source(path, entry.source_id, entry.line) for path in _paths(name, value)]
-    missing = tuple(field for field in asked if field.required and field.name not in last)
-    return Reading(values, tuple(sources), missing, tuple(unusable))
+            _put(result, path, value)
+            pointers = [pointer for pointer, _ in leaves(value, entry.field.pointer)]
+            sources += [Source(pointer, entry.source_id, entry.line) for pointer in pointers]
+    missing = tuple(field for field in asked if field.is_expected(filled_in) and field.path not in last)
+    return Reading(result, tuple(sources), missing, tuple(unusable), bool(new))
 
 
-def _checked_value(entry: Entry) -> Any:
-    schema = entry.field.schema
-    value = forms.value_of(schema, entry.text)
-    if "$ref" not in str(schema) and (errors := result_schema.errors(schema, value)):
-        raise forms.NotUsable(errors[0]["message"])
+def _value(case: CaseView, entry: Entry) -> Any:
+    """What was written, converted and allowed by the schema for itself. Raises NotUsable."""
+    value = forms.value_of(entry.field.schema, entry.text)
+    alone: dict[str, Any] = {}
+    _put(alone, entry.field.path, value)
+    pointer = entry.field.pointer
+    for error in result_schema.errors(case.result_schema, alone):
+        if f"{error['path']}/".startswith(f"{pointer}/"):
+            raise forms.NotUsable(forms.demands(entry.field.schema))
     return value
 
 
-def _paths(name: str, value: Any) -> list[str]:
-    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-    return [path for path, _ in leaves(value, pointer)]
+def _put(result: dict[str, Any], path: forms.Path, value: Any) -> None:
+    for step in path[:-1]:
+        result = result.setdefault(step, {})
+    result[path[-1]] = value
+
+
+# --- Verdicts ------------------------------------------------------------------------------------
 
 
 def _complete(case: CaseView, reading: Reading) -> Verdict:
-    if errors := result_schema.errors(case.result_schema, reading.values):
-        reasons = "; ".join(error["message"] for error in errors)
+    if errors := result_schema.errors(case.result_schema, reading.result):
+        reasons = "\n".join(f"- {error['path'] or 'result'}: {error['message']}" for error in errors)
         return Verdict(
             Decision.INPUT_NEEDED,
-            question=f"Every field has been filled in, but together they do not satisfy the result schema: {reasons}",
+            question="The counterparty has filled in every line, but together they do not satisfy the result schema:\n"
+            f"{reasons}\n\nWhat should the answer be?",
             reason="The result does not validate.",
         )
     return Verdict(
-        Decision.GOAL_ACHIEVED, result=reading.values, sources=reading.sources, reason="Every required line is filled in."
+        Decision.GOAL_ACHIEVED,
+        result=reading.result,
+        sources=reading.sources,
+        reason="Every required line is filled in.",
     )
 
 
-def _ask_human(unread: list[Any]) -> Verdict:
+def _pass_on(case: CaseView, reading: Reading) -> Verdict:
+    """The human's words go to the counterparty as they are, with what is still missing."""
+    body = [*_words_of_humans(case), *_faults(reading)]
+    if reading.to_ask:
+        body += _please("These lines are still open. Please reply with them filled in:", reading.to_ask, reading)
+    return Verdict(Decision.REPLY, reply_body=_mail(case, *body), reason="A human's answer is passed on.")
+
+
+def _ask_back(case: CaseView, reading: Reading) -> Verdict:
+    body = ["Thank you for your reply.", *_faults(reading)]
+    if reading.missing:
+        still = forms.listed([field.title for field in reading.missing])
+        body.append(f"Still missing: {still}." if not reading.unusable else f"Also missing: {still}.")
+    asked = reading.to_ask or forms.fields_of(case.result_schema)
+    body += _please("Please reply with these lines filled in:", asked, reading)
+    return Verdict(Decision.REPLY, reply_body=_mail(case, *body), reason=_what_is_wrong(reading))
+
+
+def _ask_human(unread: list[Mail]) -> Verdict:
     said = "\n\n".join(_quoted(mail.text) + _files(mail) for mail in unread)
     return Verdict(
         Decision.INPUT_NEEDED,
@@ -133,19 +172,33 @@ def _quoted(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines()) or "> (no text)"
 
 
-def _files(mail: Any) -> str:
+def _files(mail: Mail) -> str:
     return f"\n(attached: {', '.join(file.name for file in mail.files)})" if mail.files else ""
 
 
-# --- Texts --------------------------------------------------------------------------------------------------------------
+def _what_is_wrong(reading: Reading) -> str:
+    missing = [field.title for field in reading.missing]
+    unusable = [entry.field.title for entry, _ in reading.unusable]
+    parts = [
+        f"{word}: {', '.join(titles)}" for word, titles in (("missing", missing), ("not usable", unusable)) if titles
+    ]
+    return "; ".join(parts) or "nothing is filled in"
+
+
+# --- Texts ---------------------------------------------------------------------------------------
 
 
 def _mail(case: CaseView, *paragraphs: str) -> str:
-    return "\n\n".join(paragraph for paragraph in (*paragraphs, _signature(case)) if paragraph) + "\n"
+    whole = (f"Hello {case.counterparty['name']},", *paragraphs, _signature(case))
+    return "\n\n".join(filter(None, whole)) + "\n"
 
 
-def _greeting(case: CaseView) -> str:
-    return f"Hello {case.counterparty['name']},"
+def _objective(case: CaseView) -> str:
+    return str(case.goal["objective"]).strip()
+
+
+def _words_of_humans(case: CaseView) -> list[str]:
+    return [answer.text.strip() for answer in case.new_answers]
 
 
 def _signature(case: CaseView) -> str:
@@ -154,34 +207,27 @@ def _signature(case: CaseView) -> str:
     return "\n".join(filter(None, ("Kind regards", persona["name"], position)))
 
 
-def _form(asked: tuple[Field, ...]) -> str:
-    return "\n".join(field.line for field in asked)
+def _please(words: str, asked: tuple[Field, ...], reading: Reading | None = None) -> list[str]:
+    """The lines to fill in, and how to, as far as the faults do not say it."""
+    told = {entry.field.path for entry, _ in reading.unusable} if reading else set()
+    missing = {field.path for field in reading.missing} if reading else set()
+    untold = [field for field in asked if field.path not in told]
+    hints = [f"{field.title} as {hint}" for field in untold if (hint := forms.describe(field.schema))]
+    optional = [field.title for field in asked if not field.is_required and field.path not in missing]
+    notes = [f"Please write {forms.listed(hints)}."] if hints else []
+    if optional and (reading or len(optional) < len(asked)):
+        notes.append(f"{forms.listed(optional)} may be left out.")
+    return [words, "\n".join(field.line for field in asked), " ".join(notes)]
 
 
-def _notes(asked: tuple[Field, ...]) -> list[str]:
-    """How to fill the lines in. Without colons: a reply that quotes it unmarked must not be read as filled in."""
-    hints = [f"{field.title} is {hint}" for field in asked if (hint := forms.describe(field.schema).replace(":", " "))]
-    optional = [field.title for field in asked if not field.required] if any(f.required for f in asked) else []
-    notes = [f"{hint}." for hint in hints]
-    if optional:
-        notes.append(f"{' and '.join(optional)} may be left out.")
-    return [" ".join(notes)] if notes else []
+def _faults(reading: Reading) -> list[str]:
+    if not reading.unusable:
+        return []
+    lines = [
+        f"- {entry.field.title} needs to be {hint}; you wrote {_cut(entry.text)}" for entry, hint in reading.unusable
+    ]
+    return ["I could not use this as it is:\n" + "\n".join(lines)]
 
 
-def _ask_back(case: CaseView, reading: Reading) -> str:
-    body = [_greeting(case), "thank you for your reply."]
-    if reading.unusable:
-        faults = "\n".join(f"- {entry.field.title} needs to be {hint}" for entry, hint in reading.unusable)
-        body.append(f"I could not use what you wrote here.\n{faults.replace(':', ' ')}")
-    if reading.missing:
-        body.append("Something is still missing.")
-    body += ["Please reply with these lines filled in:", _form(reading.to_ask), *_notes(reading.missing)]
-    return _mail(case, *body)
-
-
-def _what_is_wrong(reading: Reading) -> str:
-    missing = [field.title for field in reading.missing]
-    unusable = [entry.field.title for entry, _ in reading.unusable]
-    return "; ".join(
-        f"{word}: {', '.join(titles)}" for word, titles in (("missing", missing), ("not usable", unusable)) if titles
-    )
+def _cut(text: str) -> str:
+    return f"“{text if len(text) <= 80 else text[:79].rstrip() + '…'}”"

@@ -26,7 +26,8 @@ def _keys(text: str) -> Iterator[str]:
 
 
 def _metadata(case: Case, text: str) -> Iterator[str]:
-    allowed = " ".join(map(_fold, _strings([case.goal, case.counterparty, case.sender_persona, case.constraints or []])))
+    said_by_client = [case.goal, case.counterparty, case.sender_persona, case.constraints or []]
+    allowed = " ".join(map(_fold, _strings(said_by_client)))
     allowed += " ".join(_fold(mail.text) for mail in case.messages.filter(direction="IN"))
     folded = _fold(text)
     for path, value in _named_strings(case.metadata or {}, "metadata"):

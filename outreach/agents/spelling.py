@@ -6,16 +6,40 @@ from decimal import Decimal, InvalidOperation
 
 from outreach.months import MONTHS
 
-YES_NO = {
-    "yes": True, "y": True, "true": True, "ja": True, "oui": True, "sí": True, "si": True, "sim": True,
-    "no": False, "n": False, "false": False, "nein": False, "non": False, "não": False,
-}  # fmt: skip
+_YES = frozenset({"yes", "y", "true", "ja", "jawohl", "oui", "sí", "si", "sì", "sim", "tak", "jo"})
+_NO = frozenset({"no", "n", "false", "nein", "non", "não", "nee", "nej", "nei", "nie"})
 
 _NAME = r"(?P<month>[^\W\d_]{3,10})\.?"
 _ORDINAL = r"(?:st|nd|rd|th|er|º|\.)?"
-_NUMERIC = re.compile(r"(?<![\d.,/-])(?P<a>\d{1,4})(?P<separator>[-./])(?P<b>\d{1,2})(?P=separator)(?P<c>\d{1,4})(?!\d)")
-_DAY_FIRST = re.compile(rf"(?<!\d)(?P<day>\d{{1,2}}){_ORDINAL}\s*(?:de\s+)?{_NAME}\s*(?:de\s+)?,?\s*(?P<year>\d{{4}})(?!\d)")
+_NUMERIC = re.compile(
+    r"(?<![\d.,/-])(?P<a>\d{1,4})(?P<separator>[-./])(?P<b>\d{1,2})(?P=separator)(?P<c>\d{1,4})(?!\d)"
+)
+_DAY_FIRST = re.compile(
+    rf"(?<!\d)(?P<day>\d{{1,2}}){_ORDINAL}\s*(?:de\s+)?{_NAME}\s*(?:de\s+)?,?\s*(?P<year>\d{{4}})(?!\d)"
+)
 _MONTH_FIRST = re.compile(rf"{_NAME}\s+(?P<day>\d{{1,2}}){_ORDINAL},?\s+(?P<year>\d{{4}})(?!\d)")
+
+
+_AROUND_A_DATE = re.compile(
+    r"\b(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
+    r"|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche"
+    r"|lunes|martes|miércoles|jueves|viernes|sábado|domingo|the|on|am|den|der|le|el)\b",
+    re.IGNORECASE,
+)
+
+
+def yes_no(text: str) -> bool | None:
+    """A plain yes or no in one of several languages; None for anything more or else."""
+    word = text.strip().rstrip(".! ").casefold()
+    return True if word in _YES else False if word in _NO else None
+
+
+def date_alone(text: str) -> date | None:
+    """The day that the text names and nothing else: "not before 14 December 2026" may mean any, "03/04/2027" two."""
+    found, rest = dates(text), text
+    for pattern in (_NUMERIC, _DAY_FIRST, _MONTH_FIRST, _AROUND_A_DATE):
+        rest = pattern.sub("", rest)
+    return found.pop() if len(found) == 1 and not any(character.isalnum() for character in rest) else None
 
 
 def dates(text: str) -> set[date]:

@@ -208,7 +208,7 @@ def test_nothing_is_taken_from_the_environment(
     assert [request.headers.get("Cookie") for request in seen] == [None, None]
 
 
-# --- TLS ------------------------------------------------------------------------------------------------------------
+# --- TLS ------------------------------------------------------------------------------------------
 
 
 def certificate(directory: Path, *names: str) -> tuple[ssl.SSLContext, Path]:

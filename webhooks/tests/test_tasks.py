@@ -206,7 +206,7 @@ def test_a_refused_address_is_an_attempt_like_any_other(settings: Settings) -> N
     assert (attempt.status, attempt.error) == (None, "127.0.0.1 is not a public address.")
 
 
-# --- What the engine asks of a step ---------------------------------------------------------------------------------
+# --- What the engine asks of a step ---------------------------------------------------------------
 
 
 def test_no_transaction_and_no_connection_while_the_endpoint_is_called(

@@ -1,0 +1,257 @@
+"""The staff's pages in a real browser: somebody answers a question by clicking, and no page runs anything foreign.
+
+Screenshots of every page are left in var/screenshots.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from cases import work
+from cases.events import record
+from cases.factories import (
+    ApiKeyFactory,
+    AttachmentFactory,
+    CaseFactory,
+    InputRequestFactory,
+    MessageFactory,
+)
+from cases.models import Case, InputRequest, RequestStatus, Status
+from conftest import require
+from outreach.models import InboundPayload, NoticeState, SandboxMail, StaffNotice
+
+SCREENSHOTS = settings.BASE_DIR / "var" / "screenshots"
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>\"'><b style='color:red'>"
+SCHEMA = {
+    "type": "object",
+    "required": ["invoiceNumber", "total"],
+    "properties": {
+        "invoiceNumber": {"type": "string"},
+        "total": {"type": "number"},
+        "paid": {"type": "boolean"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = require("chromium")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread, in which Django would not wait for the database.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
+    """A page at the login, 1440 wide. Whatever the browser refuses to run, or can't load, fails the test."""
+    User.objects.create_superuser("ann", password="not a secret")
+    context = chromium.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    complaints: list[str] = []
+    context.add_init_script(
+        "document.addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective))"
+    )
+    context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    page = context.new_page()
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def log_in(page: Page, path: str) -> None:
+    """Go there, by way of the login."""
+    page.goto(path)
+    page.get_by_label("Username").fill("ann")
+    page.get_by_label("Password").fill("not a secret")
+    page.get_by_role("button", name="Log in").click()
+
+
+def picture(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def question_with_a_history() -> InputRequest:
+    """A case that has been written to, answered with a file, and now asks."""
+    case = CaseFactory(
+        status=Status.INPUT_NEEDED,
+        client__name="Acme Finance",
+        client_reference_id="INV-2031",
+        goal={
+            "objective": "Get the invoice of March and its total.",
+            "knowledge": {"purchaseOrder": "PO-7781", "deliveredOn": "2026-03-14"},
+        },
+        counterparty={
+            "address": "ann@supplier.example",
+            "name": "Ann Supplier",
+            "company": "Supplier AG",
+            "timezone": "Europe/Zurich",
+            "customData": {"customerNumber": "K-33"},
+        },
+        sender_persona={"name": "Bob Buyer", "role": "Purchasing", "company": "Acme"},
+        constraints=["Never promise a date of payment.", "Stay polite."],
+        result_schema=SCHEMA,
+        metadata={"ledger": 4711},
+    )
+    case.now = work.now()
+    record(case, "case.created", actor="client offload_test_Ab12")
+    sent = MessageFactory(case=case, text="Dear Ann,\n\nplease send us the invoice of March.\n\nBob Buyer")
+    record(case, "draft.written", agent="form", judged=False)
+    record(case, "message.sent", messageId=str(sent.pk), purpose="OUTREACH")
+    reply = MessageFactory(
+        case=case,
+        direction="IN",
+        text="Hello Bob,\n\nhere it is. May we add 20 EUR for the express delivery?\n\nAnn",
+        full_text="Hello Bob,\n\nhere it is. May we add 20 EUR for the express delivery?\n\nAnn\n\n> Dear Ann, …",
+    )
+    AttachmentFactory(message=reply, name="Rechnung März.pdf")
+    record(case, "message.received", actor="counterparty", messageId=str(reply.pk), purpose="HUMAN")
+    question = InputRequestFactory(
+        case=case,
+        question="Ann Supplier asks: “May we add 20 EUR for the express delivery?” What should be answered?",
+        reason="The reply is a question that the goal does not answer.",
+    )
+    record(case, "case.input_needed", question=question.question, reason=question.reason)
+    return question
+
+
+def test_somebody_answers_a_question_by_clicking(page: Page) -> None:
+    question = question_with_a_history()
+    InputRequestFactory(question="Is Zoe still the right person?")
+    log_in(page, "/admin/")
+    expect(page.get_by_role("link", name="2 open questions")).to_be_visible()
+    picture(page, "index")
+    page.get_by_role("link", name="2 open questions").click()
+    picture(page, "questions")
+    page.get_by_role("link", name="Ann Supplier asks").click()
+    expect(page.get_by_text("Never promise a date of payment.")).to_be_visible()
+    picture(page, "question")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Rechnung März.pdf").click()
+    assert Path(download.value.path()).read_bytes() == b"%PDF-1.4 an invoice"
+    page.get_by_label("Answer").fill("Yes, 20 EUR are fine.")
+    page.get_by_role("button", name="Answer").click()
+    expect(page.get_by_text("The answer is stored. This is the next open question.")).to_be_visible()
+    expect(page.get_by_text("Is Zoe still the right person?").first).to_be_visible()
+    question.refresh_from_db()
+    assert (question.status, question.provided_context) == (RequestStatus.RESOLVED, "Yes, 20 EUR are fine.")
+    assert question.answered_by == "staff ann"
+
+
+def test_somebody_completes_a_case_by_clicking(page: Page) -> None:
+    case = question_with_a_history().case
+    log_in(page, f"/admin/cases/case/{case.pk}/change/")
+    page.evaluate("document.querySelectorAll('.actions details').forEach(details => { details.open = true })")
+    picture(page, "case")
+    page.reload()
+    page.get_by_text("Complete with a result", exact=True).click()
+    page.get_by_label("Result (JSON)").fill('{"invoiceNumber": "7", "total": "120"}')
+    page.get_by_role("button", name="Complete with this result").click()
+    expect(page.get_by_text('/total: "120" is not of type "number"')).to_be_visible()
+    picture(page, "case-wrong-result")
+    page.get_by_label("Result (JSON)").fill('{"invoiceNumber": "7", "total": 120}')
+    page.get_by_role("button", name="Complete with this result").click()
+    expect(page.get_by_text("The case is completed.", exact=True)).to_be_visible()
+    picture(page, "case-completed")
+    case.refresh_from_db()
+    assert (case.status, case.result) == (Status.COMPLETED, {"invoiceNumber": "7", "total": 120})
+
+
+def test_a_new_key_is_seen_once(page: Page) -> None:
+    client = ApiKeyFactory(name="Old server").client
+    log_in(page, f"/admin/cases/client/{client.pk}/change/")
+    page.get_by_label("Live: its cases send real mail").check()
+    page.get_by_label("Name").fill("Ledger")
+    page.get_by_role("button", name="Issue a key").click()
+    expect(page.locator("#new-key")).to_contain_text("offload_live_")
+    picture(page, "client-new-key")
+    page.goto(f"/admin/cases/client/{client.pk}/change/")
+    expect(page.locator("#new-key")).to_have_count(0)
+    assert client.keys.count() == 2
+
+
+def hostile_rows() -> list[Any]:
+    """Rows of every kind, with markup in every field that somebody outside can write."""
+    case: Case = CaseFactory(
+        status=Status.INPUT_NEEDED,
+        client=ApiKeyFactory(client__name=HOSTILE, name=HOSTILE[:100]).client,
+        client_reference_id=HOSTILE,
+        goal={"objective": HOSTILE, "knowledge": {HOSTILE: HOSTILE}, HOSTILE: HOSTILE},
+        counterparty={"address": "a@b.example", "name": HOSTILE, "customData": {HOSTILE: HOSTILE}},
+        sender_persona={"name": HOSTILE},
+        constraints=[HOSTILE],
+        metadata={HOSTILE: HOSTILE},
+        result_schema={"type": "object", "properties": {HOSTILE: {"type": "string"}}},
+        client_webhook_url=f"javascript:window.pwned=1//{HOSTILE}",
+        last_error=HOSTILE,
+    )
+    case.now = work.now()
+    record(case, HOSTILE, actor=HOSTILE, **{HOSTILE: HOSTILE})
+    record(case, "case.failed", actor=HOSTILE, reason=HOSTILE)
+    question = InputRequestFactory(case=case, question=HOSTILE, reason=f"Why: {HOSTILE}")
+    reply = MessageFactory(
+        case=case,
+        direction="IN",
+        subject=HOSTILE,
+        text=HOSTILE,
+        full_text=f"> {HOSTILE}",
+        html=HOSTILE,
+        from_name=HOSTILE,
+        from_address=HOSTILE,
+        is_after_end=True,
+    )
+    file = AttachmentFactory(message=reply, name=HOSTILE, type=HOSTILE[:100], content=HOSTILE.encode())
+    mail = SandboxMail.objects.create(
+        case=case,
+        idempotency_key="1",
+        message_id=HOSTILE,
+        delivered_at=work.now(),
+        raw=f"Subject: {HOSTILE}\r\nTo: {HOSTILE}\r\n\r\n{HOSTILE}".encode(),
+    )
+    payload = InboundPayload.objects.create(
+        source="mail",
+        dedupe_key=HOSTILE,
+        body=HOSTILE.encode(),
+        received_at=work.now(),
+        state="FAILED",
+        note=HOSTILE,
+        last_error=HOSTILE,
+        message=reply,
+    )
+    notice = StaffNotice.objects.create(
+        question=question, address=HOSTILE, created_at=work.now(), state=NoticeState.FAILED, last_error=HOSTILE
+    )
+    return [case, case.client, question, reply, file, mail, payload, notice]
+
+
+def pages_of(row: Any) -> dict[str, str]:
+    """The addresses of a row's pages, by names for their pictures."""
+    model, base = row._meta.model_name, f"/admin/{row._meta.app_label}/{row._meta.model_name}/"
+    return {
+        f"{model}-list": base,
+        f"{model}-search": f"{base}?q=%3Cscript%3E",
+        f"{model}-page": f"{base}{row.pk}/change/",
+        f"{model}-history": f"{base}{row.pk}/history/",
+    }
+
+
+def test_nothing_foreign_runs_on_any_page(page: Page) -> None:
+    pages = {"index": "/admin/"}
+    for row in hostile_rows():
+        pages |= pages_of(row)
+    log_in(page, "/admin/")
+    for name, path in pages.items():
+        page.goto(path, wait_until="load")
+        assert page.evaluate("window.pwned") is None, path
+        assert page.locator("img[src=x], b[style]").count() == 0, path
+        picture(page, f"hostile-{name}")

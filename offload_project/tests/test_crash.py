@@ -1,0 +1,271 @@
+"""Real processes are killed, and every case is advanced all the same, with one mail each."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import pytest
+from django.db.models import Max
+
+from cases import services, work
+from cases.factories import ApiKeyFactory
+from cases.models import Case, Heartbeat
+from offload_project.tests import processes
+from offload_project.tests.processes import (
+    SHORT,
+    Service,
+    database,
+    mails,
+    members,
+    new_postgres_database,
+    outreach_is_sent,
+    post_one,
+    wait_for,
+)
+from outreach.models import SandboxMail
+
+pytestmark = pytest.mark.crash
+WITHIN_SECONDS = 60.0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "round_number" in metafunc.fixturenames:
+        metafunc.parametrize("round_number", range(1, metafunc.config.getoption("--rounds") + 1))
+
+
+@contextmanager
+def installed(url: str, var_dir: Path, blocker: Any, **settings: str) -> Iterator[Service]:
+    """A service on the migrated database at the URL, which this process uses too. Nothing of it is left afterwards."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "OFFLOAD_VAR_DIR": str(var_dir),
+        "DJANGO_SETTINGS_MODULE": "offload_project.tests.crash_settings",
+        **settings,
+    }
+    service = Service(var_dir, environment)
+    with blocker.unblock(), database(url):
+        try:
+            yield service
+        finally:
+            service.stop()
+
+
+@pytest.fixture(scope="module")
+def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated database to be copied."""
+    with new_postgres_database(postgres_url) as (name, url):
+        Service(Path(), {**os.environ, "DATABASE_URL": url}).manage("migrate", "--skip-checks", "-v0")
+        yield name
+
+
+@pytest.fixture
+def service(postgres_url: str, template: str, tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
+    """A service on PostgreSQL with short times, not started yet."""
+    with (
+        new_postgres_database(postgres_url, template) as (_, url),
+        installed(url, tmp_path, django_db_blocker, **SHORT) as service,
+    ):
+        yield service
+
+
+def assert_each_has_one_mail(service: Service, cases: list[Any], seconds: float = WITHIN_SECONDS) -> None:
+    wait_for(lambda: outreach_is_sent(cases), seconds, f"every case is advanced\n{service.log()[-4000:]}")
+    assert mails(cases) == [1] * len(cases)
+
+
+# --- Killed -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_a_worker_that_is_killed_with_cases_in_hand(service: Service, point: str, round_number: int) -> None:
+    service.start_all()
+    service.hold(point)
+    cases = service.post(5)
+    wait_for(lambda: mails_under_way(cases) == 5, 20, f"the cases are held {point} their mail goes out")
+    assert mails(cases) == [0 if point == "before" else 1] * 5
+    for pid in service.held_by(point):
+        os.kill(pid, signal.SIGKILL)
+    service.let_go(point)
+    assert_each_has_one_mail(service, cases)
+
+
+def mails_under_way(cases: list[Any]) -> int:
+    """How many of the cases have a mail whose send has begun and not ended."""
+    begun = {"messages__status": "QUEUED", "messages__send_started_at__isnull": False}
+    held = Case.objects.filter(pk__in=cases, lease_token__isnull=False, **begun).count()
+    time.sleep(0.1)  # from the commit to the transport
+    return held
+
+
+def kill_idle_worker(service: Service) -> None:
+    os.kill(service.processes("worker")[0], signal.SIGKILL)
+
+
+def kill_all_workers(service: Service) -> None:
+    for pid in service.processes("worker"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_monitor(service: Service) -> None:
+    os.kill(service.processes("monitor")[-1], signal.SIGKILL)
+
+
+def kill_pusher(service: Service) -> None:
+    os.kill(service.processes("pusher")[-1], signal.SIGKILL)
+
+
+def kill_first_process(service: Service) -> None:
+    os.kill(service.clusters()[-1], signal.SIGKILL)
+
+
+def kill_cluster(service: Service) -> None:
+    os.killpg(service.clusters()[-1], signal.SIGKILL)
+
+
+KILLS = [kill_idle_worker, kill_all_workers, kill_monitor, kill_pusher, kill_first_process, kill_cluster]
+
+
+@pytest.mark.parametrize("kill", KILLS, ids=[kill.__name__ for kill in KILLS])
+def test_a_process_that_is_killed(service: Service, kill: Callable[[Service], None], round_number: int) -> None:
+    service.start_all()
+    before = service.post(2)
+    assert_each_has_one_mail(service, before)
+    kill(service)
+    after = service.post(5)
+    assert_each_has_one_mail(service, after)
+    assert mails(before) == [1, 1]
+
+
+def test_a_supervisor_that_is_killed_and_started_again(service: Service, round_number: int) -> None:
+    supervisor = service.start_all()
+    orphaned = service.clusters()[-1]
+    os.kill(supervisor.id, signal.SIGKILL)
+    wait_for(supervisor.has_exited, 5, "the supervisor is gone")
+    cases = service.post(5)
+    service.start("worker")
+    assert_each_has_one_mail(service, cases)
+    wait_for(lambda: not members(orphaned), 20, "the cluster without a supervisor ends by itself")
+
+
+def test_a_cluster_whose_supervisor_is_killed_while_it_hangs(service: Service) -> None:
+    supervisor = service.start_all()
+    cluster = service.clusters()[-1]
+    for pid in service.processes("worker"):
+        os.kill(pid, signal.SIGSTOP)  # as good as a hang: no STOP is ever read
+    os.kill(supervisor.id, signal.SIGKILL)
+    wait_for(lambda: not members(cluster), 30, "it ends all the same")
+
+
+def test_what_is_left_of_a_cluster_without_supervisor_and_first_process(service: Service) -> None:
+    supervisor = service.start_all()
+    cluster = service.clusters()[-1]
+    os.kill(supervisor.id, signal.SIGKILL)
+    os.kill(cluster, signal.SIGKILL)
+    wait_for(lambda: not members(cluster), 20, "it ends by itself")
+
+
+# --- Hung and stopped -------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_that_hangs_is_replaced(service: Service) -> None:
+    service.start_all()
+    for pid in service.processes("worker"):
+        os.kill(pid, signal.SIGSTOP)
+    cases = service.post(3)
+    service.wait_for_cluster(2)
+    assert_each_has_one_mail(service, cases)
+    assert not members(service.clusters()[0])
+
+
+def test_a_worker_that_is_stopped_finishes_what_it_has_begun(service: Service) -> None:
+    worker = service.start_all()
+    service.hold("before")
+    cases = service.post(3)
+    wait_for(lambda: mails_under_way(cases) == 3, 20, "the cases are held")
+    worker.leader.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    late = service.post(1)
+    assert not worker.has_exited()
+    service.let_go("before")
+    assert worker.leader.wait(15) == 0
+    assert outreach_is_sent(cases)
+    assert mails(cases) == [1] * 3
+    assert mails(late) == [0]  # it claimed no more
+    assert set(Case.objects.values_list("lease_token", "lost_leases")) == {(None, 0)}
+    assert not Heartbeat.objects.exists()
+    assert service.clusters()
+    assert not members(service.clusters()[-1])
+
+
+# --- In time ----------------------------------------------------------------------------------------------------------
+
+
+def lateness_of_follow_ups(cases: list[Any]) -> float:
+    """Have a follow-up fall due for each of the cases within the next seconds; the longest wait for one, in seconds."""
+    due = {}
+    for number, pk in enumerate(cases):
+        due[pk] = work.now() + timedelta(seconds=2 + 0.37 * number)
+        services.wait_until(pk, due[pk], actor="staff ann")
+    sent = SandboxMail.objects.filter(case__in=cases)
+    wait_for(lambda: sent.count() == 2 * len(cases), 30, "every follow-up is sent")
+    last = dict(sent.values_list("case").annotate(Max("delivered_at")))
+    early = [pk for pk in cases if last[pk] < due[pk]]
+    assert early == []
+    return max((last[pk] - due[pk]).total_seconds() for pk in cases)
+
+
+def test_a_follow_up_starts_within_three_seconds(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    service.environment |= {"OFFLOAD_WORKERS": "1"}
+    service.start_all()
+    measured = []
+    for _ in range(2):  # a machine that was busy otherwise gets another chance
+        cases = service.post(6)
+        assert_each_has_one_mail(service, cases)
+        measured.append(lateness_of_follow_ups(cases))
+        if measured[-1] <= 3.0:
+            break
+    with capsys.disabled():
+        print(f"\nfollow-ups were sent at most {measured[-1]:.2f} s after their due time")
+    assert measured[-1] <= 3.0
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
+    """A service on an SQLite file, with the times of production."""
+    url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
+    with installed(url, tmp_path, django_db_blocker) as service:
+        service.manage("migrate", "--skip-checks", "-v0")
+        yield service
+
+
+def test_five_hundred_cases_at_once_on_sqlite(on_sqlite: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    on_sqlite.start_all()
+    key, tickets, cases = ApiKeyFactory(is_test=True), SimpleQueue[int](), []
+    for number in range(500):
+        tickets.put(number)
+
+    def post_some() -> None:
+        try:
+            while True:
+                tickets.get_nowait()
+                cases.append(post_one(key))
+        except Empty:
+            return
+
+    began_at = time.monotonic()
+    processes.in_threads(20, post_some)
+    posted_at = time.monotonic()
+    assert len(cases) == len(set(cases)) == Case.objects.count() == 500
+    assert_each_has_one_mail(on_sqlite, cases, 120)
+    sent_at = time.monotonic()
+    with capsys.disabled():
+        print(f"\n500 cases on SQLite: posted in {posted_at - began_at:.1f} s, sent {sent_at - began_at:.1f} s after")
+    assert SandboxMail.objects.count() == 500
+    assert not Case.objects.filter(failures__gt=0).exists()
