@@ -159,8 +159,12 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
 
 def follow_up_time(case: Case) -> datetime:
     """When the next follow-up is due after something was sent now, within the counterparty's working hours."""
-    planned = case.now + timedelta(hours=case.follow_up_delay_hours)
-    return planned if case.transport == "sandbox" else next_working_time(planned, case.counterparty.get("timezone"))
+    return working_time(case, case.now + timedelta(hours=case.follow_up_delay_hours))
+
+
+def working_time(case: Case, moment: datetime) -> datetime:
+    """The moment, or the first one after it at which the counterparty works; nobody waits for that in the sandbox."""
+    return moment if case.transport == "sandbox" else next_working_time(moment, case.counterparty.get("timezone"))
 
 
 def record_refused(message_pk: uuid.UUID, *, reason: str) -> None:

@@ -1,6 +1,7 @@
 """The pump: advances due rows side by side in a thread pool, for a bounded time. Used through cases/work.py."""
 
 import logging
+import mmap
 import threading
 import time
 from collections import Counter
@@ -17,7 +18,24 @@ from cases.leases import Claim, LeaseLost, MovedOn
 
 logger = logging.getLogger(__name__)
 
-stopping = threading.Event()  # set by SIGTERM: stop claiming, finish, release
+
+class SharedFlag:
+    """Like an Event that nobody waits for, in memory that all processes share which are forked later.
+
+    It has no lock, which a killed process could keep, or on which a signal handler could wait for its own thread.
+    """
+
+    def __init__(self) -> None:
+        self._byte = mmap.mmap(-1, 1)
+
+    def set(self) -> None:
+        self._byte[0] = 1
+
+    def is_set(self) -> bool:
+        return self._byte[0] == 1
+
+
+stopping = SharedFlag()  # set by SIGTERM, for all workers of the cluster: stop claiming, finish, release
 _at_work = threading.Event()
 LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
 

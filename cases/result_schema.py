@@ -36,7 +36,7 @@ def validator(schema: dict[str, Any]) -> Any:
 
 
 def _invalid(why: str) -> InvalidCase:
-    return InvalidCase(details=[{"path": "resultSchema", "message": f"Not a valid JSON Schema: {why}"}])
+    return InvalidCase(details=[{"path": "resultSchema", "message": f"Not a valid JSON Schema: {why[:300]}"}])
 
 
 def _refuse(uri: str) -> NoReturn:

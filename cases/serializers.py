@@ -49,7 +49,9 @@ class SenderPersona(serializers.Serializer[Any]):
 class NewCase(serializers.Serializer[Any]):
     """The body of POST /cases."""
 
-    channel = serializers.ChoiceField(choices=Channel.choices)
+    channel = serializers.ChoiceField(
+        choices=Channel.choices, error_messages={"invalid_choice": "Must be EMAIL or SMS."}
+    )
     goal = Goal()
     counterparty = Counterparty()
     senderPersona = SenderPersona()

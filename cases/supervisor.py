@@ -58,7 +58,6 @@ class ProcessGroup:
 
         SIGTERM goes to the leader only: django-q2's sentinel would die of it and leave its workers to themselves.
         """
-        self.signal(work.STOP_CLAIMING)
         if not self.has_exited():
             self.leader.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):

@@ -18,6 +18,7 @@ import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -113,7 +114,6 @@ def run_pump(kind: str) -> None:
 
 _cluster_name: str | None = None  # set in the processes of a cluster, by inheritance
 _last_beat = 0.0
-STOP_CLAIMING = signal.SIGUSR1  # django-q2's own processes must not see SIGTERM: its sentinel would die of it
 
 
 def beat() -> None:
@@ -191,10 +191,10 @@ def run_cluster(name: str, supervisor_pid: int) -> None:
 
     global _cluster_name
     _cluster_name = name
-    signal.signal(STOP_CLAIMING, signal.SIG_IGN)  # until a worker sets its own handler
     post_spawn.connect(_prepare_worker)
     post_execute.connect(_say_finished)
     cluster = Cluster(_with_beats(get_broker()))
+    _stop_at_signals(cluster)
     cluster.start()
     while cluster.sentinel.is_alive():
         cluster.sentinel.join(0.5)
@@ -202,20 +202,29 @@ def run_cluster(name: str, supervisor_pid: int) -> None:
             _end_orphan(cluster)
 
 
+def _stop_at_signals(cluster: Any) -> None:
+    """Let the workers of the cluster finish what they do, and no more, before its own handler waits for them."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        pump.stopping.set()
+        cluster.sig_handler(number, frame)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
 def _end_orphan(cluster: Any) -> None:
     """Finish what is begun, and then end every process of the group, this one too: a cluster may also hang."""
     logger.warning("the supervisor is gone: cluster %s stops", _cluster_name)
-    os.killpg(os.getpgrp(), STOP_CLAIMING)
+    pump.stopping.set()
     cluster.stop_event.set()
     cluster.sentinel.join(settings.OFFLOAD_STEP_SECONDS + 5)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _prepare_worker(**_: Any) -> None:
-    """In each worker process as it starts: nothing of the parent's connections, and stop when told to."""
+    """In each worker process as it starts."""
     forget_inherited_connections()
-    for signal_number in (STOP_CLAIMING, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: pump.stopping.set())
 
 
 def _say_finished(**_: Any) -> None:

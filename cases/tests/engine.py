@@ -50,13 +50,13 @@ bench = Bench()
 class Some(DueManager):
     """The cases that belong to one of the bench's kinds."""
 
-    def __init__(self, **only: Any) -> None:
+    def __init__(self, **fields: Any) -> None:
         super().__init__()
-        self.only = only
+        self.fields = fields
         self.model = Case
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().filter(**self.only)
+        return super().get_queryset().filter(**self.fields)
 
 
 def _kind(name: str, **only: Any) -> Kind[Any]:
@@ -92,7 +92,7 @@ def bench_fixture(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
     bench.__init__()  # type: ignore[misc]
     monkeypatch.setattr(work, "async_task", lambda task: bench.rung.append(task.removeprefix("bench.pump_")))
     monkeypatch.setattr(work, "_last_wake", {})
-    monkeypatch.setattr(pump, "stopping", threading.Event())
+    monkeypatch.setattr(pump, "stopping", pump.SharedFlag())
     with kinds_are(settings, case="cases.tests.engine.CASES"):
         yield bench
 
@@ -115,7 +115,8 @@ def due_case(**fields: Any) -> Case:
 def move(case: Case, **fields: Any) -> Case:
     """Change the row behind everybody's back, as tests do to let time pass; the case as it stands then."""
     Case.objects.filter(pk=case.pk).update(**fields)
-    return Case.objects.get(pk=case.pk)
+    moved: Case = Case.objects.get(pk=case.pk)
+    return moved
 
 
 def ago(**length: float) -> Any:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.test import Client as Browser
@@ -47,15 +48,15 @@ def test_a_file_is_downloaded_byte_for_byte_and_never_shown(
 
 
 @pytest.mark.parametrize(
-    "name", ["a\r\nSet-Cookie: x=1", "../../etc/passwd", "\u202efdp.exe", 'a"; filename="b', "\x00", "rechnung_ä.pdf"]
+    "name", ["a\r\nSet-Cookie: x=1", "../../etc/passwd", "\u202efdp.exe", 'a"; filename="b', "\x01", "rechnung_ä.pdf"]
 )
 def test_a_name_adds_no_header_and_no_path(viewer: Browser, name: str) -> None:
     response = download(viewer, AttachmentFactory(name=name))
-    disposition = response.headers["content-disposition"]
-    assert disposition.startswith("attachment; filename")
-    assert not set("\r\n\x00\u202e/") & set(disposition)
-    assert "set-cookie" not in response.headers
     response.close()
+    disposition = unquote(response.headers["content-disposition"])
+    assert disposition.startswith("attachment; filename")
+    assert not set("\r\n\x01\u202e/") & set(disposition)
+    assert "set-cookie" not in response.headers
 
 
 def test_a_file_that_is_gone_is_said_so(viewer: Browser, media_root: Path) -> None:

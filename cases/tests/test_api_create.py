@@ -237,10 +237,10 @@ def test_only_an_object_is_an_object(api: Api, path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("channel", "email", '"email" is not a valid choice.'),
-        ("channel", "", '"" is not a valid choice.'),
-        ("channel", 1, '"1" is not a valid choice.'),
-        ("channel", ["EMAIL"], "\"['EMAIL']\" is not a valid choice."),
+        ("channel", "email", "Must be EMAIL or SMS."),
+        ("channel", "", "Must be EMAIL or SMS."),
+        ("channel", 1, "Must be EMAIL or SMS."),
+        ("channel", ["EMAIL"], "Must be EMAIL or SMS."),
         ("channel", "SMS", "No transport is configured for SMS."),
         ("goal.objective", "", "This field may not be blank."),
         ("goal.objective", " \n\t", "This field may not be blank."),
@@ -392,6 +392,25 @@ def test_the_check_that_settings_name_has_its_say(api: Api, settings: Any) -> No
 
 def refuse_url(url: str) -> None:
     raise InvalidCase(details=[{"path": "clientWebhookUrl", "message": f"Not {url}."}])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("channel", "x" * 900_000),
+        ("counterparty.address", "x" * 900_000),
+        ("counterparty.timezone", "x" * 900_000),
+        ("counterparty.customData", {"x" * 900_000: 1}),
+        ("resultSchema", {"type": "x" * 900_000}),
+        ("resultSchema", {"$schema": "x" * 900_000}),
+        ("resultSchema", {"$ref": "x" * 900_000}),
+        ("clientWebhookUrl", "https://x.example/" + "x" * 900_000),
+    ],
+)
+def test_a_refusal_is_short_however_long_the_fault(api: Api, path: str, value: Any) -> None:
+    response = api.post("/cases", body_with(path, value))
+    assert error_of(response) == (400, "INVALID_REQUEST")
+    assert len(response.content) < 2000
 
 
 def test_all_faults_are_told_at_once(api: Api) -> None:

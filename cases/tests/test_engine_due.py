@@ -280,7 +280,7 @@ def test_every_change_of_the_domain_raises_version_and_time() -> None:
 def test_due_rows_are_found_in_the_databases_time(monkeypatch: pytest.MonkeyPatch) -> None:
     class Tomorrow(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
+        def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(days=1)
 
     case = CaseFactory(status=Status.RUNNING, next_action_at=ahead(hours=1))

@@ -1,9 +1,12 @@
 """What one run of the pump does: rules 6, 8 and 13 of the engine. Real threads on connections of their own."""
 
+import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +74,19 @@ class Gate:
         done(held)
 
 
+def slowly(held: Any) -> None:
+    time.sleep(0.5)
+    done(held)
+
+
+@pytest.fixture
+def gate(pump_thread: Any) -> Iterator[Gate]:
+    """Opened at the end at the latest."""
+    gate = Gate()
+    yield gate
+    gate.opened.set()
+
+
 # --- Rule 6: bounded pumps ------------------------------------------------------------------------
 
 
@@ -96,9 +112,11 @@ def test_rows_are_advanced_side_by_side(bench: Bench) -> None:
     assert not together.broken
 
 
-def test_no_more_rows_are_claimed_than_there_are_threads(bench: Bench, settings: Settings, pump_thread: Any) -> None:
+def test_no_more_rows_are_claimed_than_there_are_threads(
+    bench: Bench, settings: Settings, pump_thread: Any, gate: Gate
+) -> None:
     settings.OFFLOAD_CONCURRENCY = 3
-    gate = bench.steps["case"] = Gate()
+    bench.steps["case"] = gate
     for _ in range(8):
         due_case()
     pump_thread("case")
@@ -129,8 +147,7 @@ def test_a_pump_stops_claiming_and_rings_for_what_is_left(bench: Bench, settings
     assert bench.rung == ["case"]
 
 
-def test_rows_that_become_due_meanwhile_are_advanced_too(bench: Bench, pump_thread: Any) -> None:
-    gate = Gate()
+def test_rows_that_become_due_meanwhile_are_advanced_too(bench: Bench, pump_thread: Any, gate: Gate) -> None:
     first = due_case()
     bench.steps["case"] = lambda held: gate(held) if held.pk == first.pk else done(held)
     pump_thread("case")
@@ -144,9 +161,10 @@ def test_a_full_house_of_one_kind_does_not_keep_another_waiting(
     two_kinds: Bench,
     settings: Settings,
     pump_thread: Any,
+    gate: Gate,
 ) -> None:
     settings.OFFLOAD_CONCURRENCY = 6
-    gate = two_kinds.steps["test_case"] = Gate()
+    two_kinds.steps["test_case"] = gate
     for _ in range(20):
         due_case(is_test=True)
     pump_thread("test_case")
@@ -285,7 +303,7 @@ def test_a_database_that_can_not_be_reached_for_a_moment_costs_only_that_moment(
 
     monkeypatch.setattr(leases, "claim", fails_once(real_claim))
     monkeypatch.setattr(leases, "renew", fails_once(real_renew))
-    bench.steps["case"] = lambda held: (time.sleep(0.5), done(held))
+    bench.steps["case"] = slowly
     due_case()
     work.run_pump("case")
     assert outages
@@ -295,8 +313,8 @@ def test_a_database_that_can_not_be_reached_for_a_moment_costs_only_that_moment(
 # --- Rule 13: processes ---------------------------------------------------------------------------
 
 
-def test_who_is_told_to_stop_claims_no_more_finishes_and_gives_back(bench: Bench, pump_thread: Any) -> None:
-    gate = bench.steps["case"] = Gate()
+def test_who_is_told_to_stop_claims_no_more_finishes_and_gives_back(bench: Bench, pump_thread: Any, gate: Gate) -> None:
+    bench.steps["case"] = gate
     first = due_case()
     running = pump_thread("case")
     wait_for(lambda: gate.inside == 1)
@@ -311,25 +329,46 @@ def test_who_is_told_to_stop_claims_no_more_finishes_and_gives_back(bench: Bench
     assert bench.rung == []
 
 
-def test_a_worker_that_starts_forgets_connections_and_listens_to_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    forgotten = []
-    monkeypatch.setattr(work, "forget_inherited_connections", lambda: forgotten.append(1))  # ours are not inherited
-    before = {number: signal.getsignal(number) for number in (work.STOP_CLAIMING, signal.SIGTERM)}
+def test_all_workers_of_a_cluster_are_told_to_stop() -> None:
+    waiting, telling = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python 3.12 warns of threads, of which there are none here
+        worker = os.fork()
+    if worker == 0:
+        os.read(waiting, 1)
+        os._exit(17 if pump.stopping.is_set() else 1)
+    pump.stopping.set()  # after it was forked
+    os.write(telling, b"!")
+    assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == 17
+    os.close(waiting)
+    os.close(telling)
+
+
+def test_a_cluster_that_is_told_to_stop_tells_its_workers_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    seen = []
+    cluster = SimpleNamespace(sig_handler=lambda number, frame: seen.append((number, pump.stopping.is_set())))
     try:
-        for number in before:
-            pump.stopping.clear()
-            work._prepare_worker()
-            signal.raise_signal(number)
-            assert pump.stopping.is_set()
-        assert forgotten == [1, 1]
+        work._stop_at_signals(cluster)
+        signal.raise_signal(signal.SIGTERM)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    assert seen == [(signal.SIGTERM, True)]
 
 
-def test_a_step_that_talks_holds_no_connection(bench: Bench, pump_thread: Any, settings: Settings) -> None:
+def test_a_worker_that_starts_forgets_the_connections_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten = []
+    monkeypatch.setattr(work, "forget_inherited_connections", lambda: forgotten.append(1))  # ours are not inherited
+    work._prepare_worker()
+    assert forgotten == [1]
+
+
+def test_a_step_that_talks_holds_no_connection(bench: Bench, pump_thread: Any, settings: Settings, gate: Gate) -> None:
     settings.OFFLOAD_CONCURRENCY = 8
-    held_connections, gate = [], Gate()
+    held_connections = []
 
     def talk(held: Any) -> None:
         held.read()
@@ -373,7 +412,7 @@ def test_a_thread_closes_its_connection_after_a_step(bench: Bench) -> None:
 def test_a_pump_at_work_says_so(bench: Bench, settings: Settings) -> None:
     settings.OFFLOAD_RENEW_SECONDS = 0.1
     signs: list[float] = []
-    bench.steps["case"] = lambda held: (time.sleep(0.5), done(held))
+    bench.steps["case"] = slowly
     due_case()
     pump.Pump("case", on_life=lambda: signs.append(time.monotonic())).run()
     assert 3 <= len(signs) <= 7

@@ -196,7 +196,7 @@ def hostile_rows() -> list[Any]:
         last_error=HOSTILE,
     )
     case.now = work.now()
-    record(case, HOSTILE, actor=HOSTILE, **{HOSTILE: HOSTILE})
+    record(case, HOSTILE[:60], actor=HOSTILE, **{HOSTILE: HOSTILE})
     record(case, "case.failed", actor=HOSTILE, reason=HOSTILE)
     question = InputRequestFactory(case=case, question=HOSTILE, reason=f"Why: {HOSTILE}")
     reply = MessageFactory(

@@ -45,9 +45,10 @@ class Field:
 
     def is_expected(self, filled_in: Collection[Path]) -> bool:
         """Whether a value is needed, given those that there are: an optional object that is begun must be completed."""
-        return all(
+        *objects, is_required = self.required_steps
+        return is_required and all(
             is_required or any(path[: depth + 1] == self.path[: depth + 1] for path in filled_in)
-            for depth, is_required in enumerate(self.required_steps)
+            for depth, is_required in enumerate(objects)
         )
 
 
@@ -91,7 +92,7 @@ def _fields(object_: Schema, root: Schema, path: Path, steps: tuple[bool, ...], 
         schema = _resolved(schema, root)
         here, steps_here = (*path, name), (*steps, name in required)
         own = _title(name, schema)
-        full = f"{title} {own[:1].lower()}{own[1:]}" if title else own
+        full = f"{title} {own if own[:2].isupper() else own[:1].lower() + own[1:]}" if title else own
         if isinstance(schema.get("properties"), dict) and schema["properties"] and len(here) < DEEPEST:
             yield from _fields(schema, root, here, steps_here, full)
         else:
@@ -175,8 +176,10 @@ def _without_marks(before: str, after: str) -> str:
     value = after.strip()
     before = before.lstrip(" \t>•·-–")
     for mark in ("**", "*"):
-        if before.startswith(mark) and not before.rstrip().endswith(mark) and value.startswith(mark):
-            return value[len(mark) :].strip()
+        if before.startswith(mark) and not before.rstrip().endswith(mark):
+            value = value.removeprefix(mark).strip()
+            break
+    for mark in ("**", "*"):
         if value.startswith(mark) and value.endswith(mark) and len(value) > 2 * len(mark):
             return value[len(mark) : -len(mark)].strip()
     return value

@@ -27,8 +27,8 @@ def _keys(text: str) -> Iterator[str]:
 
 def _metadata(case: Case, text: str) -> Iterator[str]:
     said_by_client = [case.goal, case.counterparty, case.sender_persona, case.constraints or []]
-    allowed = " ".join(map(_fold, _strings(said_by_client)))
-    allowed += " ".join(_fold(mail.text) for mail in case.messages.filter(direction="IN"))
+    said_by_them = case.messages.filter(direction="IN").values_list("text", flat=True)
+    allowed = "\n".join(map(_fold, (*_strings(said_by_client), *said_by_them)))  # a folded text holds no line break
     folded = _fold(text)
     for path, value in _named_strings(case.metadata or {}, "metadata"):
         if len(value) >= SHORTEST_SECRET and _fold(value) in folded and _fold(value) not in allowed:

@@ -135,7 +135,7 @@ def _answer(original: OriginalMail, subject: str) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = _mailbox(original.to_name, original.to_address)
     message["To"] = _mailbox(original.from_name, original.from_address)
-    message["Subject"] = mime.one_line(subject, 900)
+    message["Subject"] = _words(subject, 900)
     message["Date"] = datetime.now(UTC)
     message["Message-ID"] = make_msgid(domain=_domain(original.to_address))
     own = _message_id(original.message_id)
@@ -237,7 +237,7 @@ def _original_headers(original: OriginalMail) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = _mailbox(original.from_name, original.from_address)
     message["To"] = _mailbox(original.to_name, original.to_address)
-    message["Subject"] = mime.one_line(original.subject, 900)
+    message["Subject"] = _words(original.subject, 900)
     message["Date"] = _utc(original.sent_at)
     own = _message_id(original.message_id)
     if _STRICT_ID.fullmatch(own):  # the library raises IndexError for some others
@@ -256,7 +256,13 @@ def _to_bytes(message: EmailMessage) -> bytes:
 
 def _mailbox(name: str, address: str) -> Address:
     user, _, domain = _address(address).rpartition("@")
-    return Address(display_name=mime.one_line(name, 200), username=user or "unknown", domain=domain or "mail.invalid")
+    return Address(display_name=_words(name, 200), username=user or "unknown", domain=domain or "mail.invalid")
+
+
+def _words(text: str, limit: int) -> str:
+    """Text for a header. Encoded words (RFC 2047) in it are taken apart: the library would decode them, and one may hold
+    a line break."""
+    return mime.one_line(text, limit).replace("=?", "= ?")
 
 
 def _address(address: str) -> str:

@@ -9,7 +9,6 @@ from django.core.files.storage import default_storage
 from cases import correspondence, work
 from cases.correspondence import ReceivedMail, StoredFile
 from cases.models import Case, Purpose, ResultStatus
-from cases.working_hours import next_working_time
 from outreach.inbound import attachments
 from outreach.inbound.absence import absent_until
 from outreach.inbound.classify import InboundKind
@@ -120,9 +119,7 @@ def _back_at_work(case: Case, mail: InboundMail, now: datetime) -> datetime | No
     day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.date())
     if day is None:
         return None
-    return next_working_time(
-        datetime(day.year, day.month, day.day, tzinfo=now.tzinfo), case.counterparty.get("timezone")
-    )
+    return correspondence.working_time(case, datetime(day.year, day.month, day.day, tzinfo=now.tzinfo))
 
 
 def store_files(payload: InboundPayload, mail: InboundMail) -> tuple[StoredFile, ...]:

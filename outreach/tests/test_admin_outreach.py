@@ -26,7 +26,9 @@ def viewer(db: None) -> Browser:
 
 def payload(state: PayloadState = PayloadState.UNMATCHED, **fields: Any) -> InboundPayload:
     fields = {"source": "mail", "dedupe_key": str(InboundPayload.objects.count()), "body": RAW, **fields}
-    return InboundPayload.objects.create(**{"received_at": work.now(), "state": state, **fields})
+    fields = {"received_at": work.now(), "state": state, **fields}
+    row: InboundPayload = InboundPayload.objects.create(**fields)
+    return row
 
 
 def sandbox_mail(case: Case, text: str = "Good day.", subject: str = "Invoice") -> SandboxMail:
@@ -39,7 +41,8 @@ def sandbox_mail(case: Case, text: str = "Good day.", subject: str = "Invoice") 
 
 def notice(state: NoticeState, **fields: Any) -> StaffNotice:
     fields = {"address": "desk@us.example", "created_at": work.now(), **fields}
-    return StaffNotice.objects.create(question=InputRequestFactory(), state=state, **fields)
+    row: StaffNotice = StaffNotice.objects.create(question=InputRequestFactory(), state=state, **fields)
+    return row
 
 
 def rows(browser: Browser, url: str, **query: Any) -> list[Any]:

@@ -187,8 +187,8 @@ def test_follow_ups_and_then_the_end() -> None:
     assert (case.status, case.attempt_count, case.follow_up_count, hours_ahead(case)) == (Status.RUNNING, 2, 1, 72)
     assert played.mails[1]["text"] == (
         "Hello Ann Supplier,\n\n"
-        f"I wrote to you on {datetime.now(UTC):%-d %B %Y} and have not had your answer yet. Could you look at it again? "
-        "This is what it is about.\n\n"
+        f"I wrote to you on {datetime.now(UTC):%-d %B %Y} and have not had your answer yet. "
+        "Could you look at it again? This is what it is about.\n\n"
         "Ask for the invoice of March.\n\n"
         "Please reply with these lines filled in:\n\n"
         "Invoice number: \nTotal: \n\n"
@@ -322,6 +322,7 @@ def test_a_partial_reply_while_a_question_is_open_is_answered_and_the_question_s
 def test_an_answer_and_a_complete_reply_at_the_same_time(played: Played) -> None:
     played.reply("Which one?")
     sandbox.reply(played.case, text=COMPLETE)
+    run_due("payload")
     services.provide_input(
         case_id=played.case.pk, input_request_id=played.question.pk, provided_context="The one of March."
     )

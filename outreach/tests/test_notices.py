@@ -26,13 +26,13 @@ def addresses(settings: Settings) -> None:
     settings.OFFLOAD_MAIL_FROM = settings.DEFAULT_FROM_EMAIL = "Offload <offload@us.example>"
 
 
-def ask(case: Case | None = None, **words: str) -> InputRequest:
+def ask(case: Case | None = None, question: str = "May we pay 200 EUR?") -> InputRequest:
     case = case or CaseFactory(
         status=Status.RUNNING, client__name="Acme", counterparty={"address": "ann@supplier.example", "name": "Ann"}
     )
     with work.transaction():
         locked = Case.objects.locked(case.pk)
-        return transitions.ask(locked, **{"question": "May we pay 200 EUR?", "reason": "They ask for it.", **words})
+        return transitions.ask(locked, question=question, reason="They ask for it.")
 
 
 def step() -> list[BaseException | None]:
@@ -174,7 +174,7 @@ def test_the_mail_server_is_talked_to_outside_of_any_transaction(
 
 
 @pytest.mark.parametrize(
-    "name", ["Ann\r\nBcc: eve@evil.example", "Ann\u2028Bcc: eve@evil.example", "Ann\x85\x00", "x" * 998]
+    "name", ["Ann\r\nBcc: eve@evil.example", "Ann\u2028Bcc: eve@evil.example", "Ann\x85\x01", "x" * 998]
 )
 def test_a_name_adds_no_header(name: str) -> None:
     ask(CaseFactory(status=Status.RUNNING, counterparty={"address": "a@b.example", "name": name}))

@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import date, timedelta
+from email import message_from_bytes
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory
 from cases.models import Attachment, Case, Status
 from cases.testing import run_due
 from outreach.factories import FORM, Played
+from outreach.models import InboundPayload
 
 pytestmark = pytest.mark.django_db
 PDF = b"%PDF-1.4\n\x00\xff an invoice"
@@ -83,6 +85,21 @@ def test_attachments_of_a_reply_are_stored(key: Any, played: Played) -> None:
     attachment = Attachment.objects.get()
     assert (attachment.name, attachment.type, attachment.size) == ("invoice.pdf", "application/pdf", len(PDF))
     assert stored(attachment) == PDF
+
+
+@pytest.mark.parametrize("route", ["reply", "out-of-office", "bounce", "complaint"])
+def test_names_and_subjects_add_no_header_to_what_comes_back(key: Any, route: str) -> None:
+    evil = "=?utf-8?q?Bob=0D=0AAuto-Submitted=3A_no=0D=0AX-Evil=3A_1?="
+    played = Played.begin(
+        client=key.client,
+        goal={"objective": evil},
+        sender_persona={"name": evil},
+        counterparty={"address": "ann@supplier.example", "name": evil},
+    )
+    assert post(key, played.case, route, {"text": "x"} if route == "reply" else None).status_code == 202
+    raw = bytes(InboundPayload.objects.get().body)
+    assert "X-Evil" not in message_from_bytes(raw)
+    assert b"\nX-Evil" not in raw
 
 
 def test_html_alone_is_a_reply(key: Any, played: Played) -> None:

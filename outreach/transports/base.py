@@ -58,8 +58,11 @@ MAX_MESSAGE_ID_CHARS = 900  # a line has at most 998 (RFC 5322 §2.1.1), and an 
 
 
 def one_line(text: str, limit: int) -> str:
-    """The text without anything that could end a header line (RFC 5322 §2.2) or can't be encoded, cut to the limit."""
-    return _NOT_IN_A_LINE.sub(" ", text)[:limit].strip()
+    """The text without anything that could end a header line (RFC 5322 §2.2) or can't be encoded, cut to the limit.
+
+    Encoded words (RFC 2047) are taken apart: the library decodes those it is given, and one may hold a line break.
+    """
+    return _NOT_IN_A_LINE.sub(" ", text).replace("=?", "= ?")[:limit].strip()
 
 
 class _MessageIds(UnstructuredHeader, BaseHeader):

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
 
 Answer = Callable[[socket.socket, threading.Event], None]
 
@@ -77,10 +76,10 @@ def says(raw: bytes) -> Answer:
 
 
 def drips(raw: bytes, seconds: float = 0.05) -> Answer:
-    """One byte at a time, for ever: after the last one come more of the same."""
+    """One byte at a time for far longer than anybody should wait; after the last one come more of the same."""
 
     def answer(connection: socket.socket, over: threading.Event) -> None:
-        for position in count():
+        for position in range(round(10 / seconds)):
             if over.wait(seconds):
                 return
             connection.sendall(raw[position : position + 1] or b"x")

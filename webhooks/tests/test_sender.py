@@ -286,6 +286,17 @@ def test_a_certificate_for_an_address_is_good_for_that_address(trust: Any, tmp_p
         assert post(f"https://127.0.0.1:{endpoint.port}/hook").status == 200
 
 
+def test_an_operator_can_have_an_authority_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, names: None, tmp_path: Path
+) -> None:
+    server, authority = certificate(tmp_path, "hooks.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    context = sender.tls_context.__wrapped__()
+    monkeypatch.setattr(sender, "tls_context", lambda: context)
+    with receiver(says(OK), tls=server) as endpoint:
+        assert post(f"https://hooks.example:{endpoint.port}/hook").status == 200
+
+
 def test_a_certificate_by_nobody_we_trust_is_refused(names: None, tmp_path: Path) -> None:
     server, _ = certificate(tmp_path, "hooks.example")
     with receiver(says(OK), tls=server) as endpoint:

@@ -261,12 +261,14 @@ def test_a_late_failure_does_not_undo_a_success(case: Case) -> None:
     fail(case)
     delivery = Delivery.objects.get()
     tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, 5))
-    delivered_at = Delivery.objects.get().delivered_at
+    delivered = Delivery.objects.get()
+    Delivery.objects.update(attempt_count=9)
     tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(None, 5, error="timed out"))
     tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, 5))
     delivery.refresh_from_db()
-    assert (delivery.state, delivery.due_at, delivery.delivered_at) == (DeliveryState.DELIVERED, None, delivered_at)
-    assert [attempt.number for attempt in delivery.attempts.all()] == [1, 2, 3]
+    assert (delivery.state, delivery.due_at) == (DeliveryState.DELIVERED, None)
+    assert (delivery.delivered_at, delivery.next_attempt_at) == (delivered.delivered_at, delivered.next_attempt_at)
+    assert [attempt.number for attempt in delivery.attempts.all()] == [1, 10, 11]
 
 
 def test_a_late_success_counts_though_it_was_given_up(case: Case) -> None:
