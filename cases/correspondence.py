@@ -5,10 +5,11 @@ change nothing that clients see.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import make_msgid
+from typing import Any
 
 from cases import transitions, work
 from cases.events import COUNTERPARTY, SYSTEM, record
@@ -37,6 +38,8 @@ class StoredFile:
     size: int
     sha256: str
     is_inline: bool = False
+    text: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,15 @@ class ReceivedMail:
 # --- Ours -----------------------------------------------------------------------------------------
 
 
-def queue(case: Case, *, purpose: Purpose, subject: str, text: str, actor: str = SYSTEM) -> Message:
+def queue(
+    case: Case,
+    *,
+    purpose: Purpose,
+    subject: str,
+    text: str,
+    actor: str = SYSTEM,
+    completion: dict[str, Any] | None = None,
+) -> Message:
     """Freeze the next mail of a case you hold locked; it answers all unread mail and makes use of all unused answers.
 
     From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same.
@@ -86,6 +97,7 @@ def queue(case: Case, *, purpose: Purpose, subject: str, text: str, actor: str =
         created_at=case.now,
         idempotency_key=uuid.uuid4().hex,
         case_version=case.version,
+        completion=completion,
     )
     case.messages.unread().update(read_at=case.now, answered_by=message)
     case.input_requests.unused_answers().update(used_at=case.now, used_by=message)
@@ -151,7 +163,9 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
     case.attempt_count += 1
     case.follow_up_count += message.purpose == Purpose.FOLLOW_UP
     case.retry_at = None
-    if case.input_requests.filter(status=RequestStatus.PENDING).exists():
+    if message.completion is not None:
+        transitions.complete(case, **message.completion)
+    elif case.input_requests.filter(status=RequestStatus.PENDING).exists():
         transitions.store(case)  # a question is still open: no follow-up is planned until it is answered
     else:
         transitions.run(case, next_action_at=follow_up_time(case))
@@ -174,7 +188,9 @@ def record_refused(message_pk: uuid.UUID, *, reason: str) -> None:
         message.status = MessageStatus.REFUSED
         message.save(update_fields=["status"])
         record(case, "message.refused", messageId=str(message.pk), reason=reason)
-        if not case.is_terminal:
+        if message.completion is not None and not case.is_terminal:
+            transitions.complete(case, **message.completion)  # the goal is reached, whether or not they hear our thanks
+        elif not case.is_terminal:
             transitions.fail(case, result_status=ResultStatus.REJECTED, reason=f"The mail was refused: {reason}")
 
 
@@ -188,8 +204,10 @@ def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
 # --- Theirs ---------------------------------------------------------------------------------------
 
 
-def record_received(case_id: uuid.UUID, mail: ReceivedMail, *, absent_until: datetime | None = None) -> Message | None:
-    """Keep a mail on its case; None if it is there already.
+def record_received(
+    case_id: uuid.UUID, mail: ReceivedMail, *, absent_until: datetime | None = None, suspicions: Sequence[str] = ()
+) -> Message | None:
+    """Keep a mail on its case; None if it is there already. `suspicions` go onto the timeline, and change nothing else.
 
     A person's mail makes the case due after the settle time. A machine's only moves the next follow-up, to
     `absent_until` where that is later. On a case that has ended the mail is kept for staff, and that is all.
@@ -207,6 +225,8 @@ def record_received(case_id: uuid.UUID, mail: ReceivedMail, *, absent_until: dat
                 case.next_action_at = absent_until
             transitions.store(case)
         record(case, "message.received", actor=COUNTERPARTY, messageId=str(message.pk), purpose=mail.purpose)
+        if suspicions:
+            record(case, "mail.suspicious", messageId=str(message.pk), why=list(suspicions))
         return message
 
 
@@ -236,6 +256,8 @@ def _attachments(case: Case, message: Message, files: Iterable[StoredFile]) -> l
             sha256=stored.sha256,
             file=stored.path,
             is_inline=stored.is_inline,
+            text=stored.text,
+            note=stored.note,
             created_at=case.now,
         )
         for stored in files

@@ -21,6 +21,13 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A service that is hosted by its users may well write to .local; integrators write to .test and .invalid.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
+# `langtag` of RFC 5646 §2.1, without languages of four letters (reserved) and of five to eight (none is registered):
+# "german" would be one. Nor are tags that begin with x or i: they name no language that others know.
+LANGUAGE = (
+    "[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-([0-9A-Za-z]{5,8}|[0-9][0-9A-Za-z]{3}))*"
+    "(-[0-9A-WY-Za-wy-z](-[0-9A-Za-z]{2,8})+)*(-[Xx](-[0-9A-Za-z]{1,8})+)?"
+)
+
 
 class Text(serializers.CharField):
     """A string. Unless `allow_blank`, one with more in it than white space."""
@@ -65,6 +72,20 @@ class Zone(Line):
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())  # reads the disk each time
+
+
+@extend_schema_field({"type": "string", "maxLength": 35, "pattern": f"^{LANGUAGE}$"})
+class Language(Line):
+    """A language tag (BCP 47), such as `de`, `pt-BR` or `zh-Hant-TW`. Whether its parts exist is not looked up."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": 35, **options})
+
+    def to_internal_value(self, data: Any) -> str:
+        tag = super().to_internal_value(data)
+        if not re.fullmatch(LANGUAGE, tag):
+            raise serializers.ValidationError("Not a language tag (BCP 47), such as de, pt-BR or zh-Hant-TW.")
+        return tag
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 100})

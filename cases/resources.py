@@ -136,9 +136,30 @@ class Transcript(Shown):
         return transcript(case)
 
 
+@extend_schema_serializer(component_name="Source")
+class SourceOfValue(serializers.Serializer[Any]):
+    path = serializers.CharField(help_text="JSON Pointer (RFC 6901) into result; empty: all of it.")
+    sourceId = serializers.CharField(
+        source="source_id",
+        help_text="The id of a message, an attachment or an answered input request, `goal`, or who entered the result.",
+    )
+    quote = serializers.CharField(allow_blank=True, help_text="What stands there, literally.")
+
+
+@extend_schema_field(SourceOfValue(many=True, allow_null=True))
+class Sources(Shown):
+    """Where each value of the result comes from, or null as long as there is no result."""
+
+    def to_representation(self, case: Case) -> Any:
+        return None if case.result is None else SourceOfValue(case.sources or [], many=True).data
+
+
 @extend_schema_serializer(component_name="Case")
 class CaseResource(serializers.Serializer[Any]):
-    """A case as its client sees it. What was not given, or does not exist yet, is absent."""
+    """A case as its client sees it. What was not given, or does not exist yet, is absent.
+
+    `including` in the context names those of ONLY_IF_ASKED_FOR that are shown; without it, all are.
+    """
 
     caseId = serializers.UUIDField(source="pk")
     clientReferenceId = serializers.CharField(source="client_reference_id", required=False)
@@ -157,15 +178,19 @@ class CaseResource(serializers.Serializer[Any]):
     resultSchema = AnyObject(source="result_schema", required=False)
     senderPersona = SenderPersonaAsSent(source="sender_persona")
     constraints = serializers.ListField(child=serializers.CharField(), required=False)
+    language = serializers.CharField(required=False, help_text="BCP 47, as it was given.")
     inputRequest = CurrentQuestion(source="*")
     conversationThread = Transcript(source="*", required=False)
+    sources = Sources(source="*", required=False)
 
-    ABSENT_IF_NONE = ("clientReferenceId", "resultStatus", "result", "resultSchema", "constraints")
+    ABSENT_IF_NONE = ("clientReferenceId", "resultStatus", "result", "resultSchema", "constraints", "language")
+    ONLY_IF_ASKED_FOR = ("conversationThread", "sources")
 
     def get_fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().get_fields()
-        if self.context.get("transcript") is False:
-            del fields["conversationThread"]
+        if "including" in self.context:
+            for name in set(self.ONLY_IF_ASKED_FOR) - self.context["including"]:
+                del fields[name]
         return fields
 
     def to_representation(self, instance: Case) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from cases.fields import (
     AnyObject,
+    Language,
     Line,
     ResultSchema,
     Text,
@@ -59,6 +60,7 @@ class NewCase(serializers.Serializer[Any]):
     constraints = serializers.ListField(
         child=Text(allow_blank=True), required=False, max_length=100, help_text="Hard rules for every message."
     )
+    language = Language(required=False, help_text="BCP 47; of the first mail, later ones follow the counterparty's.")
     maxAttempts = Whole(required=False, default=3, min_value=0, max_value=1000)
     followUpDelayHours = Whole(required=False, default=72, min_value=1, max_value=8760)
     resultSchema = ResultSchema(
@@ -83,6 +85,7 @@ class NewCase(serializers.Serializer[Any]):
             "sender_persona": sent["senderPersona"],
             "client_reference_id": valid.get("clientReferenceId"),
             "constraints": valid.get("constraints"),
+            "language": valid.get("language"),
             "max_attempts": valid["maxAttempts"],
             "follow_up_delay_hours": valid["followUpDelayHours"],
             "result_schema": valid.get("resultSchema"),

@@ -75,6 +75,8 @@ def provide_input(
         if request.is_operational and case.attempt_count:
             _go_on(case, request)
         else:
+            if request.is_operational:
+                _let_queued_mail_use(case, request)
             transitions.store(case)
         record(case, "input.provided", actor=actor, inputRequestId=str(request.pk), answer=provided_context)
         return request
@@ -86,6 +88,14 @@ def _go_on(case: Case, request: InputRequest) -> None:
     request.save(update_fields=["used_at"])
     next_action_at = None if case.messages.unread().exists() else case.now
     transitions.run(case, next_action_at=next_action_at)
+
+
+def _let_queued_mail_use(case: Case, request: InputRequest) -> None:
+    """The first mail is written and could not be sent: it goes out as it is, and the answer has done its work."""
+    queued = case.messages.filter(status=MessageStatus.QUEUED).first()
+    if queued:
+        request.used_at, request.used_by = case.now, queued
+        request.save(update_fields=["used_at", "used_by"])
 
 
 def cancel_case(case_id: uuid.UUID, *, actor: str, reason: str | None = None) -> Case:

@@ -10,7 +10,7 @@ MAX_STEPS = 200  # a case that is due again for ever is a bug, and must not hang
 def run_due(*kinds: str, failing: type[BaseException] | tuple[type[BaseException], ...] = ()) -> list[BaseException]:
     """Advance all that is due, row after row in the calling thread, until nothing is; of all kinds if none is named.
 
-    Steps that fail are counted and paused as the pump does it. Returns their errors; raises those that are not `failing`.
+    Steps that fail are counted and paused, as by the pump. Returns their errors; raises those that are not `failing`.
     """
     errors: list[BaseException] = []
     for _ in range(MAX_STEPS):

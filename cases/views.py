@@ -24,6 +24,8 @@ ATTACHMENT_ID = OpenApiParameter("attachment_id", OpenApiTypes.UUID, OpenApiPara
 INCLUDE_TRANSCRIPT = OpenApiParameter(
     "includeTranscript", str, description="`true`, and nothing else, adds conversationThread."
 )
+INCLUDE_SOURCES = OpenApiParameter("includeSources", str, description="`true`, and nothing else, adds sources.")
+ADDITIONS = {"includeTranscript": "conversationThread", "includeSources": "sources"}  # parameter to field
 NO_CASE = codes("CASE_NOT_FOUND")
 NEW_CASE = {
     "channel": "EMAIL",
@@ -70,9 +72,9 @@ def parsed_id(text: str, error: type[CaseError]) -> uuid.UUID:
     return parsed
 
 
-def shown(case: Case, *, with_transcript: bool = False) -> dict[str, Any]:
-    """The case as its client sees it."""
-    return CaseResource(case, context={"transcript": with_transcript}).data
+def shown(case: Case, *including: str) -> dict[str, Any]:
+    """The case as its client sees it, with the fields that have to be asked for."""
+    return CaseResource(case, context={"including": set(including)}).data
 
 
 class CaseViewSet(ViewSet):
@@ -98,12 +100,12 @@ class CaseViewSet(ViewSet):
         operation_id="getCase",
         summary="A case as it stands",
         tags=["cases"],
-        parameters=[CASE_ID, INCLUDE_TRANSCRIPT],
+        parameters=[CASE_ID, INCLUDE_TRANSCRIPT, INCLUDE_SOURCES],
         responses={200: CaseResource, 404: NO_CASE},
     )
     def retrieve(self, request: Request, case_id: str) -> Response:
-        with_transcript = request.query_params.get("includeTranscript") == "true"
-        return Response(shown(own_case(request, case_id), with_transcript=with_transcript))
+        asked_for = [field for name, field in ADDITIONS.items() if request.query_params.get(name) == "true"]
+        return Response(shown(own_case(request, case_id), *asked_for))
 
     @extend_schema(
         operation_id="getAttachment",

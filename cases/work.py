@@ -216,10 +216,12 @@ def _stop_at_signals(cluster: Any) -> None:
 def _end_orphan(cluster: Any) -> None:
     """Finish what is begun, and then end every process of the group, this one too: a cluster may also hang."""
     logger.warning("the supervisor is gone: cluster %s stops", _cluster_name)
+    end = partial(os.killpg, os.getpgrp(), signal.SIGKILL)
+    threading.Timer(settings.OFFLOAD_STEP_SECONDS + 5, end).start()  # even the event below has a lock that may be taken
     pump.stopping.set()
     cluster.stop_event.set()
-    cluster.sentinel.join(settings.OFFLOAD_STEP_SECONDS + 5)
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    cluster.sentinel.join()
+    end()
 
 
 def _prepare_worker(**_: Any) -> None:

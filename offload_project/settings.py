@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "cases",
     "outreach",
     "webhooks",
+    "offload_project",  # for its commands
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -102,7 +103,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = False  # the API's routes have none, and a redirected POST would lose its body
 LANGUAGE_CODE = "en"
 USE_I18N = False
-DATETIME_FORMAT = "Y-m-d H:i e"  # on the staff's pages; e is the zone
+FORMAT_MODULE_PATH = ["offload_project.formats"]  # a DATETIME_FORMAT here would yield to Django's own for English
 TIME_ZONE = "UTC"
 USE_TZ = True
 AUTH_PASSWORD_VALIDATORS = [
@@ -289,6 +290,12 @@ OFFLOAD_TRANSPORT = env(
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
 OFFLOAD_MODEL = env("OFFLOAD_MODEL", default="")
+
+OFFLOAD_MAX_MODEL_CALLS = env.int("OFFLOAD_MAX_MODEL_CALLS", default=60)  # of one case; beyond it a human is asked
+# In the currency of the price table; 0: no ceiling. Beyond it a human is asked instead of a model.
+OFFLOAD_MAX_COST_PER_CASE = env.float("OFFLOAD_MAX_COST_PER_CASE", default=0.0)
+OFFLOAD_MAX_COST_PER_CLIENT_DAY = env.float("OFFLOAD_MAX_COST_PER_CLIENT_DAY", default=0.0)
+OFFLOAD_CLOSING_MAIL = env.bool("OFFLOAD_CLOSING_MAIL", default=False)  # thank the counterparty when the goal is reached
 
 OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
 OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # in the counterparty's time zone

@@ -5,15 +5,21 @@ to, with no transaction and no connection held; then one short transaction write
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 
 from cases import correspondence, services, transitions, work
 from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
-from outreach import evidence
+from outreach import budget, deliberation
 from outreach.agents import guard, registry
-from outreach.agents.base import CaseView, Decision, Draft, Verdict
+from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
+from outreach.budget import Meter, metered
+from outreach.deliberation import Written
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, TransportError, transport_named
 
@@ -23,14 +29,14 @@ Claim = work.Claim[Case]
 def advance(claimed: Claim) -> None:
     """Do the next right thing for the claimed case. Safe to run twice, or to be killed anywhere."""
     now = Situation.of(claimed.read())
-    for applies, act in TABLE:
-        if applies(now):
-            act(claimed, now)
-            return
-    derive_again(claimed)
+    act = next((act for applies, act in TABLE if applies(now)), derive_again)
+    try:
+        act(claimed, now)
+    except AgentGaveUp as error:
+        ask_about_agent(claimed, error)
 
 
-def derive_again(claimed: Claim) -> None:
+def derive_again(claimed: Claim, now: Situation) -> None:
     """Nothing is to be done: say so in the row, or it would stay due."""
     with claimed.write() as case:
         work.reschedule(case)
@@ -106,9 +112,7 @@ def _outgoing(case: Case, message: Message) -> OutgoingMail:
 
 def compose_first(claimed: Claim, now: Situation) -> None:
     """Write the first message and queue it; after a question, with the human's answer."""
-    work.let_go_of_connection()
-    draft = registry.current().draft_outreach(now.view())
-    _queue(claimed, Purpose.OUTREACH, draft)
+    _compose(claimed, now, Purpose.OUTREACH)
 
 
 def follow_up(claimed: Claim, now: Situation) -> None:
@@ -117,31 +121,87 @@ def follow_up(claimed: Claim, now: Situation) -> None:
         with claimed.decide() as case:
             reason = f"No answer after {case.follow_up_count} follow-ups."
             transitions.fail(case, result_status=ResultStatus.MAX_RETRIES, reason=reason)
+    elif not _asked_about_too_many(claimed, now):
+        _compose(claimed, now, Purpose.FOLLOW_UP)
+
+
+def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
+    agent = registry.current(claimed.remaining())
+    if agent.judges_drafts and _asked_about_budget(claimed, now):
         return
-    if _asked_about_too_many(claimed, now):
-        return
+    view = now.view(with_images=agent.takes_images)
     work.let_go_of_connection()
-    draft = registry.current().draft_follow_up(now.view())
-    _queue(claimed, Purpose.FOLLOW_UP, draft)
-
-
-def _queue(claimed: Claim, purpose: Purpose, draft: Draft) -> None:
+    compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up
+    with metered(claimed) as meter:
+        written = deliberation.write(agent, view, partial(compose, view), meter)
     with claimed.decide() as case:
-        agent = registry.current()
-        record(case, "draft.written", agent=agent.name, judged=agent.judges_drafts)
-        correspondence.queue(case, purpose=purpose, subject=draft.subject or services.subject_of(case), text=draft.body)
+        _queue(case, agent, purpose, written)
+
+
+def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more: Any) -> None:
+    """Queue what was written, or ask a human where it still breaks a rule."""
+    draft = written.draft
+    record(
+        case,
+        "draft.judged" if written.is_judged else "draft.written",
+        agent=agent.name,
+        judged=written.is_judged,
+        allowed=not written.faults,
+        rewritten=written.was_rewritten,
+        faults=list(written.faults),
+    )
+    if written.faults:
+        faults = "\n".join(f"- {fault}" for fault in written.faults)
+        transitions.ask(
+            case,
+            question=f"The agent's mail was held back:\n{faults}\n\nIt reads:\n\n{draft.body}\n\nWhat should it say?",
+            reason="A draft broke a rule, and was no better when it was written again.",
+        )
+        return
+    subject = draft.subject or services.subject_of(case)
+    correspondence.queue(case, purpose=purpose, subject=subject, text=draft.body, **more)
+
+
+TOO_MANY = "The limit of mails per case and hour is reached."
 
 
 def _asked_about_too_many(claimed: Claim, now: Situation) -> bool:
     """Whether a human was asked because the case has sent as many mails as it may within an hour."""
     limit = settings.OFFLOAD_MAX_MESSAGES_PER_HOUR
-    if now.sent_within_an_hour < limit:
+    if now.sent_within_an_hour < limit * (1 + now.answered_since(TOO_MANY, timedelta(hours=1))):
+        return False
+    question = (
+        f"This case has sent {now.sent_within_an_hour} mails within an hour, which is as many as it may. "
+        "Anything you answer lets it go on."
+    )
+    _ask_about_ourselves(claimed, question, TOO_MANY)
+    return True
+
+
+def _asked_about_budget(claimed: Claim, now: Situation) -> bool:
+    """Whether a human was asked because models have been asked as much as they may."""
+    what = budget.exhausted(now)
+    if what is None:
         return False
     with claimed.decide() as case:
-        question = f"This case has sent {limit} mails within an hour, which is as many as it may. Should it go on?"
-        reason = "The limit of mails per case and hour is reached."
-        transitions.ask(case, question=question, reason=reason, is_operational=True)
+        record(case, "budget.exhausted", what=what)
+        question = f"{what} That is as much as it may. Anything you answer lets it go on."
+        transitions.ask(case, question=question, reason=budget.REASON, is_operational=True)
     return True
+
+
+def _ask_about_ourselves(claimed: Claim, question: str, reason: str) -> None:
+    with claimed.decide() as case:
+        transitions.ask(case, question=question, reason=reason, is_operational=True)
+
+
+def ask_about_agent(claimed: Claim, error: AgentGaveUp) -> None:
+    """The agent says nothing that can be used, however often it is asked: no mail is sent, a human hears why."""
+    question = (
+        f"The agent could not go on: {error}\n\nAnything you answer makes it try again. You can also reply to the "
+        "counterparty or end the case yourself."
+    )
+    _ask_about_ourselves(claimed, question, "The agent's answers could not be used.")
 
 
 # --- Judging --------------------------------------------------------------------------------------
@@ -155,43 +215,54 @@ def clear_schedule(claimed: Claim, now: Situation) -> None:
 
 def evaluate(claimed: Claim, now: Situation) -> None:
     """Judge the thread, with the human's answer if there is a new one, and carry the verdict out."""
-    view = now.view()
+    agent = registry.current(claimed.remaining())
+    if agent.judges_drafts and _asked_about_budget(claimed, now):
+        return
+    view = now.view(with_images=agent.takes_images)
     work.let_go_of_connection()
-    agent = registry.current()
-    verdict = _believed(view, agent.evaluate(view))
+    with metered(claimed) as meter:
+        verdict = deliberation.judge(agent, view, meter)
+        written = _written(agent, view, verdict, meter)
     if verdict.decision == Decision.REPLY and not now.has_new_answer and _asked_about_too_many(claimed, now):
         return
     with claimed.decide() as case:
         record(case, "verdict", agent=agent.name, decision=verdict.decision, reason=verdict.reason)
-        VERDICTS[verdict.decision](case, verdict)
+        if verdict.decision == Decision.REPLY and written:
+            _queue(case, agent, Purpose.REPLY, written)
+        elif verdict.decision == Decision.GOAL_ACHIEVED:
+            _complete(case, agent, verdict, written)
+        else:
+            VERDICTS[verdict.decision](case, verdict)
 
 
-def _believed(view: CaseView, verdict: Verdict) -> Verdict:
-    """The verdict itself, or a question to a human where its result is not borne out by what people wrote."""
-    if verdict.decision != Decision.GOAL_ACHIEVED:
-        return verdict
-    errors = evidence.errors(view, verdict.result, verdict.sources)
-    if not errors:
-        return verdict
-    listed = "\n".join(f"- {error}" for error in errors)
-    return Verdict(
-        Decision.INPUT_NEEDED,
-        question=f"The goal seems to be achieved, but the result is not borne out:\n{listed}\n\nWhat should be done?",
-        reason="The result does not validate, or a value in it has no source.",
-    )
+def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter) -> Written | None:
+    """The mail that the verdict wants: a reply, or thanks at the end where that is set."""
+    thanks = verdict.decision == Decision.GOAL_ACHIEVED and settings.OFFLOAD_CLOSING_MAIL
+    if verdict.decision != Decision.REPLY and not thanks:
+        return None
+    if thanks and not verdict.reply_body:
+        verdict = replace(verdict, reply_body=THANKS.format(name=view.counterparty["name"], us=view.persona["name"]))
+    return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
 
 
-def _complete(case: Case, verdict: Verdict) -> None:
-    sources = [vars(source) for source in verdict.sources]
-    transitions.complete(case, result=verdict.result, sources=sources, reason=verdict.reason)
+THANKS = "Hello {name},\n\nthank you, that is all we need. This matter is closed for us.\n\nKind regards\n{us}\n"
+
+
+def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None) -> None:
+    """End the case; where the counterparty is thanked, as soon as that mail is sent, since an ended case sends none."""
+    end = {
+        "result": verdict.result,
+        "sources": [vars(source) for source in verdict.sources],
+        "reason": verdict.reason,
+    }
+    if thanks and not thanks.faults:
+        _queue(case, agent, Purpose.REPLY, thanks, completion=end)
+    else:
+        transitions.complete(case, **end)
 
 
 def _reject(case: Case, verdict: Verdict) -> None:
     transitions.fail(case, result_status=ResultStatus.FAILED_REJECTED, reason=verdict.reason)
-
-
-def _reply(case: Case, verdict: Verdict) -> None:
-    correspondence.queue(case, purpose=Purpose.REPLY, subject=services.subject_of(case), text=verdict.reply_body)
 
 
 def _ask(case: Case, verdict: Verdict) -> None:
@@ -204,9 +275,7 @@ def _wait(case: Case, verdict: Verdict) -> None:
 
 
 VERDICTS: Mapping[Decision, Callable[[Case, Verdict], None]] = {
-    Decision.GOAL_ACHIEVED: _complete,
     Decision.REJECTED: _reject,
-    Decision.REPLY: _reply,
     Decision.INPUT_NEEDED: _ask,
     Decision.WAIT: _wait,
 }
@@ -228,7 +297,7 @@ def _reply_has_settled(now: Situation) -> bool:
 
 
 TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], None]], ...] = (
-    (lambda now: not now.is_open, lambda claimed, _: derive_again(claimed)),
+    (lambda now: not now.is_open, derive_again),
     (lambda now: now.has_queued, send_queued),
     (lambda now: now.case.status == Status.CREATED, compose_first),
     (_unsent_and_answered, compose_first),

@@ -46,8 +46,9 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def source_texts(case: CaseView) -> dict[str, str]:
-    """What can be quoted, by id: mail from people on the other side, our humans' answers, the goal; not our mail."""
+    """What can be quoted, by id: mail and files from the other side, our humans' answers, the goal; not our mail."""
     texts = {mail.id: mail.text for mail in case.from_counterparty}
+    texts |= {file.id: file.text for mail in case.from_counterparty for file in mail.files}
     texts |= {answer.id: answer.text for answer in case.answers}
     texts["goal"] = json.dumps(case.goal, ensure_ascii=False)
     return texts

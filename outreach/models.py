@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from cases.models import Case, DueRow, InputRequest, Message, due_index
+from cases.models import Case, Client, DueRow, InputRequest, Message, due_index
 
 
 class PayloadState(models.TextChoices):
@@ -100,3 +100,29 @@ class StaffNotice(DueRow):
     def due_facts(self) -> Iterator[datetime]:
         if self.state == NoticeState.WAITING:
             yield self.created_at
+
+
+class ModelCall(models.Model):
+    """One request to a model: what it was for, what it used, and what was wrong with its answer if anything was."""
+
+    id = models.BigAutoField(primary_key=True)
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="model_call_rows")
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+    purpose = models.CharField(max_length=20)
+    model = models.CharField(max_length=100)
+    prompt_version = models.CharField(max_length=40, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    duration_ms = models.PositiveIntegerField(default=0)
+    cost = models.DecimalField(
+        max_digits=14, decimal_places=6
+    )  # by the price table; 0 where it does not know the model
+    fault = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("at", "id")
+        indexes: ClassVar = [models.Index(fields=["client", "at"], name="model_call_of_client")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} by {self.model}"

@@ -5,6 +5,7 @@ What is made here goes through the same door as real mail, as raw bytes.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from email import message_from_bytes, policy
 from email.parser import BytesHeaderParser
@@ -44,9 +45,22 @@ def _readable(mail: SandboxMail) -> dict[str, Any]:
     }
 
 
-def reply(case: Case, *, text: str = "", html: str = "", attachments: Sequence[InboundAttachment] = ()) -> str:
-    """A person answers the newest mail; returns the answer's Message-ID, as all of these do. Raises NothingSentYet."""
-    return _deliver(counterparty.reply(_newest_mail(case), text=text, html=html or None, attachments=attachments))
+def reply(
+    case: Case,
+    *,
+    text: str = "",
+    html: str = "",
+    attachments: Sequence[InboundAttachment] = (),
+    from_address: str = "",
+    from_name: str = "",
+) -> str:
+    """A person answers the newest mail; returns the answer's Message-ID, as all of these do. Raises NothingSentYet.
+
+    With `from_…` it is not who was written to, or they write from elsewhere.
+    """
+    newest = _newest_mail(case)
+    answered = replace(newest, to_address=from_address or newest.to_address, to_name=from_name or newest.to_name)
+    return _deliver(counterparty.reply(answered, text=text, html=html or None, attachments=attachments))
 
 
 def bounce(case: Case, *, permanent: bool = True) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
+from django.core.files.storage import default_storage
+
 from cases import work
 from cases.models import (
     Attachment,
@@ -16,6 +18,7 @@ from cases.models import (
     RequestStatus,
     Status,
 )
+from outreach import reading
 from outreach.agents.base import Answer, CaseView, File, Mail
 
 _SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
@@ -70,13 +73,22 @@ class Situation:
         next_action_at = self.case.next_action_at
         return self.case.status == Status.RUNNING and next_action_at is not None and next_action_at <= self.now
 
+    def answered_since(self, reason: str, length: timedelta | None = None) -> int:
+        """How often a human has let the case go on after being asked for this reason, within the last `length`."""
+        since = self.now - length if length else None
+        return sum(
+            asked.reason == reason and asked.resolved_at is not None and (since is None or asked.resolved_at > since)
+            for asked in self.questions
+            if asked.status == RequestStatus.RESOLVED
+        )
+
     @property
     def sent_within_an_hour(self) -> int:
         an_hour_ago = self.now - timedelta(hours=1)
         return sum(1 for message in self.messages if message.sent_at and message.sent_at > an_hour_ago)
 
-    def view(self) -> CaseView:
-        """What the agent may see: not the metadata, not what was never sent."""
+    def view(self, *, with_images: bool = False) -> CaseView:
+        """What the agent may see: not the metadata, not what was never sent. Images are read from the storage."""
         case = self.case
         pending = [asked.question for asked in self.questions if asked.status == RequestStatus.PENDING]
         return CaseView(
@@ -86,17 +98,19 @@ class Situation:
             persona=case.sender_persona,
             constraints=tuple(case.constraints or ()),
             result_schema=case.result_schema,
-            thread=tuple(_mail(message) for message in self.messages if message.status in _SHOWN),
+            thread=tuple(_mail(message, with_images) for message in self.messages if message.status in _SHOWN),
             answers=tuple(
                 Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
                 for asked in self.questions
                 if asked.status == RequestStatus.RESOLVED and not asked.is_operational
             ),
             open_question=pending[0] if pending else None,
+            language=case.language,
+            now=self.now,
         )
 
 
-def _mail(message: Message) -> Mail:
+def _mail(message: Message, with_images: bool) -> Mail:
     return Mail(
         id=str(message.pk),
         from_us=message.direction == Direction.OUT,
@@ -105,9 +119,23 @@ def _mail(message: Message) -> Mail:
         at=message.at,
         subject=message.subject,
         text=message.text,
-        files=tuple(_file(attachment) for attachment in message.attachments.all()),
+        files=tuple(_file(attachment, with_images) for attachment in message.attachments.all()),
     )
 
 
-def _file(attachment: Attachment) -> File:
-    return File(str(attachment.pk), attachment.name, attachment.type, attachment.size)
+def _file(attachment: Attachment, with_image: bool) -> File:
+    return File(
+        str(attachment.pk),
+        attachment.name,
+        attachment.type,
+        attachment.size,
+        text=attachment.text,
+        note=attachment.note,
+        image=reading.image_of(_content(attachment), attachment.type) if with_image and not attachment.text else b"",
+    )
+
+
+def _content(attachment: Attachment) -> bytes:
+    with default_storage.open(attachment.file.name or "") as file:
+        content: bytes = file.read()
+    return content

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
@@ -33,6 +33,12 @@ class KeyForm(forms.Form):
     name = forms.CharField(
         label="Name", max_length=100, required=False, help_text="For you: where the key is used, for example."
     )
+
+
+def usage(client: Client) -> dict[str, Any]:
+    """How many cases it has posted, and the model calls, tokens and cost of all of them; sums are null for no case."""
+    sums = {"calls": Sum("model_calls"), "tokens": Sum("model_tokens"), "cost": Sum("model_cost")}
+    return client.cases.aggregate(cases=Count("pk"), **sums)
 
 
 @admin.register(Client)
@@ -90,6 +96,7 @@ class ClientAdmin(ReadOnlyAdmin):
             client=client,
             keys=[(key, key.is_usable(now)) for key in keys],
             form=form,
+            usage=usage(client),
             may_issue=request.user.has_perm(ISSUE),
             may_revoke=request.user.has_perm(REVOKE),
             **context,

@@ -1,6 +1,5 @@
 """All that staff see of one case, in a bounded number of queries and of rows."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +8,11 @@ from django.utils import timezone
 
 from cases.admin import words
 from cases.admin.forms import ACTIONS, ActionForm
+from cases.admin.values import Entry, table
 from cases.models import Attachment, Case, InputRequest, Message, MessageStatus, RequestStatus
 
 MAX_MAILS = 200  # the newest; a mail loop must not make the page unusable
 MAX_EVENTS = 500
-MAX_VALUES = 200  # of a result, shown with their sources
-MAX_DEPTH = 20
 
 
 def for_staff() -> QuerySet[Case]:
@@ -44,7 +42,7 @@ def context(case: Case, *, tried: ActionForm | None = None, can_act: bool = Fals
         "questions": questions,
         "timeline": [(event, *words.told(event)) for event in events],
         "timeline_is_cut": len(events) == MAX_EVENTS,
-        "result_values": list(result_values(case, thread, questions)),
+        "result_values": result_values(case, thread, questions),
         "actions": offered(case, tried) if can_act else [],
     }
 
@@ -101,36 +99,24 @@ class Origin:
 
 @dataclass(frozen=True)
 class Value:
-    """One value of the result: its place as a JSON Pointer, and its origins."""
+    """One value of the result, and where it comes from."""
 
-    path: str
-    value: Any
+    entry: Entry
     origins: list[Origin]
 
 
-def result_values(case: Case, thread: list[Message], questions: list[InputRequest]) -> Iterator[Value]:
+def result_values(case: Case, thread: list[Message], questions: list[InputRequest]) -> list[Value]:
     """The single values of the result with their sources; at most MAX_VALUES."""
     if case.result is None:
-        return
+        return []
     places = _places(thread, questions)
     sources = [source for source in case.sources or [] if isinstance(source, dict)]
-    for number, (path, value) in enumerate(leaves(case.result)):
-        if number == MAX_VALUES:
-            return
-        about = [source for source in sources if f"{path}/".startswith(f"{source.get('path', '')}/")]
-        yield Value(path, value, [_origin(source, places) for source in about])
 
+    def origins(path: str) -> list[Origin]:
+        about = (source for source in sources if f"{path}/".startswith(f"{source.get('path', '')}/"))
+        return [_origin(source, places) for source in about]
 
-def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """JSON Pointer (RFC 6901) and value of everything that holds no further values."""
-    if isinstance(value, dict) and value and depth < MAX_DEPTH:
-        for name, part in value.items():
-            yield from leaves(part, f"{path}/{name.replace('~', '~0').replace('/', '~1')}", depth + 1)
-    elif isinstance(value, list) and value and depth < MAX_DEPTH:
-        for index, part in enumerate(value):
-            yield from leaves(part, f"{path}/{index}", depth + 1)
-    else:
-        yield path, value
+    return [Value(entry, origins(entry.path)) for entry in table(case.result)]
 
 
 def _places(thread: list[Message], questions: list[InputRequest]) -> dict[str, tuple[str, str]]:
@@ -140,7 +126,7 @@ def _places(thread: list[Message], questions: list[InputRequest]) -> dict[str, t
         whose = "our" if message.direction == "OUT" else "their"
         anchor = f"message-{message.pk}"
         places[str(message.pk)] = (f"{whose} mail of {message.at:%Y-%m-%d %H:%M}", anchor)
-        places |= {str(file.pk): (f"the file “{file.name}”", anchor) for file in message.attachments.all()}
+        places |= {str(file.pk): (f"the file “{file.name}”", f"file-{file.pk}") for file in message.attachments.all()}
     for question in questions:
         places[str(question.pk)] = ("the answer to a question", f"question-{question.pk}")
     return places

@@ -91,25 +91,36 @@ VERDICTS: Mapping[str, str] = {
     "INPUT_NEEDED": "a person has to decide",
     "WAIT": "there is nothing to do yet",
 }
+ASKED_FOR: Mapping[str, str] = {
+    "outreach": "to write the first mail",
+    "follow_up": "to write a follow-up",
+    "reply": "to write a reply",
+    "evaluation": "to judge the conversation",
+    "check": "to look at a draft once more",
+}
 EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "case.created": lambda facts: "The case was posted",
     "case.input_needed": lambda facts: "A question to a person",
     "case.waiting": lambda facts: f"Nothing will be done before {_moment(facts.get('until'))}",
     "case.completed": lambda facts: "The case is completed",
     "case.failed": lambda facts: f"The case has ended: {ENDS.get(facts.get('resultStatus', ''), 'failed')}",
-    "draft.written": lambda facts: f"A mail was written by the agent “{facts.get('agent')}”, {_judged(facts)}",
+    "budget.exhausted": lambda facts: "No model is asked any more: a limit is reached",
+    "draft.judged": lambda facts: f"{_written(facts)} and judged: {_allowed(facts)}",
+    "draft.written": lambda facts: f"{_written(facts)}, {_judged(facts)}",
     "input.provided": lambda facts: "The question was answered",
+    "mail.suspicious": lambda facts: "Look closely: a mail seems to be meant to steer the agent, or to deceive",
     "message.queued": lambda facts: f"{_ours(facts)} is ready to be sent",
     "message.sent": lambda facts: f"{_ours(facts)} was sent",
     "message.dropped": lambda facts: "A mail was taken back before it was sent",
     "message.refused": lambda facts: "The provider refused the mail",
     "message.received": lambda facts: f"{THEIR_MAIL.get(facts.get('purpose', ''), 'Mail')} has come in",
+    "model.called": lambda facts: _model_call(facts),
     "verdict": lambda facts: (
         f"The agent “{facts.get('agent')}” finds that "
         f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"
     ),
 }
-DETAILS = ("question", "answer", "reason")
+DETAILS = ("question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
 
 
 def _ours(facts: Facts) -> str:
@@ -120,6 +131,28 @@ def _judged(facts: Facts) -> str:
     return "and judged before it goes out" if facts.get("judged") else "which nothing else has judged"
 
 
+def _written(facts: Facts) -> str:
+    again = ", written anew" if facts.get("rewritten") else ""
+    return f"A mail was written by the agent “{facts.get('agent')}”{again}"
+
+
+def _allowed(facts: Facts) -> str:
+    return "it may be sent" if facts.get("allowed") else "it may not be sent"
+
+
+def _model_call(facts: Facts) -> str:
+    aim = ASKED_FOR.get(facts.get("purpose", ""), f"for “{facts.get('purpose')}”")
+    version = f", prompt {facts['promptVersion']}" if facts.get("promptVersion") else ""
+    tokens = f"{facts.get('promptTokens', 0)} tokens in, {facts.get('completionTokens', 0)} out"
+    cost = f", cost {facts['cost']}" if _costs(facts.get("cost")) else ""
+    return f"The model {facts.get('model')} was asked {aim}{version}: {tokens}{cost}"
+
+
+def _costs(amount: Any) -> bool:
+    """Whether there is a price at all: without a price table every call has cost "0.000000"."""
+    return any(digit in str(amount or "") for digit in "123456789")
+
+
 def _moment(text: Any) -> str:
     try:
         return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}"
@@ -128,11 +161,16 @@ def _moment(text: Any) -> str:
 
 
 def told(event: Event) -> tuple[str, str]:
-    """A line of the timeline in words, and what was said then (a question, an answer, a reason; may be empty).
+    """A line of the timeline in words, and what was said then (a question, a reason, what is wrong; may be empty).
 
     Events of other rooms that have no words here show what data they have.
     """
     words = EVENTS.get(event.type)
     if words is None:
         return event.type, "\n".join(f"{name}: {value}" for name, value in event.data.items())
-    return words(event.data), "\n".join(str(event.data[name]) for name in DETAILS if event.data.get(name))
+    said = (_lines(event.data[name]) for name in DETAILS if event.data.get(name))
+    return words(event.data), "\n".join(said)
+
+
+def _lines(said: Any) -> str:
+    return "\n".join(f"- {entry}" for entry in said) if isinstance(said, list) else str(said)

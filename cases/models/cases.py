@@ -1,6 +1,7 @@
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import ClassVar
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.db.models import Min, Q
 from cases.errors import CaseNotFound, IllegalTransition
 from cases.models.clients import Client
 from cases.models.due import DueManager, DueRow, due_index
+from cases.models.json import KeptJSONField
 
 
 class Channel(models.TextChoices):
@@ -65,15 +67,16 @@ class Case(DueRow):
 
     # As the client sent them; null is a field that was not given.
     channel = models.CharField(max_length=10, choices=Channel.choices)
-    goal = models.JSONField()
-    counterparty = models.JSONField()
-    sender_persona = models.JSONField()
-    constraints = models.JSONField(null=True, blank=True)
+    goal = KeptJSONField()
+    counterparty = KeptJSONField()
+    sender_persona = KeptJSONField()
+    constraints = KeptJSONField(null=True, blank=True)
+    language = models.CharField(max_length=35, null=True, blank=True)  # BCP 47, of the first mail
     max_attempts = models.PositiveIntegerField(default=3)  # automated follow-ups after the first message
     follow_up_delay_hours = models.PositiveIntegerField(default=72)
-    result_schema = models.JSONField(null=True, blank=True)
+    result_schema = KeptJSONField(null=True, blank=True)
     client_webhook_url = models.TextField(null=True, blank=True)
-    metadata = models.JSONField(null=True, blank=True)
+    metadata = KeptJSONField(null=True, blank=True)
 
     counterparty_address = models.CharField(max_length=320, db_index=True)  # lower case, to look mail up by
     transport = models.CharField(max_length=20)  # the one it began with: a thread does not change its provider
@@ -82,12 +85,17 @@ class Case(DueRow):
 
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.CREATED)
     result_status = models.CharField(max_length=20, choices=ResultStatus.choices, null=True, blank=True)
-    result = models.JSONField(null=True, blank=True)
+    result = KeptJSONField(null=True, blank=True)
     sources = models.JSONField(null=True, blank=True)  # list of {path, source_id, quote}; see outreach/evidence.py
     failure_reason = models.TextField(null=True, blank=True)
     attempt_count = models.PositiveIntegerField(default=0)  # every outbound message
     follow_up_count = models.PositiveIntegerField(default=0)  # those that max_attempts bounds
     next_action_at = models.DateTimeField(null=True, blank=True)
+
+    # What models have been asked for this case, see outreach/budget.py. Facts of ours: they raise no `version`.
+    model_calls = models.PositiveIntegerField(default=0, editable=False)
+    model_tokens = models.PositiveBigIntegerField(default=0, editable=False)
+    model_cost = models.DecimalField(max_digits=14, decimal_places=6, default=Decimal(0), editable=False)
 
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(editable=False)

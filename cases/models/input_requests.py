@@ -42,6 +42,7 @@ class InputRequest(models.Model):
 
     class Meta:
         ordering = ("-requested_at", "-id")
+        verbose_name = "question"
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="input_request_one_pending_a_case", fields=["case"], condition=Q(status=RequestStatus.PENDING)

@@ -81,6 +81,8 @@ class Message(models.Model):
     send_started_at = models.DateTimeField(null=True, blank=True)  # committed before the transport is called
     sent_at = models.DateTimeField(null=True, blank=True)
     provider_id = models.CharField(max_length=998, blank=True)
+    # Of a closing mail: {result, sources, reason} with which the case completes once it is sent.
+    completion = models.JSONField(null=True, blank=True)
 
     # Theirs.
     sent_by_them_at = models.DateTimeField(null=True, blank=True)  # their Date header: a claim, not a fact
@@ -132,6 +134,8 @@ class Attachment(models.Model):
     sha256 = models.CharField(max_length=64)  # hex
     file = models.FileField(upload_to=attachment_path, max_length=300)
     is_inline = models.BooleanField(default=False)
+    text = models.TextField(blank=True)  # what could be read of it; see outreach/reading
+    note = models.TextField(blank=True)  # why there is no text, or that it was cut
     created_at = models.DateTimeField()
 
     class Meta:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -10,7 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import ngettext
 
+from cases.admin import values
 from cases.admin.access import may_see
+from cases.admin.values import Entry
 from cases.models import InputRequest, Message, RequestStatus
 
 register = template.Library()
@@ -26,6 +29,32 @@ def pretty_json(value: Any) -> str:
 def plain(value: Any) -> str:
     """A string as it is, anything else as JSON on one line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@register.filter
+def table(value: Any) -> list[Entry]:
+    """The single values of an object or list from outside, with their places."""
+    return values.table(value)
+
+
+@register.filter
+def is_cut(shown: list[Any]) -> bool:
+    """Whether a table may have been longer than is shown."""
+    return len(shown) == values.MAX_VALUES
+
+
+@register.filter
+def in_table(value: Any) -> str:
+    """A single value of JSON for a cell: yes and no as people say them, nothing as a dash, the rest as `plain`."""
+    if value is None or value == "":
+        return "–"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else plain(value)
+
+
+@register.filter
+def amount(value: Any) -> str:
+    """A sum of money without the zeros at its end: 0.0125."""
+    return f"{Decimal(value or 0).normalize():f}"
 
 
 @register.filter

@@ -12,6 +12,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from cases import work
 from cases.admin.forms import ACTIONS
+from cases.admin.words import EVENTS
+from cases.admin.words import told as told_of
 from cases.events import record
 from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Case, Event, Message, MessageStatus, RequestStatus, Status
@@ -111,18 +113,71 @@ def test_a_result_is_shown_with_the_sources_of_each_value(clerk: Browser) -> Non
         {"path": "/lines/0/a~1b", "source_id": "goal", "quote": "x"},
     ]
     case.save()
-    values = {value.path: value for value in clerk.get(page_of(case)).context["result_values"]}
-    assert {path: value.value for path, value in values.items()} == {"/total": 12, "/lines/0/a~1b": "x", "/paid": None}
+    response = clerk.get(page_of(case))
+    values = {value.entry.path: value for value in response.context["result_values"]}
+    shown = {path: (value.entry.place, value.entry.value) for path, value in values.items()}
+    assert shown == {"/total": ("total", 12), "/lines/0/a~1b": ("lines › no. 1 › a/b", "x"), "/paid": ("paid", None)}
     assert values["/total"].origins[0].anchor == f"message-{reply.pk}"
     assert values["/lines/0/a~1b"].origins[0].words == "the goal"
     assert values["/paid"].origins == []
+    html = response.content.decode()
+    assert f'<a href="#message-{reply.pk}">' in html
+    assert "no source" not in html
+
+
+@pytest.mark.parametrize("place", ["message", "file", "question"])
+def test_a_source_leads_to_its_place_on_the_page(clerk: Browser, place: str) -> None:
+    case = CaseFactory(status=Status.COMPLETED, result="12")
+    reply = MessageFactory(case=case, direction="IN")
+    file = AttachmentFactory(message=reply)
+    question = InputRequestFactory(case=case, status=RequestStatus.RESOLVED)
+    pk = {"message": reply.pk, "file": file.pk, "question": question.pk}[place]
+    Case.objects.filter(pk=case.pk).update(sources=[{"path": "", "source_id": str(pk), "quote": "It is 12."}])
+    html = clerk.get(page_of(case)).content.decode()
+    assert f'href="#{place}-{pk}"' in html
+    assert html.count(f'id="{place}-{pk}"') == 1
+    assert "<q><bdi>It is 12.</bdi></q>" in html
+
+
+def test_a_result_that_staff_entered_has_them_as_its_source(clerk: Browser) -> None:
+    case = running()
+    act(clerk, case, "complete", result='{"total": 12, "paid": true}')
+    values = clerk.get(page_of(case)).context["result_values"]
+    who = case.events.get(type="case.completed").actor
+    assert {value.entry.path: [origin.words for origin in value.origins] for value in values} == {
+        "/total": [who],
+        "/paid": [who],
+    }
+
+
+def test_a_value_without_a_source_is_seen_to_have_none(clerk: Browser) -> None:
+    case = CaseFactory(status=Status.COMPLETED, result={"total": 12})
+    assert clerk.get(page_of(case)).content.decode().count("no source") == 1
+
+
+def test_what_is_known_is_shown_as_a_table(clerk: Browser) -> None:
+    case = running(goal={"objective": "x", "knowledge": {"lines": [{"paid": False}, {"paid": None}]}})
+    html = clerk.get(page_of(case)).content.decode()
+    assert "<dt><bdi>lines › no. 1 › paid</bdi></dt><dd><bdi>no</bdi></dd>" in html
+    assert "<dt><bdi>lines › no. 2 › paid</bdi></dt><dd><bdi>–</bdi></dd>" in html
+
+
+def test_what_models_have_cost_is_shown_where_they_were_asked(clerk: Browser) -> None:
+    case = running(language="pt-BR")
+    assert "<dt>Cost</dt>" not in clerk.get(page_of(case)).content.decode()
+    Case.objects.filter(pk=case.pk).update(model_calls=2, model_tokens=1500, model_cost="0.012500")
+    html = clerk.get(page_of(case)).content.decode()
+    assert "<dt>Cost</dt><dd>0.0125 for 2 model calls, 1500 tokens</dd>" in html
+    assert "<dt>Language</dt><dd>pt-BR</dd>" in html
+    Case.objects.filter(pk=case.pk).update(model_calls=1, model_cost=0)
+    assert "<dt>Cost</dt><dd>1 model call, 1500 tokens</dd>" in clerk.get(page_of(case)).content.decode()
 
 
 def test_a_source_is_not_taken_for_that_of_a_value_whose_name_only_begins_alike(clerk: Browser) -> None:
     sources = [{"path": "/total", "source_id": "goal", "quote": "12"}]
     case = CaseFactory(status=Status.COMPLETED, result={"total": 12, "total_tax": 2}, sources=sources)
     values = clerk.get(page_of(case)).context["result_values"]
-    assert {value.path: len(value.origins) for value in values} == {"/total": 1, "/total_tax": 0}
+    assert {value.entry.path: len(value.origins) for value in values} == {"/total": 1, "/total_tax": 0}
 
 
 def test_the_timeline_tells_every_event_with_actor_and_time(clerk: Browser) -> None:
@@ -138,6 +193,70 @@ def test_the_timeline_tells_every_event_with_actor_and_time(clerk: Browser) -> N
     ]
     assert "2026-03-01 09:30:05" in response.content.decode()
     assert "staff ann" in response.content.decode()
+
+
+WRITTEN = "A mail was written by the agent “openai”"
+JUDGED = {"agent": "openai", "judged": True, "allowed": True, "rewritten": True, "faults": []}
+CALL = {
+    "purpose": "evaluation",
+    "model": "m-1",
+    "promptVersion": "3",
+    "promptTokens": 1200,
+    "completionTokens": 85,
+    "cost": "0.004200",
+    "fault": "",
+}
+ASKED = "The model m-1 was asked to judge the conversation, prompt 3: 1200 tokens in, 85 out"
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "line", "detail"),
+    [
+        (
+            "draft.written",
+            {"agent": "form"},
+            "A mail was written by the agent “form”, which nothing else has judged",
+            "",
+        ),
+        ("draft.judged", {**JUDGED, "rewritten": False}, f"{WRITTEN} and judged: it may be sent", ""),
+        ("draft.judged", JUDGED, f"{WRITTEN}, written anew and judged: it may be sent", ""),
+        (
+            "draft.judged",
+            {**JUDGED, "allowed": False, "faults": ["Promises a date.", "Too long."]},
+            f"{WRITTEN}, written anew and judged: it may not be sent",
+            "- Promises a date.\n- Too long.",
+        ),
+        (
+            "mail.suspicious",
+            {"messageId": "1", "why": ["Asks for another recipient."]},
+            "Look closely: a mail seems to be meant to steer the agent, or to deceive",
+            "- Asks for another recipient.",
+        ),
+        ("model.called", CALL, f"{ASKED}, cost 0.004200", ""),
+        ("model.called", {**CALL, "cost": "0.000000", "fault": "Cut off."}, ASKED, "Cut off."),
+        (
+            "budget.exhausted",
+            {"what": "This case has made 60 model calls."},
+            "No model is asked any more: a limit is reached",
+            "This case has made 60 model calls.",
+        ),
+        (
+            "verdict",
+            {"agent": "openai", "decision": "WAIT", "reason": "On Friday."},
+            "The agent “openai” finds that there is nothing to do yet",
+            "On Friday.",
+        ),
+    ],
+)
+def test_the_timeline_tells_of_the_agent_in_words(type_: str, data: Any, line: str, detail: str) -> None:
+    assert told_of(Event(type=type_, data=data)) == (line, detail)
+
+
+def test_the_timeline_leads_to_a_suspicious_mail(clerk: Browser) -> None:
+    reply = MessageFactory(direction="IN")
+    reply.case.now = work.now()
+    record(reply.case, "mail.suspicious", messageId=str(reply.pk), why=["Gives orders."])
+    assert f'<a href="#message-{reply.pk}">the mail</a>' in clerk.get(page_of(reply.case)).content.decode()
 
 
 def hostile_case() -> Case:
@@ -182,9 +301,10 @@ def hostile_case() -> Case:
 
 def record_all(case: Case, question_pk: Any) -> None:
     case.now = work.now()
-    for type_ in ("case.waiting", "case.failed", "draft.written", "input.provided", "message.sent", "verdict"):
-        names = ("until", "reason", "question", "answer", "agent", "decision", "resultStatus", "purpose")
-        record(case, type_, actor=HOSTILE, **dict.fromkeys(names, HOSTILE), inputRequestId=str(question_pk))
+    names = ("until", "reason", "question", "answer", "agent", "decision", "resultStatus", "purpose", "model", "fault")
+    said = {**dict.fromkeys((*names, "messageId", "what", "cost"), HOSTILE), "why": [HOSTILE], "faults": [HOSTILE]}
+    for type_ in EVENTS:
+        record(case, type_, actor=HOSTILE, **said, inputRequestId=str(question_pk))
 
 
 def test_markup_from_outside_stays_text(clerk: Browser) -> None:

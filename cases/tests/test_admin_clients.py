@@ -9,7 +9,7 @@ from django.test import Client as Browser
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from cases.factories import ApiKeyFactory, ClientFactory
+from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory
 from cases.models import ApiKey, Client, hash_key
 from cases.tests.staff import HOSTILE, assert_harmless, staff, told
 
@@ -127,6 +127,22 @@ def test_the_list_counts_usable_keys(keeper: Browser) -> None:
     ApiKeyFactory(client=client, expires_at="2999-01-01T00:00Z")
     ApiKeyFactory(client=client, is_active=False)
     assert [row.usable_key_count for row in keeper.get(LIST).context["cl"].result_list] == [2]
+
+
+def test_the_page_adds_up_what_the_client_s_cases_have_cost(keeper: Browser) -> None:
+    client = ClientFactory()
+    assert "<dt>Cases</dt><dd>0</dd>" in keeper.get(page_of(client)).content.decode()
+    CaseFactory(client=client, model_calls=2, model_tokens=300, model_cost="0.1")
+    CaseFactory(client=client, model_calls=3, model_tokens=200, model_cost="0.025")
+    CaseFactory(model_calls=40, model_tokens=9000, model_cost="7")
+    html = keeper.get(page_of(client)).content.decode()
+    assert "<dt>Cases</dt><dd>2</dd>" in html
+    assert "<dt>Cost</dt><dd>0.125 for 5 model calls, 500 tokens</dd>" in html
+
+
+def test_a_client_whose_cases_asked_no_model_has_no_cost(keeper: Browser) -> None:
+    case = CaseFactory()
+    assert "<dt>Cost</dt>" not in keeper.get(page_of(case.client)).content.decode()
 
 
 def test_markup_from_outside_stays_text(keeper: Browser) -> None:

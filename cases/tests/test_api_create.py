@@ -27,6 +27,7 @@ FULL = {
     "senderPersona": {"name": "Bob", "role": "Accounting", "company": "Buyer Inc", "tone": "brief", "extra": []},
     "clientReferenceId": "order-4711",
     "constraints": ["Never promise a date.", "Be\nbrief."],
+    "language": "pt-BR",
     "maxAttempts": 0,
     "followUpDelayHours": 1,
     "resultSchema": {"type": "object", "properties": {"total": {"type": "number"}}},
@@ -75,6 +76,7 @@ def test_every_field_is_kept_as_it_was_sent(api: Api) -> None:
     assert (case.client_reference_id, case.max_attempts, case.follow_up_delay_hours) == ("order-4711", 0, 1)
     assert (case.result_schema, case.metadata) == (FULL["resultSchema"], FULL["metadata"])
     assert case.client_webhook_url == "https://client.example/hook?x=1"
+    assert case.language == "pt-BR"
     assert case.counterparty_address == "ann.a@supplier.example"
 
 
@@ -82,7 +84,7 @@ def test_what_was_not_given_is_kept_as_not_given(api: Api) -> None:
     api.post("/cases", VALID)
     case = Case.objects.get()
     optional = (case.client_reference_id, case.constraints, case.result_schema, case.client_webhook_url, case.metadata)
-    assert optional == (None, None, None, None, None)
+    assert (*optional, case.language) == (None, None, None, None, None, None)
 
 
 def test_repeating_a_request_creates_a_second_case(api: Api) -> None:
@@ -112,6 +114,15 @@ def test_a_live_key_uses_the_transport_that_is_configured(api: Api, settings: An
         ("clientReferenceId", "x" * 255),
         ("constraints", []),
         ("constraints", ["x"] * 100),
+        ("language", "de"),
+        ("language", "gsw"),
+        ("language", "zh-Hant-TW"),
+        ("language", "zh-cmn-Hans-CN"),
+        ("language", "es-419"),
+        ("language", "PT-br"),  # case does not matter: RFC 5646 §2.1.1
+        ("language", "sl-rozaj-biske-1994"),
+        ("language", "de-CH-u-co-phonebk"),
+        ("language", "en-GB-x-formal"),
         ("maxAttempts", 3.0),  # JSON Schema: a number without a fraction is an integer
         ("maxAttempts", 1000),
         ("followUpDelayHours", 8760),
@@ -188,6 +199,7 @@ def test_what_is_required_must_be_there(api: Api, path: str) -> None:
         "senderPersona.tone",
         "clientReferenceId",
         "constraints",
+        "language",
         "maxAttempts",
         "followUpDelayHours",
         "resultSchema",
@@ -211,6 +223,7 @@ TEXTS = [
     "senderPersona.tone",
     "clientReferenceId",
     "clientWebhookUrl",
+    "language",
 ]
 OBJECTS = ["goal", "counterparty", "senderPersona", "counterparty.customData", "resultSchema", "metadata"]
 INTEGERS = ["maxAttempts", "followUpDelayHours"]
@@ -286,6 +299,44 @@ def test_a_wrong_item_is_refused_by_its_own_path(api: Api, path: str, value: Any
 def test_no_name_can_add_a_line(api: Api, path: str, character: str) -> None:
     [detail] = refused(api, body_with(path, f"a{character}b"))
     assert detail == {"path": path, "message": "Must not contain line breaks or other control characters."}
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "German",
+        "deutsch",
+        "d",
+        "de_CH",
+        "de-",
+        "-de",
+        "de--CH",
+        "de CH",
+        " de",
+        "de-CHE-1-",
+        "de-C",
+        "de-u",
+        "de-x",
+        "x-klingon",
+        "i-klingon",
+        "dé",
+        "*",
+        "de, en",
+        "zh-TW-Hant",
+    ],
+)
+def test_what_is_no_language_tag_is_refused(api: Api, tag: str) -> None:
+    [detail] = refused(api, body_with("language", tag))
+    assert detail == {"path": "language", "message": "Not a language tag (BCP 47), such as de, pt-BR or zh-Hant-TW."}
+
+
+def test_a_language_tag_has_at_most_35_characters(api: Api) -> None:
+    longest = "de-x-abcdefg-abcdefg-abcdefg-abcdef"
+    assert len(longest) == 35
+    assert api.post("/cases", body_with("language", longest)).status_code == 201
+    Case.objects.all().delete()
+    [detail] = refused(api, body_with("language", longest + "a"))
+    assert detail == {"path": "language", "message": "Ensure this field has no more than 35 characters."}
 
 
 @pytest.mark.parametrize(

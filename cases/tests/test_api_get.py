@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cases import services
 from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import RequestStatus, Status
 from cases.tests.conftest import VALID, Api, error_of
@@ -64,8 +65,16 @@ def test_a_new_case_shows_what_was_sent_and_nothing_else(api: Api) -> None:
 def test_optional_fields_that_were_given_are_shown_as_they_were_sent(api: Api) -> None:
     case_id = api.post("/cases", FULL).json()["data"]["caseId"]
     shown = api.get(f"/cases/{case_id}").json()["data"]
-    assert shown.keys() == ALWAYS | {"clientReferenceId", "resultSchema", "constraints"}
-    for field in ("goal", "counterparty", "senderPersona", "clientReferenceId", "resultSchema", "constraints"):
+    assert shown.keys() == ALWAYS | {"clientReferenceId", "resultSchema", "constraints", "language"}
+    for field in (
+        "goal",
+        "counterparty",
+        "senderPersona",
+        "clientReferenceId",
+        "resultSchema",
+        "constraints",
+        "language",
+    ):
         assert shown[field] == FULL[field]
     assert shown["maxAttempts"] == 0
 
@@ -165,6 +174,41 @@ def test_without_messages_the_transcript_is_null(api: Api) -> None:
     shown = get(api, case_of(api), includeTranscript="true")
     assert shown.keys() == ALWAYS | {"conversationThread"}
     assert shown["conversationThread"] is None
+
+
+SOURCES = [{"path": "/total", "source_id": "goal", "quote": "12.5"}]
+
+
+def test_the_sources_of_a_result_come_only_by_that_word(api: Api) -> None:
+    case = case_of(api, status=Status.COMPLETED, result={"total": 12.5}, sources=SOURCES)
+    shown = get(api, case, includeSources="true")
+    assert shown.keys() == ALWAYS | {"resultStatus", "result", "sources"}
+    assert shown["sources"] == [{"path": "/total", "sourceId": "goal", "quote": "12.5"}]
+    for other in ("", "True", "1", "yes", "true ", "false"):
+        assert "sources" not in get(api, case, includeSources=other)
+    assert "sources" not in get(api, case, includeTranscript="true")
+    both = get(api, case, includeSources="true", includeTranscript="true")
+    assert both.keys() == shown.keys() | {"conversationThread"}
+
+
+@pytest.mark.parametrize("status", [Status.CREATED, Status.RUNNING, Status.INPUT_NEEDED, Status.FAILED])
+def test_without_a_result_its_sources_are_null(api: Api, status: Status) -> None:
+    shown = get(api, case_of(api, status=status, sources=[]), includeSources="true")
+    assert shown["sources"] is None
+    assert "result" not in shown
+
+
+@pytest.mark.parametrize("sources", [None, []])
+def test_a_result_in_which_nothing_needs_a_source_has_an_empty_list(api: Api, sources: Any) -> None:
+    case = case_of(api, status=Status.COMPLETED, result={}, sources=sources)
+    assert get(api, case, includeSources="true")["sources"] == []
+
+
+def test_a_result_that_a_person_entered_has_them_as_its_source(api: Api) -> None:
+    case = case_of(api, status=Status.RUNNING)
+    services.complete_case(case.pk, result={"total": 1}, actor="staff ann")
+    sources = get(api, case, includeSources="true")["sources"]
+    assert sources == [{"path": "", "sourceId": "staff ann", "quote": ""}]
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_send_whose_outcome_is_unknown_is_repeated_byte_for_byte(
     with pytest.raises(KeyboardInterrupt):
         pump.run_step(dies)
     monkeypatch.setattr(correspondence, "record_sent", real)
-    monkeypatch.setattr(registry, "current", lambda: asked.append(1))  # nobody is asked for a text again
+    monkeypatch.setattr(registry, "current", lambda seconds: asked.append(1))  # nobody is asked for a text again
     let_lease_end(case)
     answer(case, "We got it already.")  # and a reply does not stop the repetition
     assert step() is None
@@ -195,17 +195,17 @@ def test_what_the_transport_answered_is_written_once_the_database_is_back(
 def test_a_draft_for_a_case_that_has_moved_on_is_dropped(
     transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case, agent = new_case(), registry.current()
+    case, agent = new_case(), registry.current(60)
 
     class Slow:
         def __getattr__(self, name: str) -> Any:
             return getattr(agent, name)
 
-        def draft_outreach(self, view: Any) -> Any:
+        def draft_outreach(self, view: Any, faults: Any) -> Any:
             services.reply_to_counterparty(case.pk, text="I write it myself.", actor="staff ann")
             return agent.draft_outreach(view)
 
-    monkeypatch.setattr(registry, "current", Slow)
+    monkeypatch.setattr(registry, "current", lambda seconds: Slow())
     assert isinstance(step(), work.MovedOn)
     assert step() is None
     assert [mail.text for mail in transport.sent] == ["I write it myself."]
@@ -378,7 +378,7 @@ def test_a_webhook_is_sent_without_a_connection_held(delivery: Delivery, posted:
 def test_the_agent_is_asked_without_a_connection_held(
     transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent, held_connections = registry.current(), []
+    agent, held_connections = registry.current(60), []
 
     class Watched:
         def __getattr__(self, name: str) -> Any:
@@ -386,7 +386,7 @@ def test_the_agent_is_asked_without_a_connection_held(
                 held_connections.append(connection.connection)
             return getattr(agent, name)
 
-    monkeypatch.setattr(registry, "current", Watched)
+    monkeypatch.setattr(registry, "current", lambda seconds: Watched())
     new_case()
     assert step() is None
     assert held_connections == [None]

@@ -27,11 +27,34 @@ class Source:
 
 
 @dataclass(frozen=True)
+class ModelCall:
+    """One request to a model, for the timeline and the budget, however it ended."""
+
+    purpose: str  # outreach, follow_up, reply, evaluation, check
+    model: str
+    prompt_version: str
+    prompt_tokens: int
+    completion_tokens: int
+    duration_ms: int
+    fault: str = ""  # empty: the answer was usable
+
+
+@dataclass(frozen=True)
 class Draft:
     """A mail to be. An empty subject keeps the thread's."""
 
     body: str
     subject: str = ""
+    calls: tuple[ModelCall, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The second look at a draft: whether it keeps to every constraint, and if not, what is wrong with it."""
+
+    is_allowed: bool
+    faults: tuple[str, ...] = ()
+    calls: tuple[ModelCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,7 @@ class Verdict:
     question: str = ""
     reason: str = ""
     wait_until: datetime | None = None
+    calls: tuple[ModelCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +77,9 @@ class File:
     name: str
     type: str
     size: int  # bytes
+    text: str = ""  # what could be read of it; empty for pictures and scans
+    note: str = ""  # why there is no text, or that it was cut; for agent and staff
+    image: bytes = b""  # a picture or a scanned page (PNG or JPEG), for agents that take them
 
 
 @dataclass(frozen=True)
@@ -92,6 +119,8 @@ class CaseView:
     thread: tuple[Mail, ...] = field(default=())
     answers: tuple[Answer, ...] = field(default=())
     open_question: str | None = None
+    language: str | None = None  # BCP 47, of the first mail
+    now: datetime | None = None  # the database's time as the case was read
 
     @property
     def from_counterparty(self) -> tuple[Mail, ...]:
@@ -104,21 +133,35 @@ class CaseView:
 
 
 class AgentError(Exception):
-    """The agent could not say anything now; trying again later may help."""
+    """The agent could not say anything now; trying again later may help. `calls` were made all the same."""
+
+    def __init__(self, reason: str, calls: tuple[ModelCall, ...] = ()) -> None:
+        super().__init__(reason)
+        self.calls = calls
+
+
+class AgentGaveUp(AgentError):
+    """The agent's answers stay unusable however often it is asked: a human has to decide."""
 
 
 class Agent(Protocol):
+    """Writes and judges. `faults` name what was wrong with the last answer to the same request: one more try."""
+
     name: str  # for the timeline
     judges_drafts: bool  # whether a second judgement looks at what it writes before it is sent
+    takes_images: bool
 
-    def draft_outreach(self, case: CaseView) -> Draft:
+    def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         """The first mail. Raises AgentError."""
 
-    def draft_follow_up(self, case: CaseView) -> Draft:
+    def draft_follow_up(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         """A reminder in the same thread. Raises AgentError."""
 
-    def draft_reply(self, case: CaseView, verdict: Verdict) -> Draft:
+    def draft_reply(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
         """The mail that a REPLY verdict wants. Raises AgentError."""
 
-    def evaluate(self, case: CaseView) -> Verdict:
+    def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         """What to do, given the whole thread and the human's answers. Raises AgentError."""
+
+    def judge(self, case: CaseView, draft: Draft) -> Judgement:
+        """Look at a draft as somebody else would, constraint by constraint. Raises AgentError."""

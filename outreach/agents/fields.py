@@ -85,7 +85,8 @@ def _fields(object_: Schema, root: Schema, path: Path, steps: tuple[bool, ...], 
     properties, required = object_.get("properties", {}), object_.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
         return
-    for name in (*properties, *(name for name in required if name not in properties)):
+    # What is required comes first, in its order: PostgreSQL's jsonb keeps that of a list, and no order of keys.
+    for name in dict.fromkeys((*required, *properties)):
         schema = properties.get(name, {})
         if schema is False:
             continue  # nothing may stand there

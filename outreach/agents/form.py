@@ -6,7 +6,7 @@ from typing import Any
 
 from cases import result_schema
 from outreach.agents import fields as forms
-from outreach.agents.base import CaseView, Decision, Draft, Mail, Source, Verdict
+from outreach.agents.base import CaseView, Decision, Draft, Judgement, Mail, Source, Verdict
 from outreach.agents.fields import Entry, Field
 from outreach.evidence import leaves
 
@@ -35,15 +35,16 @@ class FormAgent:
 
     name = "form"
     judges_drafts = False  # fixed texts and human words only: there is nothing that a model wrote
+    takes_images = False
 
-    def draft_outreach(self, case: CaseView) -> Draft:
+    def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         behalf = f" on behalf of {case.persona['company']}" if case.persona.get("company") else ""
         body = [f"I am writing to you{behalf} about the following.", _objective(case), *_words_of_humans(case)]
         if asked := forms.fields_of(case.result_schema):
             body += _please("Could you reply to this mail with these lines filled in?", asked)
         return Draft(_mail(case, *body))
 
-    def draft_follow_up(self, case: CaseView) -> Draft:
+    def draft_follow_up(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         last = next(mail for mail in reversed(case.thread) if mail.from_us)
         body = [
             f"I wrote to you on {last.at:%-d %B %Y} and have not had your answer yet. Could you look at it again? "
@@ -54,10 +55,13 @@ class FormAgent:
             body += _please("Please reply with these lines filled in:", asked)
         return Draft(_mail(case, *body))
 
-    def draft_reply(self, case: CaseView, verdict: Verdict) -> Draft:
+    def draft_reply(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
         return Draft(verdict.reply_body)
 
-    def evaluate(self, case: CaseView) -> Verdict:
+    def judge(self, case: CaseView, draft: Draft) -> Judgement:
+        return Judgement(is_allowed=True)
+
+    def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         reading = read(case)
         if reading.filled_in_now and reading.is_complete:
             return _complete(case, reading)

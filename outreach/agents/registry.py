@@ -4,6 +4,6 @@ from outreach.agents.base import Agent
 from outreach.agents.form import FormAgent
 
 
-def current() -> Agent:
-    """The agent that the service is configured with; `form` where there is no model."""
+def current(seconds: float) -> Agent:
+    """The agent that is configured, `form` where there is no model; `seconds` are left for its calls."""
     return FormAgent()

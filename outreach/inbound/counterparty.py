@@ -260,8 +260,8 @@ def _mailbox(name: str, address: str) -> Address:
 
 
 def _words(text: str, limit: int) -> str:
-    """Text for a header. Encoded words (RFC 2047) in it are taken apart: the library would decode them, and one may hold
-    a line break."""
+    """Text for a header. Encoded words (RFC 2047) in it are taken apart: the library would decode them, and one may
+    hold a line break."""
     return mime.one_line(text, limit).replace("=?", "= ?")
 
 

@@ -1,6 +1,7 @@
 """Taking in what a door has stored: understand it, find its case, record what it means."""
 
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.core.files.base import ContentFile
@@ -9,6 +10,8 @@ from django.core.files.storage import default_storage
 from cases import correspondence, work
 from cases.correspondence import ReceivedMail, StoredFile
 from cases.models import Case, Purpose, ResultStatus
+from outreach import reading
+from outreach.agents import guard
 from outreach.inbound import attachments
 from outreach.inbound.absence import absent_until
 from outreach.inbound.classify import InboundKind
@@ -20,6 +23,7 @@ from outreach.models import InboundPayload, PayloadState
 Claim = work.Claim[InboundPayload]
 
 TRY_AGAIN = timedelta(seconds=20)
+TIME_TO_RECORD_SECONDS = 20.0  # of a step, kept free of reading
 TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the send that it answers
 
 PURPOSES = {
@@ -54,7 +58,7 @@ def take_in(claimed: Claim) -> None:
         _keep_unmatched(claimed, match.why_not, may_come=match.may_come)
         return
     work.let_go_of_connection()
-    files = store_files(payload, mail)
+    files = read_files(claimed, mail, store_files(payload, mail))
     with claimed.write() as payload:
         _record(match.case, payload, mail, files)
         payload.state, payload.note = PayloadState.DONE, f"{mail.kind} on case {match.case.pk}"
@@ -101,7 +105,10 @@ def _record(case: Case, payload: InboundPayload, mail: InboundMail, files: tuple
         files=files,
     )
     payload.message = correspondence.record_received(
-        case.pk, received, absent_until=_back_at_work(case, mail, payload.now)
+        case.pk,
+        received,
+        absent_until=_back_at_work(case, mail, payload.now),
+        suspicions=_steering(mail, files),
     )
     if mail.kind in ENDS:
         why = mail.report.diagnostic if mail.report else ""
@@ -110,6 +117,13 @@ def _record(case: Case, payload: InboundPayload, mail: InboundMail, files: tuple
             InboundKind.COMPLAINT: "The recipient reported the mail as unwanted.",
         }[mail.kind]
         correspondence.record_delivery_failure(case.pk, result_status=ENDS[mail.kind], reason=reason)
+
+
+def _steering(mail: InboundMail, files: tuple[StoredFile, ...]) -> list[str]:
+    """In what ways the mail tries to steer a machine that reads it: in sight, hidden in its HTML, or in a file."""
+    return guard.steering(
+        "\n".join([mail.subject, mail.from_name, mail.text, mail.html, *(file.text for file in files)])
+    )
 
 
 def _back_at_work(case: Case, mail: InboundMail, now: datetime) -> datetime | None:
@@ -145,3 +159,14 @@ def _store_file(payload: InboundPayload, number: int, found: InboundAttachment) 
         sha256=attachments.digest(found.content),
         is_inline=found.inline,
     )
+
+
+def read_files(claimed: Claim, mail: InboundMail, files: tuple[StoredFile, ...]) -> tuple[StoredFile, ...]:
+    """The stored files of the mail with what could be read of each. What the step has no time for is noted as such."""
+    return tuple(_read_file(claimed, found, file) for found, file in zip(mail.attachments, files, strict=True))
+
+
+def _read_file(claimed: Claim, found: InboundAttachment, file: StoredFile) -> StoredFile:
+    seconds = claimed.remaining() - TIME_TO_RECORD_SECONDS
+    result = reading.read(found.content, file.type, file.name, seconds=seconds)
+    return replace(file, text=result.text, note=result.note)

@@ -28,7 +28,8 @@ def find_case(mail: InboundMail) -> Match:
 
 def _by_message_id(mail: InboundMail) -> list[Case]:
     ids = {*mail.in_reply_to, *mail.references, *(mail.report.original_message_ids if mail.report else ())}
-    return list(Case.objects.filter(messages__direction=Direction.OUT, messages__message_id__in=ids).distinct())
+    answered = Message.objects.filter(direction=Direction.OUT, message_id__in=ids)
+    return list(Case.objects.filter(pk__in=answered.values("case_id")))
 
 
 def _by_our_address(mail: InboundMail) -> list[Case]:

@@ -15,6 +15,7 @@ from cases.errors import CaseAlreadyFinished
 from cases.factories import CaseFactory, reschedule
 from cases.models import Case, InputRequest, Message, MessageStatus, Purpose, RequestStatus, ResultStatus, Status
 from cases.testing import run_due
+from cases.time_travel import bring_nearer
 from outreach import sandbox, transports
 from outreach.agents import registry
 from outreach.agents.base import CaseView, Decision, Source, Verdict
@@ -219,6 +220,14 @@ def test_a_reply_does_not_give_follow_ups_back() -> None:
     assert (played.reload().result_status, len(played.mails)) == (ResultStatus.MAX_RETRIES, 3)
 
 
+def test_our_replies_do_not_use_up_follow_ups() -> None:
+    played = Played.begin(max_attempts=1, result_schema=FORM)
+    played.reply("Total: 5")
+    played.wait(72)
+    case = played.reload()
+    assert (case.status, case.attempt_count, case.follow_up_count) == (Status.RUNNING, 3, 1)
+
+
 def test_no_follow_up_while_a_question_is_open(played: Played) -> None:
     played.reply("Which one?")
     played.wait(10_000)
@@ -351,7 +360,7 @@ class MemoryTransport:
     """A transport that keeps what it gets, and does meanwhile what a test wants to happen in the middle of a send."""
 
     sent: list[OutgoingMail] = field(default_factory=list)
-    meanwhile: Callable[[], None] | None = None
+    meanwhile: Callable[[], object] | None = None
 
     def send(self, mail: OutgoingMail) -> Receipt:
         self.sent.append(mail)
@@ -399,7 +408,7 @@ def take_reply(played: Played, text: str) -> Message | None:
 
 def test_a_reply_that_comes_while_a_follow_up_is_sent_is_neither_lost_nor_doubles_it(memory: MemoryTransport) -> None:
     played = Played.begin(result_schema=FORM)
-    memory.meanwhile = lambda: take_reply(played, COMPLETE) and None
+    memory.meanwhile = lambda: take_reply(played, COMPLETE)
     played.wait(72)
     case = played.reload()
     assert (case.status, case.result) == (Status.COMPLETED, {"invoiceNumber": "INV-7", "total": 1250.5})
@@ -409,7 +418,7 @@ def test_a_reply_that_comes_while_a_follow_up_is_sent_is_neither_lost_nor_double
 
 def test_a_reply_that_comes_before_the_first_send_is_recorded_is_read_after_it(memory: MemoryTransport) -> None:
     case = CaseFactory(result_schema=FORM)
-    memory.meanwhile = lambda: take_reply(Played(case), COMPLETE) and None
+    memory.meanwhile = lambda: take_reply(Played(case), COMPLETE)
     run_due()
     case.refresh_from_db()
     assert (case.status, case.attempt_count, len(memory.sent)) == (Status.COMPLETED, 1, 1)
@@ -419,13 +428,17 @@ def test_a_follow_up_that_was_written_before_a_reply_came_is_dropped(monkeypatch
     played = Played.begin(result_schema=FORM)
     draft = FormAgent.draft_follow_up
 
-    def slow(agent: FormAgent, view: CaseView) -> Any:
+    def slow(agent: FormAgent, view: CaseView, *more: Any) -> Any:
         take_reply(played, "Total: 5")
-        return draft(agent, view)
+        return draft(agent, view, *more)
 
     monkeypatch.setattr(FormAgent, "draft_follow_up", slow)
     played.wait(72)
     assert [message.purpose for message in played.sent] == [Purpose.OUTREACH, Purpose.REPLY]
+
+
+def move_back(message: Message, length: timedelta) -> None:
+    Message.objects.filter(pk=message.pk).update(created_at=message.created_at - length)
 
 
 def test_two_quick_replies_are_read_together(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,7 +451,8 @@ def test_two_quick_replies_are_read_together(settings: Settings, monkeypatch: py
     assert played.case.due_at is not None
     newest = played.received[-1].created_at
     assert played.case.due_at == newest + timedelta(seconds=60)
-    played.case.messages.filter(direction="IN").update(created_at=newest - timedelta(seconds=61))
+    for message in played.received:
+        move_back(message, timedelta(seconds=61))
     reschedule(played.case)
     run_due()
     case = played.reload()
@@ -452,7 +466,7 @@ def test_corrections_do_not_put_a_verdict_off_for_ever(settings: Settings) -> No
     for _ in range(3):
         take_reply(played, "Total: 5")
     first, *_, last = played.received
-    Message.objects.filter(pk=first.pk).update(created_at=last.created_at - timedelta(seconds=295))
+    move_back(first, first.created_at - last.created_at + timedelta(seconds=295))
     reschedule(played.case)
     assert played.reload().due_at == last.created_at + timedelta(seconds=5)  # oldest + 5 × settle
 
@@ -539,9 +553,9 @@ def test_an_end_before_the_send_begins_drops_the_mail(monkeypatch: pytest.Monkey
     played = Played.begin(result_schema=FORM)
     draft = FormAgent.draft_follow_up
 
-    def slow(agent: FormAgent, view: CaseView) -> Any:
+    def slow(agent: FormAgent, view: CaseView, *more: Any) -> Any:
         ended(played)
-        return draft(agent, view)
+        return draft(agent, view, *more)
 
     monkeypatch.setattr(FormAgent, "draft_follow_up", slow)
     played.wait(72)
@@ -562,6 +576,12 @@ def test_an_unknown_send_of_an_ended_case_is_not_repeated(memory: MemoryTranspor
     run_due()
     assert played.case.messages.latest("created_at").status == MessageStatus.UNKNOWN
     assert len(memory.sent) == 2
+
+
+def test_a_send_is_recorded_once(played: Played) -> None:
+    before = played.reload()
+    correspondence.record_sent(played.sent[0].pk)
+    assert (played.reload().attempt_count, played.case.version) == (1, before.version)
 
 
 # --- When sending fails ---
@@ -623,7 +643,12 @@ def test_the_agent_is_asked_once_for_a_mail_however_often_it_is_sent(
 ) -> None:
     drafts: list[CaseView] = []
     draft = FormAgent.draft_outreach
-    monkeypatch.setattr(FormAgent, "draft_outreach", lambda agent, view: drafts.append(view) or draft(agent, view))
+
+    def counted(agent: FormAgent, view: CaseView, *more: Any) -> Any:
+        drafts.append(view)
+        return draft(agent, view, *more)
+
+    monkeypatch.setattr(FormAgent, "draft_outreach", counted)
 
     def fail() -> None:
         raise TransportError("later", permanent=False)
@@ -696,14 +721,14 @@ class Misled(FormAgent):
     name = "misled"
     verdict = Verdict(Decision.WAIT)
 
-    def evaluate(self, case: CaseView) -> Verdict:
+    def evaluate(self, case: CaseView, *more: Any) -> Verdict:
         return self.verdict
 
 
 def misled(monkeypatch: pytest.MonkeyPatch, **verdict: Any) -> None:
     agent = Misled()
     agent.verdict = Verdict(**verdict)
-    monkeypatch.setattr(registry, "current", lambda: agent)
+    monkeypatch.setattr(registry, "current", lambda seconds: agent)
 
 
 @pytest.mark.parametrize(
@@ -766,11 +791,11 @@ def test_a_verdict_on_a_thread_that_has_grown_meanwhile_is_dropped(
     evaluate = FormAgent.evaluate
     judged: list[int] = []
 
-    def slow(agent: FormAgent, view: CaseView) -> Verdict:
+    def slow(agent: FormAgent, view: CaseView, *more: Any) -> Verdict:
         judged.append(len(view.from_counterparty))
         if len(judged) == 1:
             take_reply(played, COMPLETE)
-        return evaluate(agent, view)
+        return evaluate(agent, view, *more)
 
     monkeypatch.setattr(FormAgent, "evaluate", slow)
     played.reply("Which one?")
@@ -816,6 +841,25 @@ def test_a_case_that_fails_for_a_day_asks_a_human(played: Played, monkeypatch: p
     played.wait(1)
     assert played.sent[-1].purpose == Purpose.FOLLOW_UP
     assert "Try again." not in played.mails[-1]["text"]
+
+
+def test_what_is_answered_about_the_service_itself_is_not_told_to_the_counterparty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = CaseFactory()
+    with monkeypatch.context() as patch:
+        patch.delitem(transports.TRANSPORTS, "sandbox")
+        run_due(failing=TransportError)
+        Case.objects.filter(pk=case.pk).update(failing_since=work.now() - timedelta(hours=25))
+        bring_nearer(case.pk, timedelta(hours=1))
+        run_due(failing=TransportError)
+    played = Played(case)
+    assert played.reload().status == Status.INPUT_NEEDED
+    answer(played, "Repaired.")
+    played.wait(1)
+    [mail] = played.mails
+    assert "Repaired." not in mail["text"]
+    assert (played.reload().status, played.case.attempt_count) == (Status.RUNNING, 1)
 
 
 def test_a_case_that_was_begun_ten_times_asks_a_human(played: Played) -> None:

@@ -14,6 +14,7 @@ THEIRS = "The invoice is INV-7 of 31 January 2027,\n  total 1.250,50 EUR. We agr
 def view(schema: Any = None) -> CaseView:
     at = datetime(2026, 11, 2, tzinfo=UTC)
     return CaseView(
+        now=at,
         id="c",
         goal={"objective": "Get the invoice.", "knowledge": {"order": "4711"}},
         counterparty={"name": "Ann"},

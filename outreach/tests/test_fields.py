@@ -51,7 +51,7 @@ def test_without_properties_there_is_no_form(schema: Any) -> None:
 
 def test_what_is_required_is_asked_for_even_if_it_is_not_described() -> None:
     schema = {"required": ["b"], "properties": {"a": {}, "never": False}}
-    assert [(field.title, field.is_required) for field in fields_of(schema)] == [("A", False), ("B", True)]
+    assert [(field.title, field.is_required) for field in fields_of(schema)] == [("B", True), ("A", False)]
 
 
 def test_the_properties_of_an_object_have_lines_of_their_own() -> None:

@@ -47,7 +47,7 @@ def view(*texts: str | Mail, schema: Any = SCHEMA, answers: tuple[Answer, ...] =
         "counterparty": {"name": "Ann Miller"},
         "persona": {"name": "Robin Ward", "role": "Purchasing", "company": "Acme"},
     }
-    return CaseView(id="c", result_schema=schema, thread=(ours, *theirs), answers=answers, **{**fields, **more})
+    return CaseView(now=AT, id="c", result_schema=schema, thread=(ours, *theirs), answers=answers, **{**fields, **more})
 
 
 def judged(*texts: str | Mail, **more: Any) -> Any:

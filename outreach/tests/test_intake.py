@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import default_storage
 
 from cases import correspondence, work
 from cases.factories import CaseFactory, MessageFactory
@@ -109,7 +108,7 @@ def test_a_step_that_is_repeated_stores_each_file_once(
     run_due()
     [attachment] = Attachment.objects.all()
     assert [path.name for path in (media_root / "attachments").iterdir()] == [str(attachment.pk)]
-    with default_storage.open(attachment.file.name) as stored:
+    with attachment.file.open() as stored:
         assert stored.read() == b"whole"
 
 

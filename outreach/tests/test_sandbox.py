@@ -149,7 +149,7 @@ FILE = {"name": "a", "type": "text/plain", "content": "QQ=="}
         ({"attachments": ["a"]}, "attachments[0]"),
         ({"attachments": [FILE] * 21}, "attachments"),
         ({"attachments": [FILE, {**FILE, "content": "QQ"}]}, "attachments[1].content"),
-        ({"attachments": [{**FILE, "content": "Q Q="}]}, "attachments[0].content"),
+        ({"attachments": [{**FILE, "content": "Q Q=="}]}, "attachments[0].content"),
         ({"attachments": [{**FILE, "content": "ü==="}]}, "attachments[0].content"),
         ({"attachments": [{**FILE, "content": 1}]}, "attachments[0].content"),
         ({"attachments": [{**FILE, "type": "pdf"}]}, "attachments[0].type"),

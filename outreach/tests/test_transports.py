@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from cases.factories import CaseFactory
-from outreach import transports
 from outreach.factories import Played
 from outreach.inbound.mail import parse
 from outreach.models import SandboxMail
@@ -178,4 +177,4 @@ def test_an_unknown_transport_may_be_configured_later() -> None:
     with pytest.raises(TransportError) as caught:
         transport_named("pigeon")
     assert caught.value.permanent is False
-    assert isinstance(transport_named("sandbox"), transports.SandboxTransport)
+    assert isinstance(transport_named("sandbox"), SandboxTransport)
