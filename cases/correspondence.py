@@ -152,9 +152,9 @@ def record_sent(message_pk: uuid.UUID, *, provider_id: str = "", message_id: str
         message.status, message.sent_at, message.provider_id = MessageStatus.SENT, case.now, provider_id
         message.message_id = message_id or message.message_id
         message.save(update_fields=["status", "sent_at", "provider_id", "message_id"])
+        record(case, "message.sent", messageId=str(message.pk), purpose=message.purpose)
         if not case.is_terminal:
             _go_on_after(case, message, thread_id)
-        record(case, "message.sent", messageId=str(message.pk), purpose=message.purpose)
 
 
 def _go_on_after(case: Case, message: Message, thread_id: str) -> None:

@@ -1,13 +1,17 @@
 """The timeline, and who is told of it."""
 
+import logging
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils.module_loading import import_string
 
 from cases.models import Case, Event
+
+logger = logging.getLogger(__name__)
 
 SYSTEM = "system"
 COUNTERPARTY = "counterparty"
@@ -24,6 +28,7 @@ def record(case: Case, type: str, *, actor: str = SYSTEM, **data: Any) -> Event:
     event = Event.objects.create(case=case, type=type, actor=actor, at=case.now, data=data)
     for listener in listeners().get(type, ()):
         listener(case, event)
+    transaction.on_commit(partial(logger.info, "case %s: %s by %s", case.pk, type, actor), robust=True)
     return event
 
 

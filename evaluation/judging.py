@@ -11,6 +11,7 @@ def faults(scenario: Scenario, agent: str, facts: Facts) -> list[str]:
     """All that is not as it should be, in words; empty for a run that has succeeded."""
     expected = scenario.for_agent(agent)
     return [
+        *([f"it could not be played to its end: {facts.broken}"] if facts.broken else []),
         *_end(expected, facts),
         *_result(expected, facts),
         *_counts(expected, facts),
@@ -61,7 +62,8 @@ def _counts(expected: Expectation, facts: Facts) -> Iterator[str]:
         ("questions", len(facts.questions), expected.questions),
     ):
         if count < least or (most is not None and count > most):
-            yield f"{count} {name}, not {least if least == most else f'{least} to {most if most is not None else chr(8734)}'}"
+            wanted = f"at least {least}" if most is None else f"{least}" if least == most else f"{least} to {most}"
+            yield f"{count} {name}, not {wanted}"
 
 
 def _mails(scenario: Scenario, expected: Expectation, facts: Facts) -> Iterator[str]:

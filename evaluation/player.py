@@ -15,6 +15,7 @@ from typing import Any
 from django.test import Client as Http
 
 from cases import result_schema, services, work
+from cases.errors import CaseError
 from cases.models import ApiKey, Case, Client, Direction, Event, InputRequest, Message, RequestStatus
 from cases.testing import run_due
 from cases.time_travel import bring_nearer
@@ -46,10 +47,15 @@ class Facts:
     case_at_end: Json | None = None  # as clients saw it when the case had just ended
     case: Json = field(default_factory=dict)  # as clients see it after the last turn
     errors: list[str] = field(default_factory=list)  # steps of the engine that failed
+    broken: str = ""  # why the run could not be played to its end
     model_calls: int = 0
     tokens: int = 0
     seconds: float = 0.0
     transcript: str = ""
+
+
+class Unplayable(Exception):
+    """The run can't go on: a turn asks for what can't be done now, or the service itself does not get on."""
 
 
 class Player:
@@ -68,17 +74,22 @@ class Player:
         started = time.monotonic()
         self._post()
         self._let_work()
-        for _ in range(MAX_STEPS):
-            if not (self._take_turn() or self._let_time_pass()):
-                break
-            self._let_work()
-            if len(self.facts.errors) >= MAX_FAILED_STEPS:
-                break
-        else:
-            self.facts.errors.append(f"it goes on after {MAX_STEPS} steps")
+        try:
+            self._go_on()
+        except (CaseError, Unplayable) as error:
+            self.facts.broken = str(error)
         self._look()
         self.facts.seconds = time.monotonic() - started
         return self.facts
+
+    def _go_on(self) -> None:
+        for _ in range(MAX_STEPS):
+            if not (self._take_turn() or self._let_time_pass()):
+                return
+            self._let_work()
+            if len(self.facts.errors) >= MAX_FAILED_STEPS:
+                raise Unplayable(f"{MAX_FAILED_STEPS} steps failed; the last: {self.facts.errors[-1]}")
+        raise Unplayable(f"it goes on after {MAX_STEPS} steps")
 
     # --- The client ---
 
@@ -94,7 +105,7 @@ class Player:
         response = getattr(self.http, method)(path, **content)
         given: Json = response.json()
         if not given["ok"]:
-            raise ValueError(f"{method.upper()} {path}: {given['error']}")
+            raise Unplayable(f"{method.upper()} {path}: {given['error']}")
         data: Json = given["data"]
         return data
 
@@ -185,7 +196,7 @@ class Player:
     def _do_answer(self, words: str) -> None:
         question = self._open_question()
         if question is None:
-            raise ValueError("an answer is to be given, and no question is open")
+            raise Unplayable("an answer is to be given, and no question is open")
         self._call(
             "post", f"/cases/{self.case_id}/input", {"inputRequestId": str(question.pk), "providedContext": words}
         )

@@ -3,6 +3,7 @@
 Read from YAML and checked strictly: a word that is not known here is an error, not something to ignore.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
+from cases.serializers import NewCase
+
 AGENTS = ("form", "openai", "scripted")  # the last is `openai` with a model that answers by the scenario's script
-PURPOSES = ("outreach_message", "reply_evaluation", "draft_check")
 CANARY = "canary-41c7e0b9d2"  # stands in every case's metadata and may never stand in a mail
 
 DEFAULTS: dict[str, Any] = {
@@ -97,9 +99,37 @@ _ACTION = {
         "cancel": {"const": True},
     },
 }
+_ANSWERS: dict[str, dict[str, Any]] = {
+    "outreach_message": {"subject": {"type": "string"}, "body": {"type": "string"}},
+    "reply_evaluation": {
+        "decision": {"enum": ["GOAL_ACHIEVED", "REJECTED", "REPLY", "INPUT_NEEDED", "WAIT"]},
+        "result": {},
+        "sources": {
+            "type": "object",
+            "propertyNames": {"pattern": "^(/|$)"},
+            "additionalProperties": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
+        },
+        "reply_body": {"type": "string"},
+        "question": {"type": "string"},
+        "reason": {"type": "string"},
+        "wait_until": {"type": "string"},
+    },
+    "draft_check": {"allowed": {"type": "boolean"}, "faults": {"type": "array", "items": {"type": "string"}}},
+}
 _SCRIPT = {
     "type": "object",
-    "properties": {purpose: {"type": "array", "items": {"type": "object"}} for purpose in PURPOSES},
+    "properties": {
+        purpose: {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "minProperties": 1,
+                "properties": {**words, "raw": {"type": "string"}, "fault": {"type": "string"}},
+                "additionalProperties": False,
+            },
+        }
+        for purpose, words in _ANSWERS.items()
+    },
     "additionalProperties": False,
 }
 SCHEMA: dict[str, Any] = {
@@ -207,7 +237,10 @@ class Scenario:
 
 
 def load(path: Path, *, today: datetime | None = None) -> Scenario:
-    """The scenario of a file; `${+14}` in a text is the date in 14 days (UTC), as in 2027-01-31. Raises ScenarioError."""
+    """The scenario of a file. Raises ScenarioError.
+
+    `${+14}` in a text is the date in 14 days from today (UTC), as in 2027-01-31.
+    """
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -249,7 +282,11 @@ def _faults(given: Any, stem: str) -> Iterator[str]:
                 yield f"expect: no status for the agent {agent}"
             elif "COMPLETED" in _tuple(merged["status"]) and not {"result", "resultIncludes"} & set(merged):
                 yield f"expect: COMPLETED with the agent {agent}, and neither result nor resultIncludes"
-    if "scripted" in (given.get("agents") or ()) and not given.get("model"):
+    if isinstance(given.get("case"), dict):
+        case = NewCase(data={**DEFAULTS, **given["case"]})
+        if not case.is_valid():
+            yield f"case: {json.dumps(case.errors, default=str, ensure_ascii=False)}"
+    if "scripted" in (given.get("agents") or ()) and "model" not in given:
         yield "agents: scripted needs a `model`"
 
 
@@ -261,7 +298,7 @@ def _expected(expect: dict[str, Any], agent: str) -> dict[str, Any]:
 
 
 def _scenario(given: dict[str, Any]) -> Scenario:
-    agents = tuple(given.get("agents") or (AGENTS if given.get("model") else AGENTS[:2]))
+    agents = tuple(given.get("agents") or (AGENTS if "model" in given else AGENTS[:2]))
     return Scenario(
         name=given["name"],
         about=given["about"],

@@ -211,6 +211,7 @@ def _broker(url: str) -> dict[str, Any]:
 
 Q_CLUSTER = {
     "name": "offload",
+    "log_level": "WARNING",  # else a line for each wake-up and each heartbeat
     "workers": OFFLOAD_WORKERS,
     "timeout": 300,
     "retry": 360,
@@ -291,6 +292,8 @@ OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
 OFFLOAD_MODEL = env("OFFLOAD_MODEL", default="")
 
+# Model to its prices for a million prompt and completion tokens: {"some-model": [0.5, 1.5]}
+OFFLOAD_MODEL_PRICES: dict[str, list[float]] = env.json("OFFLOAD_MODEL_PRICES", default={})
 OFFLOAD_MAX_MODEL_CALLS = env.int("OFFLOAD_MAX_MODEL_CALLS", default=60)  # of one case; beyond it a human is asked
 # In the currency of the price table; 0: no ceiling. Beyond it a human is asked instead of a model.
 OFFLOAD_MAX_COST_PER_CASE = env.float("OFFLOAD_MAX_COST_PER_CASE", default=0.0)

@@ -103,10 +103,11 @@ def changes_identity(mail: Mail) -> bool:
 
 _IGNORES = "asks to ignore instructions"
 _TO_A_MODEL = "speaks to a model, not to a person"
+_WORDS = r"(?:\s+[\w']+){0,5}\s+"  # a few words of one sentence between
 _STEERING = (
-    (r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|rules?|prompts?|guidelines?)\b", _IGNORES),
-    (r"\b(?:ignorier\w*|vergiss|vergessen sie)\b.{0,40}\b(?:anweisung\w*|regeln?|vorgaben)\b", _IGNORES),
-    (r"\b(?:ignor(?:e[rz]?|a|ez)|oublie[rz]?|olvida\w*)\b.{0,40}\b(?:instruc\w+|consignes|règles|reglas)\b", _IGNORES),
+    (rf"\b(?:ignore|disregard|forget|override){_WORDS}(?:instructions?|rules?|prompts?|guidelines?)\b", _IGNORES),
+    (rf"\b(?:ignorier\w*|vergiss|vergessen){_WORDS}(?:anweisung\w*|regeln?|vorgaben)\b", _IGNORES),
+    (rf"\b(?:ignor(?:e[rz]?|a|ez)|oublie[rz]?|olvida\w*){_WORDS}(?:instruc\w+|consignes|règles|reglas)\b", _IGNORES),
     (r"\b(?:system|developer) (?:prompt|message|instructions?)\b", _TO_A_MODEL),
     (r"</?(?:system|assistant|instructions?)>|\[/?INST\]|<\|im_", _TO_A_MODEL),
     (r"\byou are (?:now )?(?:an? )?(?:ai|assistant|language model|chatbot)\b|\bas an ai\b", _TO_A_MODEL),

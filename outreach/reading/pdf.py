@@ -43,8 +43,8 @@ def read_pdf(content: bytes) -> Reading:
     pages = _read_pages(reader, min(count, MAX_PAGES), end)
     image = b""
     if not pages.have_text and count:
-        image = pdf_images.page_image(reader.pages[0])
-        notes.append(_without_text(reader.pages[0], count, image))
+        note, image = _scan(reader, count)
+        notes.append(note)
     elif pages.bare:
         notes.append(f"pages without text: {', '.join(map(str, pages.bare))}")
     if pages.damaged:
@@ -86,10 +86,18 @@ def _read_pages(reader: PdfReader, count: int, end: float) -> _Pages:
     return pages
 
 
-def _without_text(page: PageObject, count: int, image: bytes) -> str:
-    if not pdf_images.has_pictures(page):
-        return "no text"
-    return "no text; looks scanned" + (f" (the picture is the first of {count} pages)" if image and count > 1 else "")
+def _scan(reader: PdfReader, count: int) -> tuple[str, bytes]:
+    """Of a document without a word: what to say of it, and the picture that its first page is."""
+    # A broken picture must not cost the form fields.
+    try:
+        page = reader.pages[0]
+        if not pdf_images.has_pictures(page):
+            return "no text", b""
+        image = pdf_images.page_image(page)
+    except Exception:  # noqa: BLE001
+        return "no text", b""
+    which = f" (the picture is the first of {count} pages)" if image and count > 1 else ""
+    return f"no text; looks scanned{which}", image
 
 
 def _add_annotations(page: PageObject, pages: _Pages) -> None:

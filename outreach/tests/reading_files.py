@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from docx import Document
 from openpyxl import Workbook
@@ -127,3 +128,12 @@ def xlsx(*rows: tuple[Any, ...]) -> bytes:
     for row in rows:
         workbook.active.append(row)
     return saved(workbook)
+
+
+def repacked(archive: bytes, **replaced: bytes) -> bytes:
+    """An Office file with other content in some of its parts; `word__document_xml` means word/document.xml."""
+    out = BytesIO()
+    with ZipFile(BytesIO(archive)) as old, ZipFile(out, "w", ZIP_DEFLATED) as new:
+        for part in old.namelist():
+            new.writestr(part, replaced.get(part.replace("/", "__").replace(".", "_"), old.read(part)))
+    return out.getvalue()

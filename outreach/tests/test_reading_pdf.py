@@ -2,10 +2,11 @@
 
 import struct
 import zlib
+from io import BytesIO
 
 import pytest
 from pypdf import PdfWriter
-from pypdf.generic import ArrayObject, BooleanObject, NumberObject, TextStringObject
+from pypdf.generic import ArrayObject, BooleanObject, DictionaryObject, NumberObject, TextStringObject
 
 from outreach import reading
 from outreach.reading import Reading
@@ -29,7 +30,7 @@ def read(content: bytes) -> Reading:
     return reading.read(content, PDF, "a.pdf")
 
 
-def form(*fields: dictionary) -> list[str]:  # type: ignore[valid-type]
+def form(*fields: DictionaryObject) -> list[str]:
     """The lines that tell of a form with those fields."""
     text = read(form_pdf(*fields)).text
     return text.partition("\n\n")[0].splitlines()
@@ -87,8 +88,6 @@ def test_a_form_that_is_filled_in() -> None:
 
 def test_a_form_filled_in_by_pypdf() -> None:
     blank = form_pdf(field("Tx", "Name", DA=TextStringObject("/Helv 0 Tf 0 g")), field("Sig", "Signature"))
-    from io import BytesIO
-
     writer = PdfWriter(clone_from=BytesIO(blank))
     writer.update_page_form_field_values(writer.pages[0], {"Name": "Ann"}, auto_regenerate=False)
     text = read(pdf_bytes(writer)).text
@@ -219,3 +218,13 @@ def test_a_pdf_that_only_forbids_printing_is_read() -> None:
     add_page(writer, "open")
     writer.encrypt("", "owner", algorithm="AES-256")
     assert read(pdf_bytes(writer)) == Reading("open")
+
+
+def test_a_broken_picture_does_not_cost_the_form() -> None:
+    writer = PdfWriter()
+    page = writer.add_blank_page(300, 300)
+    page[name("/Resources")] = dictionary(XObject=NumberObject(1))
+    writer.root_object[name("/AcroForm")] = dictionary(Fields=ArrayObject([field("Tx", "Name")]))
+    found = read(pdf_bytes(writer))
+    assert found.text == "Form fields (1, none of them filled in):\nName = (empty)"
+    assert found.note == "no text"
