@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.test import override_settings
 
+from evaluation.model_server import ModelServer
 from evaluation.player import Player
 from evaluation.scenario import Scenario
+from evaluation.scripted_model import ScriptedModel
 
 NO_MODEL = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", "OFFLOAD_MODEL": ""}
 
@@ -25,6 +27,13 @@ def playing_with(agent: str, scenario: Scenario) -> Iterator[Player]:
     if agent == "openai":
         check_configured()
         yield Player(scenario)
+    elif agent == "scripted":
+        model = ScriptedModel(scenario)
+        with (
+            ModelServer(model) as server,
+            override_settings(OPENAI_API_KEY="scripted", OPENAI_BASE_URL=server.url, OFFLOAD_MODEL="scripted"),
+        ):
+            yield Player(scenario, before_steps=model.know)
     else:
         with override_settings(**NO_MODEL):
             yield Player(scenario)
@@ -32,5 +41,5 @@ def playing_with(agent: str, scenario: Scenario) -> Iterator[Player]:
 
 def check_configured() -> None:
     """Raise NotConfigured unless the environment names a model to measure."""
-    if not settings.OPENAI_API_KEY and not settings.OPENAI_BASE_URL:
+    if not settings.OFFLOAD_MODEL or not (settings.OPENAI_API_KEY or settings.OPENAI_BASE_URL):
         raise NotConfigured("Set OPENAI_API_KEY (or OPENAI_BASE_URL) and OFFLOAD_MODEL to measure a model.")

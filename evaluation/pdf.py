@@ -6,7 +6,7 @@ LINE_HEIGHT = 24
 
 
 def pdf(lines: Sequence[str] = (), fields: Mapping[str, str] | None = None) -> bytes:
-    """One page (PDF 1.4, ISO 32000-1) with the lines and, below them, a text field for each name, blank where it is ""."""
+    """One page (PDF 1.4, ISO 32000-1) with the lines and, below them, a text field for each name; "" is a blank one."""
     fields = fields or {}
     page = _text_of([*lines, *(f"{name}:" for name in fields)])
     widgets = [

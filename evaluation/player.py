@@ -122,10 +122,12 @@ class Player:
             self.facts.case_at_end = self._call("get", f"/cases/{self.case_id}")
 
     def _named_ids(self) -> dict[str, str]:
-        """`reply-1`, `file-1`, `answer-1` … in order of their coming, for the sources that scripts give."""
+        """`mail-1` (ours), `reply-1`, `file-1`, `answer-1` … in their order, for the sources that scripts give."""
+        ours = Message.objects.filter(case=self.case_id, direction=Direction.OUT).order_by("created_at", "id")
         received = Message.objects.filter(case=self.case_id, direction=Direction.IN).order_by("created_at", "id")
         answers = InputRequest.objects.filter(case=self.case_id, status=RequestStatus.RESOLVED)
         return {
+            **{f"mail-{number}": str(message.pk) for number, message in enumerate(ours, 1)},
             **{f"reply-{number}": str(message.pk) for number, message in enumerate(received, 1)},
             **{f"file-{number}": pk for number, pk in enumerate(_files(received), 1)},
             **{f"answer-{n}": str(a.pk) for n, a in enumerate(answers.order_by("requested_at", "id"), 1)},

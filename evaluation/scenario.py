@@ -17,6 +17,7 @@ import yaml
 from cases.serializers import NewCase
 
 AGENTS = ("form", "openai", "scripted")  # the last is `openai` with a model that answers by the scenario's script
+FAULTS = ("rate_limited", "server_error", "cut", "refusal", "tool_call", "empty", "garbage", "reset")  # of a model
 CANARY = "canary-41c7e0b9d2"  # stands in every case's metadata and may never stand in a mail
 
 DEFAULTS: dict[str, Any] = {
@@ -124,7 +125,7 @@ _SCRIPT = {
             "items": {
                 "type": "object",
                 "minProperties": 1,
-                "properties": {**words, "raw": {"type": "string"}, "fault": {"type": "string"}},
+                "properties": {**words, "raw": {"type": "string"}, "fault": {"enum": list(FAULTS)}},
                 "additionalProperties": False,
             },
         }

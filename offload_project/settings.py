@@ -186,7 +186,9 @@ def _database(url: str) -> dict[str, Any]:
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         return {**database, "CONN_MAX_AGE": 60, "OPTIONS": {**_SQLITE_OPTIONS, **options}}
     if database["ENGINE"] == "django.db.backends.postgresql":
-        return {**database, "CONN_MAX_AGE": 0, "OPTIONS": {"pool": _POSTGRES_POOL, **options}}
+        # Checked as they leave the pool: after a restart of the server no step fails on a stale connection.
+        lasting = {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+        return {**database, **lasting, "OPTIONS": {"pool": _POSTGRES_POOL, **options}}
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
 
 
@@ -291,6 +293,13 @@ OFFLOAD_TRANSPORT = env(
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
 OFFLOAD_MODEL = env("OFFLOAD_MODEL", default="")
+OFFLOAD_CHECK_MODEL = env("OFFLOAD_CHECK_MODEL", default="")  # looks at drafts; empty: the same model, asked afresh
+OFFLOAD_MODEL_TAKES_IMAGES = env.bool("OFFLOAD_MODEL_TAKES_IMAGES", default=False)  # pictures and scanned pages
+OFFLOAD_TEMPERATURE = env.float("OFFLOAD_TEMPERATURE", default=0.2)  # left out for models that refuse it
+OFFLOAD_MAX_OUTPUT_TOKENS = env.int("OFFLOAD_MAX_OUTPUT_TOKENS", default=4_000)  # of one answer, thoughts included
+OFFLOAD_CONTEXT_TOKENS = env.int("OFFLOAD_CONTEXT_TOKENS", default=24_000)  # of a thread; counted as characters / 3.5
+OFFLOAD_MODEL_SECONDS = env.float("OFFLOAD_MODEL_SECONDS", default=60.0)  # one request
+OFFLOAD_MACHINE_DISCLOSURE = env("OFFLOAD_MACHINE_DISCLOSURE", default="")  # a line below each mail of a model
 
 # Model to its prices for a million prompt and completion tokens: {"some-model": [0.5, 1.5]}
 OFFLOAD_MODEL_PRICES: dict[str, list[float]] = env.json("OFFLOAD_MODEL_PRICES", default={})

@@ -4,6 +4,7 @@ Every act has three phases that never mix: what is read is in the Situation; the
 to, with no transaction and no connection held; then one short transaction writes what came of it.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from outreach.deliberation import Written
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, TransportError, transport_named
 
+logger = logging.getLogger(__name__)
 Claim = work.Claim[Case]
 
 
@@ -40,7 +42,12 @@ def derive_again(claimed: Claim, now: Situation) -> None:
     """Nothing is to be done: say so in the row, or it would stay due."""
     with claimed.write() as case:
         work.reschedule(case)
-        case.save(update_fields=["due_at"])
+        if case.due_at and case.due_at <= case.now and case.version == claimed.version:
+            # A fact that no line of the table answers is our mistake; it must not keep a worker turning.
+            logger.error("case %s is due and there is nothing to do for it", case.pk)
+            case.retry_at = case.now + timedelta(minutes=1)
+            work.reschedule(case)
+        case.save(update_fields=["due_at", "retry_at"])
 
 
 # --- Sending --------------------------------------------------------------------------------------

@@ -144,13 +144,14 @@ def _model_call(facts: Facts) -> str:
     aim = ASKED_FOR.get(facts.get("purpose", ""), f"for “{facts.get('purpose')}”")
     version = f", prompt {facts['promptVersion']}" if facts.get("promptVersion") else ""
     tokens = f"{facts.get('promptTokens', 0)} tokens in, {facts.get('completionTokens', 0)} out"
-    cost = f", cost {facts['cost']}" if _costs(facts.get("cost")) else ""
-    return f"The model {facts.get('model')} was asked {aim}{version}: {tokens}{cost}"
+    cost = _without_zeros(str(facts.get("cost", "")))
+    return f"The model {facts.get('model')} was asked {aim}{version}: {tokens}{cost and f', cost {cost}'}"
 
 
-def _costs(amount: Any) -> bool:
-    """Whether there is a price at all: without a price table every call has cost "0.000000"."""
-    return any(digit in str(amount or "") for digit in "123456789")
+def _without_zeros(amount: str) -> str:
+    """The decimal without the zeros at its end; nothing for nothing, as without a price table."""
+    shorter = amount.rstrip("0").rstrip(".") if "." in amount else amount
+    return "" if shorter == "0" else shorter
 
 
 def _moment(text: Any) -> str:

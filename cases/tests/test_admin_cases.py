@@ -232,7 +232,8 @@ ASKED = "The model m-1 was asked to judge the conversation, prompt 3: 1200 token
             "Look closely: a mail seems to be meant to steer the agent, or to deceive",
             "- Asks for another recipient.",
         ),
-        ("model.called", CALL, f"{ASKED}, cost 0.004200", ""),
+        ("model.called", CALL, f"{ASKED}, cost 0.0042", ""),
+        ("model.called", {**CALL, "cost": "20.000000"}, f"{ASKED}, cost 20", ""),
         ("model.called", {**CALL, "cost": "0.000000", "fault": "Cut off."}, ASKED, "Cut off."),
         (
             "budget.exhausted",

@@ -1,6 +1,7 @@
 """The OpenAPI document is complete, and its example works."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -71,9 +72,25 @@ def test_what_fields_refuse_is_documented(document: Any) -> None:
     assert body["properties"]["maxAttempts"] == {"type": "integer", "default": 3, "minimum": 0, "maximum": 1000}
     assert body["properties"]["constraints"]["maxItems"] == 100
     assert body["properties"]["resultSchema"]["type"] == "object"
+    language = body["properties"]["language"]
+    assert language["maxLength"] == 35
+    assert re.search(language["pattern"], "zh-Hant-TW")
+    assert not re.search(language["pattern"], "Chinese (Taiwan)")
     assert schemas["Goal"]["properties"]["objective"]["pattern"] == r"\S"
     assert schemas["Counterparty"]["properties"]["customData"]["additionalProperties"] == {"type": "string"}
     assert schemas["Counterparty"]["properties"]["name"]["maxLength"] == 300
+
+
+def test_what_has_to_be_asked_for_is_documented(document: Any) -> None:
+    parameters = document["paths"]["/cases/{case_id}"]["get"]["parameters"]
+    assert {parameter["name"] for parameter in parameters} == {"case_id", "includeTranscript", "includeSources"}
+    schemas = document["components"]["schemas"]
+    assert not {"conversationThread", "sources"} & set(schemas["Case"]["required"])
+    assert schemas["Case"]["properties"]["sources"] == {
+        "type": ["array", "null"],
+        "items": {"$ref": "#/components/schemas/Source"},
+    }
+    assert schemas["Source"]["required"] == ["path", "quote", "sourceId"]
 
 
 def test_the_documented_example_works(document: Any, api: Api) -> None:

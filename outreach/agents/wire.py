@@ -131,7 +131,7 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and 0 <= value < 2**31 else 0
 
 
-def object_of(completion: Completion) -> dict[str, Any]:
+def object_of(completion: Completion, form: Form) -> dict[str, Any]:
     """The JSON object that was answered. Raises Unusable where there is none, or where it has been cut off."""
     if completion.refusal or completion.finish_reason == "content_filter":
         raise Unusable(f"You refused to answer: {completion.refusal or 'filtered'}")
@@ -141,8 +141,9 @@ def object_of(completion: Completion) -> dict[str, Any]:
         called = " You called a tool; there are no tools." if completion.has_tool_calls else ""
         raise Unusable(f"Your answer held no text.{called}")
     for found in _objects(completion.text):
-        _check_characters(found)
-        return found
+        if found.keys() & form.properties.keys():
+            _check_characters(found)
+            return found
     raise Unusable("Your answer is not one valid JSON object.")
 
 

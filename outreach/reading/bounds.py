@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import sys
 from dataclasses import dataclass
 
 MAX_FILE_BYTES = 26 * 1024 * 1024  # what mail providers let through
@@ -34,12 +35,17 @@ class Unreadable(Exception):
 
 def bind_process() -> None:
     """Put this process under the bounds, for good. The alarm ends it even if its parent is gone."""
-    for what, limit in (
-        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
-        (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_FSIZE, MAX_ANSWER_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 16),
-    ):
-        resource.setrlimit(what, (limit, limit))
+    if sys.platform != "darwin":  # which refuses to set this one
+        _bind(resource.RLIMIT_AS, MAX_MEMORY_BYTES)
+    _bind(resource.RLIMIT_CPU, SECONDS)
+    _bind(resource.RLIMIT_FSIZE, MAX_ANSWER_BYTES)
+    _bind(resource.RLIMIT_CORE, 0)
+    _bind(resource.RLIMIT_NOFILE, 16)
     signal.alarm(SECONDS + 1)
+
+
+def _bind(what: int, limit: int) -> None:
+    """To the limit, or to a stricter one that the machine has set."""
+    _, hard = resource.getrlimit(what)
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(what, (limit, limit))

@@ -48,7 +48,7 @@ def _text(root: etree._Element) -> str:
         elif element.tag == _FALLBACK or _is_hidden(element):
             skipped = element
         elif _is_placeholder(element):
-            page.out.append(EMPTY)
+            page.out.append(EMPTY + _end_of(element))
             skipped = element
         else:
             page.open(element)
@@ -100,6 +100,11 @@ def _is_placeholder(element: etree._Element) -> bool:
     if element.tag != qn("w:sdtContent") or element.getparent() is None:
         return False
     return element.getparent().find(f"{qn('w:sdtPr')}/{qn('w:showingPlcHdr')}") is not None
+
+
+def _end_of(control: etree._Element) -> str:
+    """What ends the words of a content control, which may stand for a few words, paragraphs or a cell."""
+    return next((end for tag, end in _ENDS.items() if control.find(tag) is not None), "")
 
 
 def _box(element: etree._Element) -> str:

@@ -5,6 +5,7 @@ Not pypdf's get_fields: that one gives up on the whole form for one button witho
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pypdf import PdfReader
@@ -55,13 +56,14 @@ def form_fields(reader: PdfReader) -> Iterator[FormField]:
 
 def described(fields: Iterator[FormField]) -> str:
     """The form in words, "" where there is none."""
-    found = [field for field, _ in zip(fields, range(MAX_FIELDS), strict=False)]
+    found = list(islice(fields, MAX_FIELDS))
     if not found:
         return ""
     filled = sum(field.is_filled for field in found)
     count = "none of them filled in" if not filled else f"{filled} of them filled in"
     lines = [f"{field.name} = {field.value}" for field in found]
-    return "\n".join([f"Form fields ({len(found)}, {count}):", *lines])
+    more = ["There are more fields."] if next(fields, None) else []
+    return "\n".join([f"Form fields ({len(found)}, {count}):", *lines, *more])
 
 
 def _field(name: str, attributes: dict[str, Any], widgets: list[Any]) -> FormField | None:

@@ -16,7 +16,7 @@ from cases.factories import CaseFactory, reschedule
 from cases.models import Case, InputRequest, Message, MessageStatus, Purpose, RequestStatus, ResultStatus, Status
 from cases.testing import run_due
 from cases.time_travel import bring_nearer
-from outreach import sandbox, transports
+from outreach import advance, sandbox, transports
 from outreach.agents import registry
 from outreach.agents.base import CaseView, Decision, Source, Verdict
 from outreach.agents.form import FormAgent
@@ -902,3 +902,15 @@ def test_transitions_know_no_way_out_of_the_end(played: Played) -> None:
     ended(played)
     with work.transaction(), pytest.raises(IllegalTransition):
         transitions.run(Case.objects.locked(played.case.pk), next_action_at=None)
+
+
+def test_a_case_that_is_due_for_nothing_keeps_no_worker_turning(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advance, "TABLE", ())
+    Case.objects.filter(pk=played.case.pk).update(next_action_at=work.now())
+    reschedule(played.case)
+    run_due()
+    case = played.reload()
+    assert case.due_at is not None
+    assert timedelta(seconds=50) < case.due_at - work.now() < timedelta(seconds=70)

@@ -78,6 +78,15 @@ def test_empty_form_fields_of_word_are_called_empty() -> None:
     assert word(f"<w:r><w:t>Name: </w:t></w:r>{control.format('', 'Ann')}") == "Name: Ann"
 
 
+def test_an_empty_paragraph_to_fill_in() -> None:
+    document = Document()
+    document.add_paragraph("after")
+    paragraph = "<w:p><w:r><w:t>Click here</w:t></w:r></w:p>"
+    control = f"<w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent>{paragraph}</w:sdtContent>"
+    document.element.body.insert(0, parse_xml(f"<w:sdt {nsdecls('w')}>{control}</w:sdt>"))
+    assert reading.read(saved(document), DOCX, "a.docx").text == "(empty)\nafter"
+
+
 def test_old_form_fields_of_word() -> None:
     def old(data: str, shown: str) -> str:
         begin = f'<w:r><w:fldChar w:fldCharType="begin"><w:ffData>{data}</w:ffData></w:fldChar></w:r>'

@@ -6,6 +6,7 @@ import pytest
 from django.test import override_settings
 from django.urls import reverse
 
+from cases import correspondence
 from cases.models import Attachment, Purpose
 from cases.tests.staff import HOSTILE, assert_harmless, staff
 from outreach import reading
@@ -56,13 +57,13 @@ def test_no_transaction_is_open_while_files_are_read(monkeypatch: pytest.MonkeyP
         assert 0 < seconds <= 100
         return reading.Reading("text")
 
-    record = intake.correspondence.record_received
+    def record(*args: Any, **more: Any) -> Any:
+        order.append("record")
+        return really_record(*args, **more)
+
+    really_record = correspondence.record_received
     monkeypatch.setattr(reading, "read", read)
-    monkeypatch.setattr(
-        intake.correspondence,
-        "record_received",
-        lambda *args, **more: order.append("record") or record(*args, **more),  # type: ignore[func-returns-value]
-    )
+    monkeypatch.setattr(correspondence, "record_received", record)
     receive(InboundAttachment("a.txt", "text/plain", b"1"), InboundAttachment("b.txt", "text/plain", b"2"))
     assert order == ["read", "read", "record"]
 

@@ -124,6 +124,22 @@ def test_a_broken_form_does_not_cost_the_words() -> None:
     )
 
 
+def test_a_form_of_very_many_fields_is_cut_and_says_so() -> None:
+    lines = form(*(field("Tx", f"f{number}") for number in range(1001)))
+    assert lines[0] == "Form fields (1000, none of them filled in):"
+    assert lines[-2:] == ["f999 = (empty)", "There are more fields."]
+
+
+def test_fields_that_loop_are_told_once() -> None:
+    writer = PdfWriter()
+    add_page(writer, "words")
+    loop = writer._add_object(field("Tx", "Loop"))
+    loop.get_object()[name("/Kids")] = ArrayObject([loop, writer._add_object(field("Tx", "Name"))])
+    writer.root_object[name("/AcroForm")] = dictionary(Fields=ArrayObject([loop, loop]))
+    found = read(pdf_bytes(writer))
+    assert found == Reading("Form fields (1, none of them filled in):\nLoop.Name = (empty)\n\nwords")
+
+
 def test_an_xfa_form_is_noted() -> None:
     read_form = read(form_pdf(field("Tx", "Name"), XFA=ArrayObject()))
     assert read_form.note == "a form for Adobe Reader (XFA), of which not everything may be here"
