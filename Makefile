@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash check lock clean
+.PHONY: help demo run desk test crash evaluate check lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +37,10 @@ test: $(DEV) ## all tests on SQLite, then those of the engine on PostgreSQL too;
 
 crash: $(DEV) ## kill real processes, ten times each
 	$(PY) -m pytest -q offload_project/tests/test_crash.py --rounds=10 $(ARGS)
+
+evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
+	$(PY) manage.py evaluate_agent --agent form --runs 4 $(ARGS)
+	$(PY) manage.py evaluate_agent --agent scripted --runs 4 $(ARGS)
 
 check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
 	$(PY) -m ruff check .

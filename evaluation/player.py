@@ -209,7 +209,8 @@ class Player:
     # --- What there is to see ---
 
     def _case(self) -> Case:
-        return Case.objects.get(pk=self.case_id)
+        case: Case = Case.objects.get(pk=self.case_id)
+        return case
 
     def _open_question(self) -> InputRequest | None:
         asked = InputRequest.objects.filter(case=self.case_id, status=RequestStatus.PENDING, is_operational=False)

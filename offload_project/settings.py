@@ -307,7 +307,9 @@ OFFLOAD_MAX_MODEL_CALLS = env.int("OFFLOAD_MAX_MODEL_CALLS", default=60)  # of o
 # In the currency of the price table; 0: no ceiling. Beyond it a human is asked instead of a model.
 OFFLOAD_MAX_COST_PER_CASE = env.float("OFFLOAD_MAX_COST_PER_CASE", default=0.0)
 OFFLOAD_MAX_COST_PER_CLIENT_DAY = env.float("OFFLOAD_MAX_COST_PER_CLIENT_DAY", default=0.0)
-OFFLOAD_CLOSING_MAIL = env.bool("OFFLOAD_CLOSING_MAIL", default=False)  # thank the counterparty when the goal is reached
+OFFLOAD_CLOSING_MAIL = env.bool(
+    "OFFLOAD_CLOSING_MAIL", default=False
+)  # thank the counterparty when the goal is reached
 
 OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
 OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # in the counterparty's time zone

@@ -20,6 +20,16 @@ def transport_exists(**_: Any) -> list[CheckMessage]:
 
 
 @register()
+def model_can_be_asked(**_: Any) -> list[CheckMessage]:
+    """An error where only half of what a model needs is configured: cases would fail, or quietly use forms."""
+    reachable = bool(settings.OPENAI_API_KEY or settings.OPENAI_BASE_URL)
+    if bool(settings.OFFLOAD_MODEL) == reachable:
+        return []
+    missing = "OFFLOAD_MODEL" if reachable else "OPENAI_API_KEY (or OPENAI_BASE_URL)"
+    return [Error(f"A model is half configured: {missing} is not set.", id="outreach.E003")]
+
+
+@register()
 def working_hours_can_be_read(**_: Any) -> list[CheckMessage]:
     """An error where OFFLOAD_WORKING_HOURS is not of the form `Mon-Fri 08-18`."""
     try:

@@ -46,6 +46,8 @@ def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter) -> tuple[s
 
 def judge(agent: Agent, case: CaseView, meter: Meter) -> Verdict:
     """The agent's verdict, if what it rests on is there; else a question to a human. Raises AgentError."""
+    if unseen := _unseen(agent, case):
+        return unseen
     verdict = meter.read(agent.evaluate(case))
     errors = _errors(case, verdict)
     if errors and agent.judges_drafts:
@@ -54,6 +56,21 @@ def judge(agent: Agent, case: CaseView, meter: Meter) -> Verdict:
     if errors:
         return _not_borne_out(errors)
     return _left_to_humans(case, verdict)
+
+
+def _unseen(agent: Agent, case: CaseView) -> Verdict | None:
+    """A question to a human where the new mail brings pictures that the model can't be shown."""
+    unread = [mail for mail in case.from_counterparty if mail.unread]
+    names = [file.name for mail in unread for file in mail.files if file.is_picture]
+    if not names or agent.takes_images or not agent.judges_drafts:
+        return None
+    said = "\n\n".join("\n".join(f"> {line}" for line in mail.text.strip().splitlines()) for mail in unread)
+    return Verdict(
+        Decision.INPUT_NEEDED,
+        question=f"The counterparty sent what only a person can look at: {', '.join(names)}.\n\n"
+        f"The mail says:\n\n{said}\n\nWhat do the files show, as far as it matters here?",
+        reason="The model takes no pictures.",
+    )
 
 
 def _errors(case: CaseView, verdict: Verdict) -> list[str]:

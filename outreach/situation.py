@@ -119,7 +119,7 @@ def _mail(message: Message, with_images: bool) -> Mail:
         at=message.at,
         subject=message.subject,
         text=message.text,
-        files=tuple(_file(attachment, with_images) for attachment in message.attachments.all()),
+        files=tuple(_file(file, with_images) for file in message.attachments.all() if not _is_decoration(file)),
     )
 
 
@@ -133,6 +133,11 @@ def _file(attachment: Attachment, with_image: bool) -> File:
         note=attachment.note,
         image=reading.image_of(_content(attachment), attachment.type) if with_image and not attachment.text else b"",
     )
+
+
+def _is_decoration(attachment: Attachment) -> bool:
+    """A picture that the mail's own HTML shows: logos and signatures, mostly."""
+    return attachment.is_inline and attachment.type.startswith("image/")
 
 
 def _content(attachment: Attachment) -> bytes:

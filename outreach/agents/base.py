@@ -81,6 +81,11 @@ class File:
     note: str = ""  # why there is no text, or that it was cut; for agent and staff
     image: bytes = b""  # a picture or a scanned page (PNG or JPEG), for agents that take them
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether what it says can only be seen: a picture, or a PDF without any text."""
+        return not self.text and (self.type.startswith("image/") or self.type == "application/pdf")
+
 
 @dataclass(frozen=True)
 class Mail:

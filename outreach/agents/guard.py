@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from cases.models import Case
 from outreach.agents.base import CaseView, Draft, Mail
 
@@ -61,9 +63,11 @@ def faults_of_draft(case: CaseView, draft: Draft) -> list[str]:
     faults = [] if draft.body.strip() else ["It is empty."]
     if any(sentence in text for sentence in _prompt_sentences()):
         faults.append("It repeats the instructions that the agent was given.")
-    said = "\n".join(map(_fold, _strings([case.goal, case.counterparty, case.persona, list(case.constraints)])))
-    said += "\n".join(_fold(part) for mail in case.thread for part in (mail.subject, mail.text))
-    said += "\n".join(_fold(answer.text) for answer in case.answers)
+    by_client = _strings([case.goal, case.counterparty, case.persona, list(case.constraints)])
+    in_thread = (part for mail in case.thread for part in (mail.subject, mail.text))
+    by_humans = (answer.text for answer in case.answers)
+    ours = settings.OFFLOAD_MACHINE_DISCLOSURE
+    said = "\n".join(map(_fold, (*by_client, *in_thread, *by_humans, ours)))
     for found in sorted(set(_ADDRESS.findall(text))):
         if found.rstrip(".,;:!?") not in said:
             faults.append(f"It names {found}, which nobody has mentioned.")

@@ -5,7 +5,6 @@ there is time; then AgentError, and the engine tries again later. An answer that
 JSON, off the schema) gets one repair round with the faults named; then AgentGaveUp, and a human decides.
 """
 
-import logging
 import os
 import random
 import threading
@@ -14,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any, TypeVar
 
 import httpx2
@@ -25,12 +23,12 @@ from outreach.agents import prompting, wire
 from outreach.agents.base import AgentError, AgentGaveUp, CaseView, Draft, Judgement, ModelCall, Verdict
 from outreach.agents.signature import signed
 
-logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OPENAI_URL = "https://api.openai.com/v1"
 LEAST_SECONDS = 0.5  # with less time left a request is not worth beginning
 LONGEST_PAUSE = 8.0  # seconds between tries, where the server names no time
+CONNECT_SECONDS = 5.0
 MOST_BYTES = 4_000_000  # of one answer
 
 
@@ -183,7 +181,8 @@ class Conversation:
         system = prompting.system(self.purpose, self.form, shows_schema=dialect.format != "json_schema")
         ask = _client().chat.completions.with_streaming_response.create  # the bytes, so that a slow drip has an end too
         messages: Any = [{"role": "system", "content": system}, *self.messages]
-        with ask(model=self.model, messages=messages, timeout=seconds, **dialect.parameters(self.form)) as response:
+        timeout = openai.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
+        with ask(model=self.model, messages=messages, timeout=timeout, **dialect.parameters(self.form)) as response:
             body = b""
             for part in response.iter_bytes():
                 body += part
@@ -253,12 +252,13 @@ class Failure:
 
     @classmethod
     def _of_status(cls, error: openai.APIStatusError) -> "Failure":
-        said = f"{error.message} {error.code or ''}".strip()[: wire.LONGEST_FAULT]
+        message = error.body.get("message") if isinstance(error.body, dict) else None
+        said = _without_key(f"{message or error.message} {error.code or ''}".strip())[: wire.LONGEST_FAULT]
         reason = f"The model's server answered {error.status_code}: {said}"
         if error.status_code in _SETTINGS_AT_FAULT:
             return cls(f"{_SETTINGS_AT_FAULT[error.status_code]} It said: {said}", can_pass=False)
         if error.status_code in {400, 413, 422}:
-            is_too_long = error.status_code == 413 or "context" in said and "length" in said
+            is_too_long = error.status_code == 413 or ("context" in said and "length" in said)
             return cls(reason, can_pass=False, is_complaint=not is_too_long, is_final=is_too_long)
         can_pass = error.status_code in {408, 409, 429} or error.status_code >= 500
         if error.code == "insufficient_quota":
@@ -266,8 +266,13 @@ class Failure:
         return cls(reason, can_pass=can_pass, retry_after=_retry_after(error.response.headers.get("retry-after")))
 
 
+def _without_key(said: str) -> str:
+    """What a server said goes to staff; some servers repeat the key that they do not like."""
+    return said.replace(settings.OPENAI_API_KEY, "…") if settings.OPENAI_API_KEY else said
+
+
 def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header: a number or an HTTP date (RFC 9110 §10.2.3); None if it can't be read."""
+    """Seconds to wait by a Retry-After header: a number or an HTTP date (RFC 9110 §10.2.3); None if it is neither."""
     if value is None:
         return None
     try:

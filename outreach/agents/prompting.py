@@ -127,20 +127,29 @@ def thread_of(thread: tuple[Mail, ...], characters: int) -> list[dict[str, Any]]
     The first mail, the newest and all that nobody has judged yet stay, if need be cut in their middle; of the others
     the newest stay. What lies between goes, and a line with the number of mails and characters takes its place.
     """
-    kept = _always_kept(thread)
-    bound = _bound([len(text) for index in kept for text in _texts(thread[index])], characters)
-    left = characters - sum(min(len(text), bound) for index in kept for text in _texts(thread[index]))
-    for index in reversed(range(len(thread))):
-        if index not in kept:
-            left -= sum(map(len, _texts(thread[index])))
-            if left < 0:
-                break
-            kept.add(index)
+    always = _always_kept(thread)
+    bound = _bound([len(text) for index in always for text in _texts(thread[index])], characters)
+    left = characters - sum(min(len(text), bound) for index in always for text in _texts(thread[index]))
+    whole = _newest_that_fit(thread, always, left)
     shown: list[dict[str, Any]] = []
-    for is_kept, run in groupby(range(len(thread)), key=kept.__contains__):
-        mails = [thread[index] for index in run]
-        shown += [_mail(mail, bound) for mail in mails] if is_kept else [_left_out(mails)]
+    for is_shown, run in groupby(range(len(thread)), key=(always | whole).__contains__):
+        indexes = list(run)
+        if is_shown:
+            shown += [_mail(thread[index], bound if index in always else characters) for index in indexes]
+        else:
+            shown.append(_left_out([thread[index] for index in indexes]))
     return shown
+
+
+def _newest_that_fit(thread: tuple[Mail, ...], others: set[int], characters: int) -> set[int]:
+    fitting: set[int] = set()
+    for index in reversed(range(len(thread))):
+        if index not in others:
+            characters -= sum(map(len, _texts(thread[index])))
+            if characters < 0:
+                break
+            fitting.add(index)
+    return fitting
 
 
 def _always_kept(thread: tuple[Mail, ...]) -> set[int]:

@@ -7,7 +7,7 @@ LONGEST_CLOSING = 40  # characters of a closing phrase, such as "Mit freundliche
 
 
 def signed(body: str, persona: dict[str, Any], disclosure: str = "") -> str:
-    """The body with the persona's name, role and company below it, once, and below that the disclosure if there is one."""
+    """The body with the persona's name, role and company below it, once, and then the disclosure if there is one."""
     text = _without_signature(body, persona)
     last = text.rpartition("\n")[2]
     is_closing = len(last) <= LONGEST_CLOSING and not last.endswith((".", "!", "?", ":"))

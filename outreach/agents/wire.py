@@ -1,8 +1,8 @@
 """What models are asked to answer with, as JSON Schema, and how their answers are read.
 
-The wire names are `outreach_message`, `reply_evaluation` and `draft_check`. The client's resultSchema is not part of the
-schema that is sent: strict servers accept a small part of JSON Schema only, and what they make of the rest differs. The
-model is shown it as data, `result` may be any JSON, and the engine validates it.
+The wire names are `outreach_message`, `reply_evaluation` and `draft_check`. The client's resultSchema is not part of
+the schema that is sent: strict servers accept a small part of JSON Schema only, and what they make of the rest differs.
+The model is shown it as data, `result` may be any JSON, and the engine validates it.
 """
 
 import json
@@ -16,6 +16,7 @@ from cases import result_schema
 from outreach.agents.base import CaseView, Decision, Draft, Judgement, Source, Verdict
 
 LONGEST_WAIT = timedelta(days=366)
+LONGEST_TEXT = 20_000  # characters of a mail, a question or a reason: a model in a loop writes more
 LONGEST_FAULT = 300  # characters of one fault: it goes back to the model, and into the timeline
 
 
@@ -193,6 +194,9 @@ def _filled(form: Form, answer: dict[str, Any]) -> dict[str, Any]:
     known = {**form.defaults, **{name: answer[name] for name in form.properties if name in answer}}
     if errors := result_schema.errors(form.schema, known):
         raise Unusable(*(f"{error['path'] or 'the answer'}: {error['message']}" for error in errors))
+    for name, value in known.items():
+        if name != "result" and isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise Unusable(f"/{name}: it is longer than {LONGEST_TEXT} characters. Be much shorter.")
     return known
 
 

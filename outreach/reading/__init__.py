@@ -35,7 +35,7 @@ OUT_OF_TIME = "not read: out of time"
 IMAGE_TYPES = mime.names("image/png image/jpeg image/gif image/webp")
 
 _ROOT = Path(__file__).parents[2]
-_CHILD = (sys.executable, "-B", "-s", "-m", "outreach.reading.child")
+_CHILD = (sys.executable, "-s", "-m", "outreach.reading.child")
 _SIDE_BY_SIDE = threading.BoundedSemaphore(4)  # a pump has many threads, a machine has few processors
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _FORMATS = {

@@ -14,6 +14,7 @@ from cases.testing import run_due
 from outreach.agents import registry
 from outreach.agents.base import AgentGaveUp, CaseView, Decision, Draft, Judgement, ModelCall, Source, Verdict
 from outreach.factories import FORM, Played
+from outreach.inbound.content import InboundAttachment
 from outreach.models import ModelCall as Row
 
 pytestmark = pytest.mark.django_db
@@ -332,3 +333,24 @@ def test_fifty_replies_in_an_hour_are_not_answered_fifty_times(agent: Scripted, 
         played.reply(f"Which invoice? ({number})")
     assert (played.reload().status, len(played.mails)) == (Status.INPUT_NEEDED, 5)
     assert Case.objects.get().attempt_count == 5
+
+
+# --- Pictures ---
+
+
+def test_a_picture_that_the_model_can_not_see_goes_to_a_human(agent: Scripted) -> None:
+    agent.verdicts = deque([achieved()])
+    played = begin()
+    scan = InboundAttachment("scan.png", "image/png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+    played.reply(TEXT, attachments=[scan])
+    assert (played.reload().status, agent.times("evaluate")) == (Status.INPUT_NEEDED, 0)
+    assert "scan.png" in played.question.question
+
+
+def test_a_picture_goes_to_a_model_that_takes_them(agent: Scripted) -> None:
+    agent.takes_images = True
+    agent.verdicts = deque([achieved()])
+    played = begin()
+    scan = InboundAttachment("scan.png", "image/png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+    played.reply(TEXT, attachments=[scan])
+    assert (played.reload().status, agent.times("evaluate")) == (Status.COMPLETED, 1)

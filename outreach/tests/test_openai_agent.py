@@ -2,6 +2,7 @@
 
 import base64
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -253,6 +254,7 @@ UNUSABLE: dict[str, Step] = {
     "off the schema": says({"subject": 3, "body": "x"}),
     "body missing": says({"subject": "x"}),
     "body empty": says({"subject": "x", "body": "  "}),
+    "body without end": says({"subject": "x", "body": "again " * 4_000}),
     "NUL": says({"subject": "x", "body": "a\0b"}),
     "half a surrogate": says('{"subject": "x", "body": "\\ud800"}'),
     "not a number": says('{"subject": NaN, "body": "x"}'),
@@ -420,6 +422,12 @@ def test_what_an_operator_has_to_put_right_is_said_at_once(settings: Settings, s
     assert len(server.requests) == len(raised.value.calls) == 1
 
 
+def test_a_key_that_the_server_repeats_is_not_passed_on(settings: Settings) -> None:
+    with serving(settings, lambda _: failing(401, "Wrong key: sk-test")), pytest.raises(AgentError) as raised:
+        OpenAIAgent(10).draft_outreach(view())
+    assert "sk-test" not in f"{raised.value} {raised.value.calls}"
+
+
 def test_a_case_too_long_for_the_model_goes_to_a_human(settings: Settings) -> None:
     step = failing(400, "maximum context length is 4096 tokens, reduce max_tokens", code="context_length_exceeded")
     with serving(settings, lambda _: step) as server, pytest.raises(AgentGaveUp, match="context length"):
@@ -538,6 +546,7 @@ def test_a_forked_child_makes_connections_of_its_own(settings: Settings) -> None
         child = os.fork()
         if child == 0:
             is_right = False
+            signal.alarm(10)  # a child that waits for a lock for good is ended
             try:
                 is_right = agent_module._client() is not ours and OpenAIAgent(10).draft_outreach(view()).body == SIGNED
             finally:

@@ -153,7 +153,8 @@ def test_other_formats_are_noted(type: str) -> None:
 
 def test_an_empty_file() -> None:
     assert reading.read(b"", PDF, "a.pdf") == Reading(note="empty file")
-    assert reading.read(b" \n", "text/plain", "a.txt") == Reading(note="no text")
+    for content in (b" \n", b"\x00", "\u200b".encode()):
+        assert reading.read(content, "text/plain", "a.txt") == Reading(note="no text")
 
 
 def test_only_files_of_a_mails_size_are_read() -> None:

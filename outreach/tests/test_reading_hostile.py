@@ -60,6 +60,16 @@ def test_a_zip_bomb_that_lies_about_its_size() -> None:
     assert reading.read(bytes(bomb), DOCX, "a") == Reading(note="can't be read: damaged (BadZipFile)")
 
 
+def test_an_archive_of_more_than_a_hundred_megabytes() -> None:
+    out = BytesIO()
+    with ZipFile(out, "w") as archive:
+        archive.writestr("[Content_Types].xml", bytes(600_000))
+    large = bytearray(out.getvalue())
+    directory = large.index(b"PK\x01\x02")
+    large[directory + 24 : directory + 28] = (101 * 1024 * 1024).to_bytes(4, "little")
+    assert reading.read(bytes(large), DOCX, "a") == TOO_LARGE
+
+
 def test_an_archive_of_very_many_entries() -> None:
     out = BytesIO()
     with ZipFile(out, "w") as archive:
@@ -174,10 +184,11 @@ def test_a_reader_that_hangs_is_ended(child: Callable[[str], None], program: str
     assert time.monotonic() - began_at < 5
 
 
-@pytest.mark.parametrize("program", ["while True: pass", "import time; time.sleep(60)"])
+@pytest.mark.parametrize("program", ["signal.alarm(0)\nwhile True: pass", "time.sleep(60)"])
 def test_a_reader_ends_itself(child: Callable[[str], None], program: str) -> None:
     """By processor time and by the clock: whoever started it may be dead."""
-    child(f"from outreach.reading import bounds; bounds.SECONDS = 1; bounds.bind_process()\n{program}")
+    bound = "import signal, time; from outreach.reading import bounds; bounds.SECONDS = 1; bounds.bind_process()"
+    child(f"{bound}\n{program}")
     began_at = time.monotonic()
     assert read() == TOO_LONG
     assert time.monotonic() - began_at < 8

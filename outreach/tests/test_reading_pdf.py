@@ -115,6 +115,12 @@ def test_fields_within_fields_and_buttons() -> None:
     ]
 
 
+def test_fields_take_their_kind_from_the_group() -> None:
+    mail = dictionary(T=TextStringObject("Mail"), V=name("/Yes"))
+    group = field("Btn", "Consent", Kids=ArrayObject([mail, dictionary(T=TextStringObject("Phone"))]))
+    assert form(group)[1:] == ["Consent.Mail = ticked", "Consent.Phone = (empty), not ticked"]
+
+
 def test_a_broken_form_does_not_cost_the_words() -> None:
     loop = field("Tx", "Loop")
     loop[name("/Kids")] = ArrayObject([NumberObject(3), BooleanObject(True)])
