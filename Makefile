@@ -39,8 +39,8 @@ crash: $(DEV) ## kill real processes, ten times each
 	$(PY) -m pytest -q offload_project/tests/test_crash.py --rounds=10 $(ARGS)
 
 evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
-	$(PY) manage.py evaluate_agent --agent form --runs 4 $(ARGS)
-	$(PY) manage.py evaluate_agent --agent scripted --runs 4 $(ARGS)
+	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \
+	$(PY) manage.py evaluate_agent --agent scripted --runs 4 --strict $(ARGS) && exit $$form
 
 check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
 	$(PY) -m ruff check .

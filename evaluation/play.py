@@ -18,6 +18,9 @@ from typing import Any
 def main(agent: str) -> None:
     """Answer each line of the standard input until it ends."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "evaluation.settings"
+    if agent != "openai":  # what is not the operator's model to measure does not depend on the operator's settings
+        for name in [name for name in os.environ if name.startswith(("OFFLOAD_", "OPENAI_"))]:
+            del os.environ[name]
     import django
 
     django.setup()

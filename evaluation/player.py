@@ -27,7 +27,7 @@ from outreach.models import ModelCall
 from webhooks.models import Delivery
 
 MAX_STEPS = 100  # turns and passages of time; a scenario that takes more goes round in circles
-MAX_FAILED_STEPS = 8  # a model that is down stays down: no use in playing the whole day of trying again
+MAX_FAILED_STEPS = 4  # a model that is down stays down: no use in playing the whole day of trying again
 Json = dict[str, Any]
 
 

@@ -1,6 +1,6 @@
 """The read phase of a step: a case as it stands, with all that the step needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -124,15 +124,17 @@ def _mail(message: Message, with_images: bool) -> Mail:
 
 
 def _file(attachment: Attachment, with_image: bool) -> File:
-    return File(
+    file = File(
         str(attachment.pk),
         attachment.name,
         attachment.type,
         attachment.size,
         text=attachment.text,
         note=attachment.note,
-        image=reading.image_of(_content(attachment), attachment.type) if with_image and not attachment.text else b"",
     )
+    if with_image and file.is_picture:
+        return replace(file, image=reading.image_of(_content(attachment), attachment.type))
+    return file
 
 
 def _is_decoration(attachment: Attachment) -> bool:

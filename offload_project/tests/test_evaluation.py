@@ -14,12 +14,11 @@ from pytest_django import Settings
 from evaluation import report
 from evaluation.agents import playing_with
 from evaluation.judging import faults, is_wrong_completion
+from evaluation.model_server import ModelServer, says
 from evaluation.pdf import pdf
 from evaluation.player import Facts
 from evaluation.report import Run
 from evaluation.scenario import CANARY, Scenario, ScenarioError, load, load_suite
-from outreach.agents import registry
-from outreach.agents.openai import OpenAIAgent
 
 SUITE = Path(__file__).parents[2] / "evaluation" / "scenarios"
 GOOD = """
@@ -90,8 +89,7 @@ def test_the_form_agent_plays_it(name: str) -> None:
         "refusal",
     ],
 )
-def test_a_scripted_model_plays_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "current", OpenAIAgent)
+def test_a_scripted_model_plays_it(name: str) -> None:
     one = load(SUITE / f"{name}.yaml")
     facts = played(one, "scripted")
     assert faults(one, "scripted", facts) == []
@@ -264,6 +262,8 @@ def test_the_command_plays_on_a_database_of_its_own(tmp_path: Path, monkeypatch:
     scenario(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'configured.sqlite3'}")
     out = StringIO()
+    monkeypatch.setenv("OFFLOAD_MODEL", "a-model-that-must-not-be-asked")
+    monkeypatch.setenv("OFFLOAD_SETTLE_SECONDS", "nonsense")
     call_command("evaluate_agent", "--suite", str(tmp_path), "--runs=2", "--jobs=1", "--json", stdout=out)
     told = json.loads(out.getvalue())
     assert (told["pass"], told["wrongCompletions"], told["mails"]) == ({"1": 1.0, "2": 1.0}, 0, 2)
@@ -292,6 +292,24 @@ def test_a_model_has_to_be_configured_to_be_measured(settings: Settings) -> None
     settings.OPENAI_API_KEY = settings.OPENAI_BASE_URL = settings.OFFLOAD_MODEL = ""
     with pytest.raises(CommandError, match="OPENAI_API_KEY"):
         call_command("evaluate_agent", "--agent=openai")
+
+
+def test_the_openai_agent_asks_the_configured_model(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario(tmp_path, GOOD.replace("status: COMPLETED, result: {total: 12}, mails: 1, questions: 0", "status: FAILED"))
+    message = {"subject": "Total", "body": "What is the total?"}
+    evaluation = {"decision": "REJECTED", "reason": "They said no."}
+    answers = {"outreach": message, "check": {"allowed": True}, "evaluation": evaluation}
+    with ModelServer(lambda request: says(answers[request.purpose])) as server:
+        for name, value in {"OPENAI_BASE_URL": server.url, "OFFLOAD_MODEL": "measured"}.items():
+            monkeypatch.setenv(name, value)
+            setattr(settings, name, value)
+        out = StringIO()
+        call_command("evaluate_agent", "--agent=openai", "--suite", str(tmp_path), "--json", stdout=out)
+    told = json.loads(out.getvalue())
+    assert (told["pass"], told["modelCalls"], told["tokens"]) == ({"1": 1.0}, 3, 360)
+    assert [request.model for request in server.requests] == ["measured"] * 3
 
 
 @pytest.mark.parametrize("arguments", [["--only=nothing-like-it"], ["--suite=/nowhere"]])

@@ -79,12 +79,13 @@ class File:
     size: int  # bytes
     text: str = ""  # what could be read of it; empty for pictures and scans
     note: str = ""  # why there is no text, or that it was cut; for agent and staff
-    image: bytes = b""  # a picture or a scanned page (PNG or JPEG), for agents that take them
+    image: bytes = b""  # a picture (PNG, JPEG, GIF, WEBP) or a scanned page, for agents that take them
 
     @property
     def is_picture(self) -> bool:
-        """Whether what it says can only be seen: a picture, or a PDF without any text."""
-        return not self.text and (self.type.startswith("image/") or self.type == "application/pdf")
+        """Whether what it says can only be seen, not read: a picture, or a PDF with scanned pages."""
+        is_scan = self.type == "application/pdf" and (not self.text or "scanned" in self.note)
+        return self.type.startswith("image/") or is_scan
 
 
 @dataclass(frozen=True)

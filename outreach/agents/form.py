@@ -19,7 +19,7 @@ class Reading:
     sources: tuple[Source, ...]
     missing: tuple[Field, ...]  # expected and not filled in
     unusable: tuple[tuple[Entry, str], ...]  # with what a value looks like
-    filled_in_now: bool  # whether the mail that nobody has judged yet fills in anything
+    filled_in_now: bool  # whether the newest mail fills in anything, if nobody has judged it yet
 
     @property
     def is_complete(self) -> bool:
@@ -84,10 +84,13 @@ def read(case: CaseView) -> Reading:
             last |= {entry.field.path: entry for entry in found}
             new |= {mail.id} if found and mail.unread else set()
         known |= forms.lines_of(mail.text)
-    return _read(case, asked, last, new)
+    newest = next((mail.id for mail in reversed(case.from_counterparty) if mail.unread), None)
+    return _read(case, asked, last, new, filled_in_now=newest in new)
 
 
-def _read(case: CaseView, asked: Iterable[Field], last: dict[forms.Path, Entry], new: set[str]) -> Reading:
+def _read(
+    case: CaseView, asked: Iterable[Field], last: dict[forms.Path, Entry], new: set[str], *, filled_in_now: bool
+) -> Reading:
     result: dict[str, Any] = {}
     sources: list[Source] = []
     unusable: list[tuple[Entry, str]] = []
@@ -104,7 +107,7 @@ def _read(case: CaseView, asked: Iterable[Field], last: dict[forms.Path, Entry],
             pointers = [pointer for pointer, _ in leaves(value, entry.field.pointer)]
             sources += [Source(pointer, entry.source_id, entry.line) for pointer in pointers]
     missing = tuple(field for field in asked if field.is_expected(filled_in) and field.path not in last)
-    return Reading(result, tuple(sources), missing, tuple(unusable), bool(new))
+    return Reading(result, tuple(sources), missing, tuple(unusable), filled_in_now)
 
 
 def _value(case: CaseView, entry: Entry) -> Any:

@@ -40,10 +40,7 @@ class OpenAIAgent:
 
     def __init__(self, seconds: float) -> None:
         self._ends_at = time.monotonic() + seconds
-
-    @property
-    def takes_images(self) -> bool:
-        return bool(settings.OFFLOAD_MODEL_TAKES_IMAGES)
+        self.takes_images = bool(settings.OFFLOAD_MODEL_TAKES_IMAGES)
 
     def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         """The first mail. Raises AgentError."""
@@ -176,7 +173,8 @@ class Conversation:
         """One request. Returns the body of a successful answer."""
         seconds = min(settings.OFFLOAD_MODEL_SECONDS, self._left())
         if seconds < LEAST_SECONDS:
-            raise AgentError("No time was left to ask the model.", tuple(self.calls))
+            last = f" again. {self.calls[-1].fault}" if self.calls else "."
+            raise AgentError(f"No time was left to ask the model{last}", tuple(self.calls))
         ends_at = time.monotonic() + seconds
         system = prompting.system(self.purpose, self.form, shows_schema=dialect.format != "json_schema")
         ask = _client().chat.completions.with_streaming_response.create  # the bytes, so that a slow drip has an end too

@@ -30,6 +30,7 @@ _PARTS = {
 # Tokenizers differ from model to model and are large; European languages take about 4 characters a token, JSON fewer.
 CHARACTERS_PER_TOKEN = 3.5
 MOST_IMAGES = 8
+_FIRST_BYTES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
 LONGEST_ECHO = 4_000  # characters of an unusable answer that are shown to the model again
 
 
@@ -62,7 +63,7 @@ def user(data: dict[str, Any], images: Iterable[File], faults: tuple[str, ...]) 
     text = json.dumps(data, ensure_ascii=False, indent=1)
     if faults:
         text += "\n\nAn earlier answer to this was not usable:\n" + _listed(faults)
-    pictures = [{"type": "image_url", "image_url": {"url": _data_url(file)}} for file in images]
+    pictures = [part for file in images for part in _picture(file)]
     return [{"type": "text", "text": text}, *pictures] if pictures else text
 
 
@@ -79,9 +80,18 @@ def _listed(faults: tuple[str, ...]) -> str:
     return "\n".join(f"- {fault}" for fault in faults)
 
 
+def _picture(file: File) -> list[dict[str, Any]]:
+    """The picture, and before it which file it is of; by id only, since the name is not ours."""
+    return [
+        {"type": "text", "text": f"Picture of the file {file.id}:"},
+        {"type": "image_url", "image_url": {"url": _data_url(file)}},
+    ]
+
+
 def _data_url(file: File) -> str:
-    kind = "image/png" if file.image.startswith(b"\x89PNG") else "image/jpeg"
-    return f"data:{kind};base64,{base64.b64encode(file.image).decode()}"
+    # By its first bytes: the picture of a scanned page is not of the file's own type.
+    kind = next((kind for first, kind in _FIRST_BYTES.items() if file.image.startswith(first)), "jpeg")
+    return f"data:image/{kind};base64,{base64.b64encode(file.image).decode()}"
 
 
 # --- Data -----------------------------------------------------------------------------------------

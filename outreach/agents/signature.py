@@ -23,7 +23,7 @@ def _position(persona: dict[str, Any]) -> str:
 def _without_signature(body: str, persona: dict[str, Any]) -> str:
     """The body up to the lines at its end that consist of nothing but the persona's name, role and company."""
     known = sorted((persona[key] for key in ("name", "role", "company") if persona.get(key)), key=len, reverse=True)
-    only_known = re.compile("|".join(rf"\b{re.escape(_fold(word))}\b" for word in known))
+    only_known = re.compile("|".join(re.escape(_fold(word)) for word in known))
     lines = body.strip().splitlines()
     while len(lines) > 1 and not re.sub(r"[\W_]", "", only_known.sub("", _fold(lines[-1]))):
         lines.pop()

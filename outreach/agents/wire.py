@@ -149,6 +149,7 @@ def object_of(completion: Completion, form: Form) -> dict[str, Any]:
 
 
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)  # reasoning that some open models put before the answer
+_DECODER = json.JSONDecoder()
 _MOST_TRIES = 50  # opening braces that are tried: prose may be full of them
 
 
@@ -166,13 +167,6 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         if isinstance(value, dict):
             yield value
         start = text.find("{", end)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _check_characters(value: Any) -> None:

@@ -59,8 +59,9 @@ def take_in(claimed: Claim) -> None:
         return
     work.let_go_of_connection()
     files = read_files(claimed, mail, store_files(payload, mail))
+    suspicions = _steering(mail, files)
     with claimed.write() as payload:
-        _record(match.case, payload, mail, files)
+        _record(match.case, payload, mail, files, suspicions)
         payload.state, payload.note = PayloadState.DONE, f"{mail.kind} on case {match.case.pk}"
         _save(payload)
 
@@ -87,7 +88,9 @@ def _save(payload: InboundPayload) -> None:
     payload.save()
 
 
-def _record(case: Case, payload: InboundPayload, mail: InboundMail, files: tuple[StoredFile, ...]) -> None:
+def _record(
+    case: Case, payload: InboundPayload, mail: InboundMail, files: tuple[StoredFile, ...], suspicions: list[str]
+) -> None:
     received = ReceivedMail(
         purpose=PURPOSES[mail.kind],
         message_id=mail.message_id or f"<{payload.pk}@missing.invalid>",
@@ -108,7 +111,7 @@ def _record(case: Case, payload: InboundPayload, mail: InboundMail, files: tuple
         case.pk,
         received,
         absent_until=_back_at_work(case, mail, payload.now),
-        suspicions=_steering(mail, files),
+        suspicions=suspicions,
     )
     if mail.kind in ENDS:
         why = mail.report.diagnostic if mail.report else ""

@@ -224,6 +224,16 @@ def test_nothing_of_the_case_stands_in_the_system_prompt(settings: Settings) -> 
         assert request.data["answers"][0]["text"] == "CANARY-answer"
 
 
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [(b"\x89PNG\r", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF89a", "gif"), (b"RIFF\0\0\0\0WEBP", "webp")],
+)
+def test_a_picture_is_named_by_what_it_is(image: bytes, kind: str) -> None:
+    content = prompting.user({}, [File("f1", "scan.pdf", "application/pdf", 9, image=image)], ())
+    assert isinstance(content, list)
+    assert content[2]["image_url"]["url"].startswith(f"data:image/{kind};base64,")
+
+
 def test_pictures_go_along_where_the_model_takes_them(settings: Settings) -> None:
     png, jpeg = b"\x89PNG\r\n", b"\xff\xd8\xff"
     files = (File("f1", "a.png", "image/png", 6, image=png), File("f2", "b.pdf", "application/pdf", 3, image=jpeg))
@@ -234,9 +244,11 @@ def test_pictures_go_along_where_the_model_takes_them(settings: Settings) -> Non
         OpenAIAgent(10).evaluate(case)
     without, with_pictures = (request.messages[1]["content"] for request in server.requests)
     assert isinstance(without, str)
-    assert [part["image_url"]["url"] for part in with_pictures[1:]] == [
-        "data:image/png;base64," + base64.b64encode(png).decode(),
-        "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
+    assert with_pictures[1:] == [
+        {"type": "text", "text": "Picture of the file f1:"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(png).decode()}},
+        {"type": "text", "text": "Picture of the file f2:"},
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()}},
     ]
     assert server.requests[1].data == server.requests[0].data
 
@@ -246,6 +258,8 @@ def test_pictures_go_along_where_the_model_takes_them(settings: Settings) -> Non
 UNUSABLE: dict[str, Step] = {
     "refusal": refusing("I must not."),
     "filtered": Step("", finish_reason="content_filter"),
+    "refusal beside an answer": Step('{"subject": "x", "body": "y"}', refusal="I must not."),
+    "filtered beside an answer": Step('{"subject": "x", "body": "y"}', finish_reason="content_filter"),
     "cut off": cut(),
     "cut off, and valid all the same": cut('{"subject": "x", "body": "y"}'),
     "no JSON": says("Dear Ann"),
@@ -258,6 +272,7 @@ UNUSABLE: dict[str, Step] = {
     "NUL": says({"subject": "x", "body": "a\0b"}),
     "half a surrogate": says('{"subject": "x", "body": "\\ud800"}'),
     "not a number": says('{"subject": NaN, "body": "x"}'),
+    "infinite": says('{"subject": "x", "body": "y", "more": 1e999}'),
     "nested without end": says('{"body": ' * 100_000),
     "tool calls": calling_tool(),
     "null": silent(),
@@ -377,7 +392,7 @@ def test_a_server_that_goes_on_failing_is_left_for_later(settings: Settings, mon
     with serving(settings, lambda _: failing(500, "overloaded")) as server, pytest.raises(AgentError) as raised:
         OpenAIAgent(1.2).draft_outreach(view())
     assert type(raised.value) is AgentError
-    assert str(raised.value) == "The model's server answered 500: overloaded"
+    assert str(raised.value).endswith("The model's server answered 500: overloaded")
     assert len(raised.value.calls) == len(server.requests) >= 3
     assert raised.value.calls[0].prompt_version
 
@@ -572,6 +587,13 @@ def test_the_middle_of_a_long_thread_is_left_out_and_said_so() -> None:
     shown = prompting.thread_of(thread, 400)
     assert [entry.get("id") for entry in shown] == ["m0", None, "m7", "m8", "m9"]
     assert shown[1] == {"left_out": f"6 mails with {6 * 105} characters stood here and are not shown"}
+
+
+def test_what_is_shown_of_the_end_has_no_gaps() -> None:
+    thread = (OURS, mail(1, "small"), mail(2, "x" * 900), mail(3, "small"), mail(4, "last"))
+    shown = prompting.thread_of(thread, 300)
+    assert [entry.get("id") for entry in shown] == ["m0", None, "m3", "m4"]
+    assert shown[1]["left_out"].startswith("2 mails")
 
 
 def test_unread_mails_stay_wherever_they_stand() -> None:

@@ -36,6 +36,11 @@ def test_a_name_alone_is_enough_and_a_name_within_another_is_no_name() -> None:
     assert signed("Hi\n\nBest\nAnna", {"name": "Ann"}) == "Hi\n\nBest\nAnna\nAnn\n"
 
 
+def test_a_company_may_end_with_a_full_stop() -> None:
+    persona = {"name": "Ann", "company": "Acme Inc."}
+    assert signed("Hi\n\nBest\nAnn\nAcme Inc.", persona) == "Hi\n\nBest\nAnn\nAcme Inc.\n"
+
+
 def test_the_disclosure_is_the_last_line() -> None:
     assert signed("Hi\n\nBest", {"name": "Ann"}, " Written by software. ") == (
         "Hi\n\nBest\nAnn\n\nWritten by software.\n"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -89,24 +89,36 @@ def play(jobs: Sequence[Job], agent: str, count: int) -> list[Run]:
     waiting: SimpleQueue[Job] = SimpleQueue()
     for one in jobs:
         waiting.put(one)
+    done: list[Run] = []
     with ThreadPoolExecutor(count) as threads:
-        played = [threads.submit(_play_in_process, waiting, agent) for _ in range(count)]
-        return [run for future in played for run in future.result()]
+        played = [threads.submit(_play_in_process, waiting, agent, done, len(jobs)) for _ in range(count)]
+        for future in played:
+            future.result()
+    return done
 
 
-def _play_in_process(waiting: "SimpleQueue[Job]", agent: str) -> list[Run]:
+def _play_in_process(waiting: "SimpleQueue[Job]", agent: str, done: list[Run], total: int) -> None:
     command = [sys.executable, "-m", "evaluation.play", agent]
-    with tempfile.TemporaryFile("w+") as log:
-        with subprocess.Popen(  # noqa: S603 (our own module, and an agent's name from a fixed list)
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(  # noqa: S603 (our own module, and an agent's name from a fixed list)
             command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process:
-            assert process.stdin is not None  # noqa: S101 (for the type checker)
-            assert process.stdout is not None  # noqa: S101
-            runs = list(_answers(waiting, process.stdin, process.stdout, log))
-        return runs
+        ) as process,
+    ):
+        assert process.stdin is not None  # noqa: S101 (for the type checker)
+        assert process.stdout is not None  # noqa: S101
+        for run in _answers(waiting, process.stdin, process.stdout, log):
+            done.append(run)
+            _show_progress(len(done), total)
 
 
-def _answers(waiting: "SimpleQueue[Job]", jobs: IO[str], answers: IO[str], log: IO[str]) -> Any:
+def _show_progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"{done} of {total} runs", end="\r" if done < total else "\n", file=sys.stderr, flush=True)
+
+
+def _answers(waiting: "SimpleQueue[Job]", jobs: IO[str], answers: IO[str], log: IO[str]) -> Iterator[Run]:
+    """The runs that one process has played, as they end. Raises CommandError where it breaks."""
     while True:
         try:
             one = waiting.get_nowait()
