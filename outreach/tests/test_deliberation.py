@@ -45,13 +45,16 @@ class Scripted:
         return said
 
     def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
-        return self._next("outreach", self.drafts, faults)
+        draft: Draft = self._next("outreach", self.drafts, faults)
+        return draft
 
     def draft_follow_up(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
-        return self._next("follow_up", self.drafts, faults)
+        draft: Draft = self._next("follow_up", self.drafts, faults)
+        return draft
 
     def draft_reply(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
-        return self._next("reply", self.drafts, faults)
+        draft: Draft = self._next("reply", self.drafts, faults)
+        return draft
 
     def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         verdict: Verdict = self._next("evaluate", self.verdicts, faults)
@@ -60,7 +63,8 @@ class Scripted:
         return Verdict(**{**vars(verdict), "sources": sources})
 
     def judge(self, case: CaseView, draft: Draft) -> Judgement:
-        return self._next("judge", self.judgements, ())
+        judgement: Judgement = self._next("judge", self.judgements, ())
+        return judgement
 
     def times(self, what: str) -> int:
         return [asked for asked, _ in self.asked].count(what)

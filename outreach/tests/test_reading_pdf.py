@@ -3,6 +3,7 @@
 import struct
 import zlib
 from io import BytesIO
+from typing import cast
 
 import pytest
 from pypdf import PdfWriter
@@ -140,7 +141,8 @@ def test_fields_that_loop_are_told_once() -> None:
     writer = PdfWriter()
     add_page(writer, "words")
     loop = writer._add_object(field("Tx", "Loop"))
-    loop.get_object()[name("/Kids")] = ArrayObject([loop, writer._add_object(field("Tx", "Name"))])
+    looped = cast(DictionaryObject, loop.get_object())
+    looped[name("/Kids")] = ArrayObject([loop, writer._add_object(field("Tx", "Name"))])
     writer.root_object[name("/AcroForm")] = dictionary(Fields=ArrayObject([loop, loop]))
     found = read(pdf_bytes(writer))
     assert found == Reading("Form fields (1, none of them filled in):\nLoop.Name = (empty)\n\nwords")
