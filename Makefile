@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash evaluate check lock clean
+.PHONY: help demo run desk test crash evaluate waits check lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,6 +41,9 @@ crash: $(DEV) ## kill real processes, ten times each
 evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \
 	$(PY) manage.py evaluate_agent --agent scripted --runs 4 --strict $(ARGS) && exit $$form
+
+waits: $(DEV) ## how many model calls one worker has in flight, and what memory it takes
+	$(PY) -m benchmarks.waits
 
 check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
 	$(PY) -m ruff check .

@@ -252,7 +252,7 @@ def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter) -> Wr
     return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
 
 
-THANKS = "Hello {name},\n\nthank you, that is all we need. This matter is closed for us.\n\nKind regards\n{us}\n"
+THANKS = "Hello {name},\n\nThank you, that is all we need. This matter is closed for us.\n\nKind regards\n{us}\n"
 
 
 def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None) -> None:

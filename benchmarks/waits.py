@@ -1,0 +1,153 @@
+"""How many evaluations one worker has in flight: `make waits`.
+
+A real worker and clock on an embedded database, the real SDK, and a stand-in model that takes three seconds. Prints the
+time for one case, the time for 64, their ratio, and the memory of the whole worker tree meanwhile.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from evaluation.model_server import ModelServer, Request, Step, says
+
+ROOT = Path(__file__).resolve().parent.parent
+CASES = 64
+MODEL_SECONDS = 3.0
+CONCURRENCY = 96  # a quarter is kept for the other kinds of work
+PATIENCE_SECONDS = 120
+
+
+def configure(home: str, model_url: str) -> None:
+    """The settings of this process and of those that it starts."""
+    os.environ.update(
+        DJANGO_SETTINGS_MODULE="offload_project.settings",
+        OFFLOAD_VAR_DIR=home,
+        DATABASE_URL=f"sqlite:///{home}/waits.sqlite3",
+        SECRET_KEY=secrets.token_urlsafe(50),
+        ALLOWED_HOSTS="127.0.0.1",
+        OFFLOAD_BASE_URL="http://127.0.0.1:8000",
+        OFFLOAD_CONCURRENCY=str(CONCURRENCY),
+        OFFLOAD_WORKERS="1",
+        OFFLOAD_LOG_LEVEL="WARNING",
+        OPENAI_BASE_URL=model_url,
+        OPENAI_API_KEY="none",
+        OFFLOAD_MODEL="stand-in",
+    )
+
+
+@contextmanager
+def process(*command: str) -> Iterator[int]:
+    """A `manage.py` command that runs for as long as the block; gives its process id."""
+    running = subprocess.Popen([sys.executable, str(ROOT / "manage.py"), *command])
+    try:
+        yield running.pid
+    finally:
+        running.terminate()
+        running.wait(timeout=30)
+
+
+def wait_for_worker() -> None:
+    from cases.models import Heartbeat
+
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        beating = Heartbeat.objects.first()
+        if beating and beating.finished_at > beating.started_at:
+            return
+        time.sleep(0.1)
+    raise SystemExit("the worker did not start")
+
+
+def evaluations(count: int) -> float:
+    """Seconds until so many cases, all with a new reply, have been judged."""
+    from cases.factories import CaseFactory, MessageFactory
+    from cases.models import Event, Status
+
+    before = Event.objects.filter(type="verdict").count()
+    for _ in range(count):
+        case = CaseFactory(status=Status.RUNNING)
+        MessageFactory(case=case)
+        MessageFactory(case=case, direction="IN")
+    started = time.monotonic()
+    while Event.objects.filter(type="verdict").count() - before < count:
+        if time.monotonic() - started > PATIENCE_SECONDS:
+            raise SystemExit(f"{count} evaluations did not end within {PATIENCE_SECONDS} s")
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found, todo = [], [pid]
+    while todo:
+        found.append(todo.pop())
+        todo += children.get(found[-1], [])
+    return found
+
+
+def memory_mb(pid: int) -> float:
+    """Proportional set size of the whole tree: shared pages count once."""
+    total = 0
+    for member in tree(pid):
+        try:
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+def peak_memory(pid: int, until: threading.Event) -> float:
+    peak = 0.0
+    while not until.wait(0.5):
+        peak = max(peak, memory_mb(pid))
+    return peak
+
+
+def script(request: Request) -> Step:
+    return says({"decision": "WAIT", "reason": "Nothing yet."}, wait_seconds=MODEL_SECONDS)
+
+
+def main() -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(ModelServer(script))
+        configure(stack.enter_context(tempfile.TemporaryDirectory(prefix="waits-")), server.url)
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        worker = stack.enter_context(process("worker"))
+        stack.enter_context(process("clock"))
+        wait_for_worker()
+        idle = memory_mb(worker)
+        one = evaluations(1)
+        done, peak = threading.Event(), [0.0]
+        watcher = threading.Thread(target=lambda: peak.append(peak_memory(worker, done)))
+        watcher.start()
+        many = evaluations(CASES)
+        done.set()
+        watcher.join()
+        print(f"one evaluation on a {MODEL_SECONDS:g} s model: {one:.1f} s")
+        print(f"{CASES} evaluations: {many:.1f} s, at most {server.most_at_once} in flight")
+        print(f"waits-64-to-1 {many / one:.2f}")
+        print(f"worker tree, proportional set size: {idle:.0f} MB idle, {max(peak):.0f} MB with {CASES} waits")
+
+
+if __name__ == "__main__":
+    main()
