@@ -1,6 +1,6 @@
 """The row is the job: rows say when they are due, workers claim them, and the queue is only a bell.
 
-Three kinds of row carry work (settings.OFFLOAD_WORK_KINDS). A change of a row and the `due_at` that follows from it
+Four kinds of row carry work (settings.OFFLOAD_WORK_KINDS). A change of a row and the `due_at` that follows from it
 commit in one transaction (`reschedule`). A wake-up, the one thing that goes through django-q2, says no more than "there
 is due work of this kind"; it can be lost, doubled or late, since the clock looks for due rows once a second. This
 module is the only caller of django-q2.
