@@ -111,6 +111,8 @@ def _outgoing(case: Case, message: Message) -> OutgoingMail:
         references=tuple(message.references.split()),
         idempotency_key=message.idempotency_key,
         queued_at=message.created_at,
+        thread_id=case.thread_id,
+        send_began_at=message.send_started_at,
     )
 
 

@@ -23,6 +23,7 @@ class InboundPayload(DueRow):
     source = models.CharField(max_length=20)  # the door it came in by
     dedupe_key = models.CharField(max_length=255)  # the provider's event id, or a digest of the mail
     body = models.BinaryField()
+    envelope = models.JSONField(default=dict, blank=True)  # what the server that took it says of it; see doors.py
     received_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=PayloadState.choices, default=PayloadState.WAITING)
     note = models.TextField(blank=True)  # what became of it, for staff

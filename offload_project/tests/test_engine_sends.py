@@ -272,7 +272,7 @@ def test_a_new_case_that_fails_for_a_day_asks_a_human(transport: RecordingTransp
 
 
 def test_a_payload_that_kills_processes_goes_to_the_staffs_list() -> None:
-    intake.accept("test", b"From: a@b.example\r\n\r\nx", "one")
+    intake.accept("sandbox", b"From: a@b.example\r\n\r\nx", "one")
     InboundPayload.objects.update(lost_leases=10)
     work.run_pump("payload")
     assert InboundPayload.objects.get().state == PayloadState.FAILED
@@ -292,7 +292,7 @@ Here it is.\r
 
 
 def payload_after(received_ago: timedelta = timedelta(0)) -> InboundPayload:
-    assert intake.accept("test", RAW, "one")
+    assert intake.accept("sandbox", RAW, "one")
     InboundPayload.objects.update(received_at=work.now() - received_ago)
     assert step("payload") is None
     payload: InboundPayload = InboundPayload.objects.get()

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -14,10 +15,12 @@ from outreach import reading
 from outreach.agents import guard
 from outreach.inbound import attachments
 from outreach.inbound.absence import absent_until
+from outreach.inbound.arrival import EventKind, ProviderEvent
 from outreach.inbound.classify import InboundKind
 from outreach.inbound.content import InboundAttachment
-from outreach.inbound.mail import InboundMail, parse
-from outreach.inbound.matching import find_case
+from outreach.inbound.doors import DoorError, open_payload
+from outreach.inbound.mail import InboundMail
+from outreach.inbound.matching import find_case, find_sent
 from outreach.models import InboundPayload, PayloadState
 
 Claim = work.Claim[InboundPayload]
@@ -34,15 +37,25 @@ PURPOSES = {
     InboundKind.BOUNCE: Purpose.REPORT,
     InboundKind.COMPLAINT: Purpose.REPORT,
 }
+EVENT_ENDS = {
+    EventKind.BOUNCED: (ResultStatus.BOUNCED, "The mail could not be delivered: {reason}"),
+    EventKind.COMPLAINED: (ResultStatus.COMPLAINED, "The recipient reported the mail as unwanted."),
+    EventKind.REJECTED: (ResultStatus.REJECTED, "The provider refused the mail: {reason}"),
+}
 ENDS = {InboundKind.BOUNCE: ResultStatus.BOUNCED, InboundKind.COMPLAINT: ResultStatus.COMPLAINED}
 
 
-def accept(source: str, raw: bytes, dedupe_key: str) -> bool:
-    """Store what came in by a door; once this returns it is safe. False if it was there already."""
+def accept(source: str, raw: bytes, dedupe_key: str, *, envelope: dict[str, Any] | None = None) -> bool:
+    """Store what came in by a door; once this returns it is safe. False if it was there already.
+
+    `envelope` is what the door knows of a mail besides its bytes: see doors.py.
+    """
     with work.transaction():
         at = work.now()
         payload, is_new = InboundPayload.objects.get_or_create(
-            source=source, dedupe_key=dedupe_key, defaults={"body": raw, "received_at": at, "due_at": at}
+            source=source,
+            dedupe_key=dedupe_key,
+            defaults={"body": raw, "envelope": envelope or {}, "received_at": at, "due_at": at},
         )
         if is_new:
             work.wake_after_commit(payload)
@@ -52,7 +65,43 @@ def accept(source: str, raw: bytes, dedupe_key: str) -> bool:
 def take_in(claimed: Claim) -> None:
     """One payload: its mail is recorded and the payload done in one transaction, so neither happens twice."""
     payload = claimed.read()
-    mail = parse(bytes(payload.body))
+    work.let_go_of_connection()
+    try:
+        arrival = open_payload(payload, seconds=claimed.remaining() - TIME_TO_RECORD_SECONDS)
+    except DoorError as error:
+        if not error.permanent:
+            raise
+        give_up(claimed, str(error))
+        return
+    if arrival.event:
+        _take_in_event(claimed, arrival.event)
+    elif arrival.mail:
+        _take_in_mail(claimed, payload, arrival.mail)
+    else:
+        _finish(claimed, arrival.note)
+
+
+def _finish(claimed: Claim, note: str) -> None:
+    with claimed.write() as payload:
+        payload.state, payload.note = PayloadState.DONE, note
+        _save(payload)
+
+
+def _take_in_event(claimed: Claim, event: ProviderEvent) -> None:
+    match = find_sent(event)
+    if match.case is None:
+        _keep_unmatched(claimed, match.why_not, may_come=match.may_come)
+        return
+    with claimed.write() as payload:
+        if event.kind in EVENT_ENDS:
+            result_status, sentence = EVENT_ENDS[event.kind]
+            reason = sentence.format(reason=event.reason or "no reason given")
+            correspondence.record_delivery_failure(match.case.pk, result_status=result_status, reason=reason)
+        payload.state, payload.note = PayloadState.DONE, f"{event.kind} on case {match.case.pk}"
+        _save(payload)
+
+
+def _take_in_mail(claimed: Claim, payload: InboundPayload, mail: InboundMail) -> None:
     match = find_case(mail)
     if match.case is None:
         _keep_unmatched(claimed, match.why_not, may_come=match.may_come)

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from cases.models import Case, Direction, Message, MessageStatus
+from outreach.inbound.arrival import ProviderEvent
 from outreach.inbound.mail import InboundMail
 
 
@@ -24,6 +27,20 @@ def find_case(mail: InboundMail) -> Match:
             return Match(None, f"It belongs to {len(cases)} cases.")
     queued = Message.objects.filter(status=MessageStatus.QUEUED, to_address__iexact=mail.from_address).exists()
     return Match(None, "It belongs to no case.", may_come=queued)
+
+
+def find_sent(event: ProviderEvent) -> Match:
+    """The case of the mail that a provider reports on."""
+    ids = [one for one in (event.message_id, event.message_id.strip("<>")) if one]
+    about = Q(message_id__in=ids) | Q(provider_id__in=ids)
+    sent = Message.objects.filter(about, direction=Direction.OUT)
+    cases = list(Case.objects.filter(pk__in=sent.values("case_id")))
+    if len(cases) == 1:
+        return Match(cases[0])
+    if cases:
+        return Match(None, f"It reports on mail of {len(cases)} cases.")
+    queued = Message.objects.filter(status=MessageStatus.QUEUED, to_address__in=event.recipients).exists()
+    return Match(None, "It reports on no mail of ours.", may_come=queued)
 
 
 def _by_message_id(mail: InboundMail) -> list[Case]:

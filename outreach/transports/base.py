@@ -11,6 +11,15 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
+class OutgoingFile:
+    """A file that a mail carries."""
+
+    name: str
+    type: str  # MIME
+    content: bytes
+
+
+@dataclass(frozen=True)
 class OutgoingMail:
     """One frozen mail. The same mail is the same in every field, however often it is handed over."""
 
@@ -26,6 +35,12 @@ class OutgoingMail:
     references: tuple[str, ...]  # oldest first
     idempotency_key: str
     queued_at: datetime
+    reply_to: str = (
+        ""  # an address of the case's own, where the transport has such; empty: answers come to from_address
+    )
+    thread_id: str = ""  # the provider's, once it has told it
+    send_began_at: datetime | None = None  # of the first try; later ones repeat it
+    files: tuple[OutgoingFile, ...] = ()
 
 
 @dataclass(frozen=True)

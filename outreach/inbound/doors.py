@@ -1,0 +1,48 @@
+"""The doors by which mail comes in. Each stores what it was handed, as it came; its reader understands it later."""
+
+from collections.abc import Callable
+
+from outreach.inbound.arrival import Arrival, Envelope, Standing
+from outreach.inbound.mail import parse
+from outreach.models import InboundPayload
+
+Reader = Callable[[InboundPayload, float], Arrival]
+
+
+class DoorError(Exception):
+    """What a payload refers to could not be fetched. `permanent`: trying again can't help."""
+
+    def __init__(self, reason: str, *, permanent: bool) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+
+
+def open_payload(payload: InboundPayload, *, seconds: float) -> Arrival:
+    """What the payload holds. A reader may fetch more from the provider, within `seconds`: hold no transaction.
+
+    Raises DoorError and nothing else.
+    """
+    reader = READERS.get(payload.source)
+    if reader is None:
+        raise DoorError(f"there is no door named {payload.source!r} here", permanent=True)
+    return reader(payload, seconds)
+
+
+def read_mail(payload: InboundPayload, seconds: float) -> Arrival:
+    """A payload that is the mail itself, as RFC 5322 bytes."""
+    return Arrival(mail=parse(bytes(payload.body)), envelope=_envelope(payload))
+
+
+def _envelope(payload: InboundPayload) -> Envelope:
+    """The envelope as the door has stored it: `recipients`, `sender` and `standing`, each where it is known."""
+    stored = payload.envelope
+    return Envelope(
+        recipients=tuple(address.lower() for address in stored.get("recipients", ())),
+        sender=stored.get("sender", "").lower(),
+        standing=Standing(stored.get("standing", Standing.UNKNOWN)),
+    )
+
+
+READERS: dict[str, Reader] = {
+    "sandbox": read_mail,
+}
