@@ -14,11 +14,10 @@ from outreach.models import InboundPayload, PayloadState
 pytestmark = pytest.mark.django_db
 
 
-def payload(
-    source: str = "sandbox", body: bytes = b"From: a@b.example\r\n\r\nHello", **envelope: object
-) -> InboundPayload:
-    intake.accept(source, body, "key", envelope=envelope)
-    return InboundPayload.objects.get()
+def payload(source: str = "sandbox", **envelope: object) -> InboundPayload:
+    intake.accept(source, b"From: a@b.example\r\n\r\nHello", "key", envelope=envelope)
+    stored: InboundPayload = InboundPayload.objects.get()
+    return stored
 
 
 def test_a_mail_comes_with_what_its_door_knows_of_it() -> None:
