@@ -297,7 +297,9 @@ def _unsent_and_answered(now: Situation) -> bool:
 
 
 def _answered(now: Situation) -> bool:
-    return now.has_new_answer and not now.is_held_up  # RUNNING too, where a mail that was queued before the answer has gone out since
+    return (
+        now.has_new_answer and not now.is_held_up
+    )  # RUNNING too, where a mail that was queued before the answer has gone out since
 
 
 def _reply_has_settled(now: Situation) -> bool:

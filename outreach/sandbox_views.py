@@ -108,7 +108,8 @@ def _documented(
         "sandboxOutOfOffice",
         "The counterparty is away",
         takes=SandboxOutOfOffice,
-        says="An automatic reply. Nobody evaluates it; the next follow-up waits for the date, or a whole delay without one.",
+        says="An automatic reply. Nobody evaluates it; the next follow-up waits for the date, or without one for a whole "
+        "followUpDelayHours from now.",
         example={"until": "2027-01-31"},
     ),
     advance=extend_schema(

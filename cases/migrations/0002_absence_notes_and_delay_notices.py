@@ -4,20 +4,30 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('cases', '0001_initial'),
+        ("cases", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='message',
-            name='absent_until',
+            model_name="message",
+            name="absent_until",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AlterField(
-            model_name='message',
-            name='purpose',
-            field=models.CharField(choices=[('OUTREACH', 'Outreach'), ('FOLLOW_UP', 'Follow Up'), ('REPLY', 'Reply'), ('HUMAN', 'Human'), ('MACHINE', 'Machine'), ('DELAY', 'Delay'), ('REPORT', 'Report')], max_length=10),
+            model_name="message",
+            name="purpose",
+            field=models.CharField(
+                choices=[
+                    ("OUTREACH", "Outreach"),
+                    ("FOLLOW_UP", "Follow Up"),
+                    ("REPLY", "Reply"),
+                    ("HUMAN", "Human"),
+                    ("MACHINE", "Machine"),
+                    ("DELAY", "Delay"),
+                    ("REPORT", "Report"),
+                ],
+                max_length=10,
+            ),
         ),
     ]

@@ -296,6 +296,8 @@ def test_an_answer_outlives_a_question_of_the_service_itself(
     assert (running.status, running.due_at) == (Status.INPUT_NEEDED, None)
     agent.verdicts = [REPLY]
     tell(running, running.input_requests.get(status=RequestStatus.PENDING), "Try again.")
+    running.refresh_from_db()
+    assert (running.status, running.next_action_at) == (Status.RUNNING, None)  # the answer decides, no follow-up
     run_due("case")
     assert [told.text for told in agent.seen[0].answers if not told.used] == ["The one of March."]
     assert [mail.purpose for mail in running.messages.filter(direction="OUT")] == [Purpose.OUTREACH, Purpose.REPLY]
