@@ -179,10 +179,10 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
         transitions.run(case, next_action_at=max([follow_up_time(case), *_absences_since(case, message)]))
 
 
-def _absences_since(case: Case, message: Message) -> Iterable[datetime]:
+def _absences_since(case: Case, message: Message) -> list[datetime]:
     """What machines have answered while the message was under way: some are faster than the commit of the send."""
-    notes = case.messages.filter(absent_until__isnull=False, created_at__gte=message.created_at)
-    return notes.values_list("absent_until", flat=True)
+    notes = case.messages.filter(created_at__gte=message.created_at)
+    return [note.absent_until for note in notes if note.absent_until]
 
 
 def follow_up_time(case: Case) -> datetime:

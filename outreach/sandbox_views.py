@@ -108,7 +108,7 @@ def _documented(
         "sandboxOutOfOffice",
         "The counterparty is away",
         takes=SandboxOutOfOffice,
-        says="An automatic reply. Nobody evaluates it; the next follow-up waits for the date, or without one for a whole "
+        says="An automatic reply. Nobody evaluates it; the next follow-up waits for the date, or without one for "
         "followUpDelayHours from now.",
         example={"until": "2027-01-31"},
     ),

@@ -219,7 +219,8 @@ def test_an_answer_that_is_given_while_another_reply_is_judged_is_accepted_and_b
     answer(running, "Hurry up.")
     run_due("case")
     question.refresh_from_db()
-    assert (question.status, question.used_by_id) == (RequestStatus.RESOLVED, running.messages.last().pk)
+    reply = running.messages.get(purpose=Purpose.REPLY)
+    assert (question.status, question.used_by) == (RequestStatus.RESOLVED, reply)
     assert running.input_requests.count() == 1  # what was found without the answer is dropped
     assert [[told.text for told in case.answers] for case in agent.seen] == [[], ["The one of March."]]
     assert len(transport.sent) == 2
@@ -273,7 +274,7 @@ def test_a_refusal_after_the_mail_was_sent_by_somebody_else_says_nothing(
     assert run(slow) is None
     running.refresh_from_db()
     assert (running.status, running.attempt_count) == (Status.RUNNING, 2)
-    assert running.messages.last().status == MessageStatus.SENT
+    assert running.messages.get(purpose=Purpose.REPLY).status == MessageStatus.SENT
     assert transport.sent[1] == transport.sent[2]
 
 
