@@ -42,8 +42,8 @@ evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \
 	$(PY) manage.py evaluate_agent --agent scripted --runs 4 --strict $(ARGS) && exit $$form
 
-waits: $(DEV) ## how many model calls one worker has in flight, and what memory it takes
-	$(PY) -m benchmarks.waits
+waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
+	$(PY) -m benchmarks.waits $(ARGS)
 
 check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
 	$(PY) -m ruff check .
