@@ -284,6 +284,10 @@ globals().update(env.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_
 EMAIL_TIMEOUT = OFFLOAD_TRANSPORT_SECONDS
 OFFLOAD_MAIL_FROM = env("OFFLOAD_MAIL_FROM", default=f"offload@{urlsplit(OFFLOAD_BASE_URL).hostname}")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = OFFLOAD_MAIL_FROM
+# Answers come to <local part>+<token>@<domain> of this address; empty: of OFFLOAD_MAIL_FROM. `off`: no plus-addressing.
+OFFLOAD_REPLY_ADDRESS = env("OFFLOAD_REPLY_ADDRESS", default="")
+# What our own mail server calls itself in the Authentication-Results that it writes; empty: none is believed.
+OFFLOAD_AUTHSERV_ID = env("OFFLOAD_AUTHSERV_ID", default="")
 OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
 
 OFFLOAD_TRANSPORT = env(
