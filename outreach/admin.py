@@ -93,7 +93,8 @@ class InboundPayloadAdmin(ReadOnlyAdmin):
         return self._show(request, payload)
 
     def _show(self, request: HttpRequest, payload: InboundPayload, tried: HandlingForm | None = None) -> HttpResponse:
-        sought = request.GET.get("q", payload.summary.get("from", ""))[:320]
+        given = request.POST if request.method == "POST" else request.GET
+        sought = given.get("q", payload.summary.get("from", ""))[:320]
         forms = offered(payload, sought, tried) if self._may_handle(request) else []
         return self.page(
             request,

@@ -51,10 +51,13 @@ def organisation(address: str) -> str | None:
     None where it tells nothing: a provider at which anybody can have an address, or no domain at all.
     """
     domain = _ascii(address.rpartition("@")[2])
-    registrable = _suffixes().privatesuffix(domain)
-    if registrable is None or registrable.rpartition(".")[2].isdigit() or _is_provider(registrable):
-        return None
-    return registrable
+    registrable = None if _is_number(domain) else _suffixes().privatesuffix(domain)
+    return None if registrable is None or _is_provider(registrable) else registrable
+
+
+def _is_number(domain: str) -> bool:
+    """Whether it is an IP address, bare or as a literal (RFC 5321 §4.1.3): no top-level domain ends in a digit."""
+    return domain.rstrip("]")[-1:].isdigit()
 
 
 def _is_provider(domain: str) -> bool:
