@@ -282,12 +282,29 @@ AGENTMAIL_BASE_URL = env("AGENTMAIL_BASE_URL", default="https://api.agentmail.to
 EMAIL_URL = env("EMAIL_URL", default="")
 globals().update(env.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_BACKEND, EMAIL_HOST …
 EMAIL_TIMEOUT = OFFLOAD_TRANSPORT_SECONDS
+if EMAIL_URL.startswith("smtp"):
+    EMAIL_BACKEND = "outreach.transports.smtp.EmailBackend"  # Django's, with an end to the whole send
+# A provider's API instead of SMTP: its name, and django-anymail's settings, each a variable of the name it has there.
+ANYMAIL_ESP = env("ANYMAIL_ESP", default="")
+ANYMAIL = {
+    "REQUESTS_TIMEOUT": OFFLOAD_TRANSPORT_SECONDS,
+    **{name.removeprefix("ANYMAIL_"): value for name, value in env.ENVIRON.items() if name.startswith("ANYMAIL_")},
+}
+if ANYMAIL_ESP:
+    if EMAIL_URL:
+        raise ImproperlyConfigured("EMAIL_URL and ANYMAIL_ESP are two ways to send mail; set one of them.")
+    EMAIL_BACKEND = f"anymail.backends.{ANYMAIL_ESP}.EmailBackend"
 OFFLOAD_MAIL_FROM = env("OFFLOAD_MAIL_FROM", default=f"offload@{urlsplit(OFFLOAD_BASE_URL).hostname}")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = OFFLOAD_MAIL_FROM
+# Answers come to <local part>+<token>@<domain> of this address; empty: of OFFLOAD_MAIL_FROM. `off`: no plus-addressing.
+OFFLOAD_REPLY_ADDRESS = env("OFFLOAD_REPLY_ADDRESS", default="")
+# What our own mail server calls itself in the Authentication-Results that it writes; empty: none is believed.
+OFFLOAD_AUTHSERV_ID = env("OFFLOAD_AUTHSERV_ID", default="")
 OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
 
 OFFLOAD_TRANSPORT = env(
-    "OFFLOAD_TRANSPORT", default="agentmail" if AGENTMAIL_API_KEY else "email" if EMAIL_URL else "sandbox"
+    "OFFLOAD_TRANSPORT",
+    default="agentmail" if AGENTMAIL_API_KEY else "email" if EMAIL_URL or ANYMAIL_ESP else "sandbox",
 )
 
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
