@@ -317,7 +317,11 @@ OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default
 
 # --- API and webhooks ---
 
+OFFLOAD_WEB_THREADS = env.int("WEB_THREADS", default=8)  # requests that one web process works on side by side
 OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
+# A request's body must have come in this time, a long one in more: a second for each 50 kB. A reader who takes nothing
+# of a file for so long is cut off.
+OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"

@@ -120,9 +120,9 @@ def process(name: str, command: list[str], env: dict[str, str]) -> Iterator[None
 def service(stack: ExitStack, env: dict[str, str]) -> None:
     """Web server, worker and clock, as the Procfile has them."""
     python, tools = sys.executable, Path(sys.executable).parent
-    web = [str(tools / "granian"), "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", env["PORT"]]
+    web = [str(tools / "granian"), "--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", env["PORT"]]
     for name, command in (
-        ("web", [*web, "--blocking-threads", "4", "offload_project.wsgi:application"]),
+        ("web", [*web, "offload_project.asgi:application"]),
         ("worker", [python, "manage.py", "worker"]),
         ("clock", [python, "manage.py", "clock"]),
     ):
