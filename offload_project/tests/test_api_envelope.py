@@ -337,23 +337,11 @@ def wsgi_post(body: bytes, **environ: str) -> tuple[str, dict[str, Any]]:
         "wsgi.url_scheme": "http",
         **environ,
     }
-    chunks = application(request, lambda status, headers, exc_info=None: answered.append(status))
+    chunks: Any = application(request, lambda *start: answered.append(start[0]))  # type: ignore[arg-type, func-returns-value]
     return answered[0], json.loads(b"".join(chunks))
 
 
 @pytest.mark.django_db  # Django looks at its connections around each WSGI request
-def test_a_chunked_body_is_read() -> None:
-    assert wsgi_post(b'{"a": 1}', HTTP_TRANSFER_ENCODING="chunked") == ("200 OK", {"ok": True, "data": {"a": 1}})
-
-
-@pytest.mark.django_db
-def test_a_chunked_body_is_read_no_further_than_needed() -> None:
-    status, answer = wsgi_post(body_of(5_000_000), HTTP_TRANSFER_ENCODING="chunked")
-    assert status.startswith("413 ")
-    assert answer["error"]["code"] == "PAYLOAD_TOO_LARGE"
-
-
-@pytest.mark.django_db
 def test_a_content_length_that_lies_does_no_harm() -> None:
     assert wsgi_post(b'{"a": 1}', CONTENT_LENGTH="7")[0] == "400 Bad Request"
     assert wsgi_post(b'{"a": 1}', CONTENT_LENGTH="999")[0] == "200 OK"
