@@ -148,9 +148,12 @@ class ResultSchema(AnyObject):
         return schema
 
 
-@extend_schema_field({"type": "string", "format": "uri"})
+@extend_schema_field({"type": "string", "format": "uri", "maxLength": 2048})
 class WebhookUrl(Line):
     """An http or https URL to which settings.OFFLOAD_WEBHOOK_URL_CHECK does not object. Nothing is looked up here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": 2048, **options})
 
     def to_internal_value(self, data: Any) -> str:
         url = super().to_internal_value(data)

@@ -119,7 +119,7 @@ def test_a_live_key_uses_the_transport_that_is_configured(api: Api, settings: An
         ("senderPersona.role", "x" * 100_000),
         ("senderPersona.company", "Buyer\nInc"),
         ("senderPersona.tone", "friendly\r\nbrief"),
-        ("clientWebhookUrl", "https://client.example/" + "x" * 10_000),
+        ("clientWebhookUrl", "https://client.example/" + "x" * 2000),
         ("constraints", []),
         ("constraints", ["x"] * 1000),
         ("language", "de"),
@@ -545,7 +545,8 @@ def test_only_json_is_read(api: Api, content_type: str) -> None:
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 def test_an_empty_body_of_another_type_is_of_another_type(api: Api, content_type: str) -> None:
-    assert error_of(api.post("/cases", b"", content_type=content_type)) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    response = api.post("/cases", b"", CONTENT_TYPE=content_type)  # Django's client declares no type for no body
+    assert error_of(response) == (415, "UNSUPPORTED_MEDIA_TYPE")
     assert error_of(api.post("/cases", b"")) == (400, "INVALID_REQUEST")
 
 

@@ -151,4 +151,5 @@ def test_cancel_looks_at_what_it_does_not_need(api: Api, body: bytes, content_ty
 )
 def test_cancel_needs_no_body(api: Api, body: bytes, content_type: str) -> None:
     case = CaseFactory(client=api.key.client)
-    assert api.post(f"/cases/{case.pk}/cancel", body, content_type=content_type).status_code == 200
+    response = api.post(f"/cases/{case.pk}/cancel", body, CONTENT_TYPE=content_type)
+    assert response.status_code == 200

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from io import BytesIO
 from typing import Any
 
@@ -337,7 +338,7 @@ def wsgi_post(body: bytes, **environ: str) -> tuple[str, dict[str, Any]]:
         "wsgi.url_scheme": "http",
         **environ,
     }
-    chunks: Any = application(request, lambda *start: answered.append(start[0]))  # type: ignore[arg-type, func-returns-value]
+    chunks: Any = application(request, lambda *start: answered.append(start[0]))  # type: ignore[arg-type]
     return answered[0], json.loads(b"".join(chunks))
 
 
@@ -355,6 +356,25 @@ def test_a_content_length_that_lies_does_no_harm() -> None:
 def test_an_unknown_route_needs_no_key(client: Client, path: str) -> None:
     for response in (client.get(path), client.post(path, {}, content_type="application/json")):
         assert (response.status_code, response.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.urls("offload_project.urls")
+@pytest.mark.parametrize("path", ["/", "/admin", "/static", "/static/", "/static/nothing", "/static/cases/staff.css"])
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options"])
+def test_what_can_only_be_read_says_so_in_the_envelope(path: str, method: str) -> None:
+    response = getattr(Client(enforce_csrf_checks=True), method)(path)
+    assert (response.status_code, response.json()["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
+    assert response["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.urls("offload_project.urls")
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_the_root_leads_to_the_staff_pages(client: Client, method: str) -> None:
+    for address in ("/", "/admin"):
+        response = getattr(client, method)(address)
+        assert (response.status_code, response["Location"]) == (302, "/admin/")
+    with closing(client.get("/static/cases/staff.css")) as style:
+        assert style.status_code == 200
 
 
 @pytest.mark.parametrize("address", ["/echo%00", "/echo?x=%00", "/nothing/%00"])
