@@ -373,8 +373,13 @@ def test_the_root_leads_to_the_staff_pages(client: Client, method: str) -> None:
     for address in ("/", "/admin"):
         response = getattr(client, method)(address)
         assert (response.status_code, response["Location"]) == (302, "/admin/")
+
+
+@pytest.mark.django_db  # Django looks at its connections when a file is closed
+@pytest.mark.urls("offload_project.urls")
+def test_a_static_file_can_be_read(client: Client) -> None:
     with closing(client.get("/static/cases/staff.css")) as style:
-        assert style.status_code == 200
+        assert (style.status_code, style["Content-Type"]) == (200, 'text/css; charset="utf-8"')
 
 
 @pytest.mark.parametrize("address", ["/echo%00", "/echo?x=%00", "/nothing/%00"])
