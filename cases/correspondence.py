@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import make_msgid
 from typing import Any
 
-from cases import transitions, work
+from cases import enclosures, transitions, work
 from cases.events import COUNTERPARTY, SYSTEM, record
 from cases.models import (
     Attachment,
@@ -103,6 +103,8 @@ def queue(
         case_version=case.version,
         completion=completion,
     )
+    if purpose == Purpose.OUTREACH:
+        enclosures.attach(case, message)
     case.messages.unread().update(read_at=case.now, answered_by=message)
     case.input_requests.unused_answers().update(used_at=case.now, used_by=message)
     transitions.store(case)
@@ -207,10 +209,23 @@ def record_refused(message_pk: uuid.UUID, *, reason: str) -> None:
         message.status = MessageStatus.REFUSED
         message.save(update_fields=["status"])
         record(case, "message.refused", messageId=str(message.pk), reason=reason)
-        if message.completion is not None and not case.is_terminal:
-            _complete_unthanked(case, message.completion)
-        elif not case.is_terminal:
-            transitions.fail(case, result_status=ResultStatus.REJECTED, reason=f"The mail was refused: {reason}")
+        if not case.is_terminal:
+            _end_unsent(case, message, ResultStatus.REJECTED, f"The mail was refused: {reason}")
+
+
+def withhold(case: Case, message: Message, *, result_status: ResultStatus, reason: str) -> None:
+    """The queued message of a case you hold locked must not go out; so the case can't go on."""
+    message.status = MessageStatus.UNKNOWN if message.send_started_at else MessageStatus.DROPPED
+    message.save(update_fields=["status"])
+    record(case, "message.withheld", messageId=str(message.pk), reason=reason)
+    _end_unsent(case, message, result_status, reason)
+
+
+def _end_unsent(case: Case, message: Message, result_status: ResultStatus, reason: str) -> None:
+    if message.completion is not None:
+        _complete_unthanked(case, message.completion)
+    else:
+        transitions.fail(case, result_status=result_status, reason=reason)
 
 
 def _complete_unthanked(case: Case, completion: dict[str, Any]) -> None:
@@ -227,6 +242,21 @@ def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
     case = Case.objects.locked(message.case_id)
     message.refresh_from_db()
     return message, case
+
+
+def record_delivered(message: Message) -> None:
+    """A mail system says that the message has reached its recipient: for staff, and nothing follows from it.
+
+    For a message whose case you hold locked.
+    """
+    if message.delivered_at is None:
+        message.delivered_at = message.case.now
+        message.save(update_fields=["delivered_at"])
+
+
+def has_unread_answer(case: Case, message: Message) -> bool:
+    """Whether a person has written on the case since the message went out, and nobody has judged that yet."""
+    return case.messages.unread().filter(created_at__gt=message.sent_at or message.created_at).exists()
 
 
 # --- Theirs ---------------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
 """What clients and staff do with a case. API and admin both call these; mail is in cases/correspondence.py."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, result_schema, transitions, work
+from cases import correspondence, enclosures, result_schema, transitions, work
+from cases.enclosures import GivenFile
 from cases.errors import (
     CaseAlreadyFinished,
     CaseNotWaitingForInput,
@@ -20,6 +22,7 @@ from cases.events import record
 from cases.models import (
     ApiKey,
     Case,
+    Enclosure,
     InputRequest,
     MessageStatus,
     Purpose,
@@ -29,16 +32,20 @@ from cases.models import (
 )
 
 
-def create_case(key: ApiKey, **fields: Any) -> Case:
-    """Store a case and make it due; `fields` are the validated ones of the request, in the model's names."""
-    with work.transaction():
-        case = Case(client=key.client, is_test=key.is_test, **fields)
+def create_case(key: ApiKey, *, files: Sequence[GivenFile] = (), **fields: Any) -> Case:
+    """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
+
+    `files` go along with its first mail. They are written before the transaction begins: a storage may be slow.
+    """
+    case = Case(client=key.client, is_test=key.is_test, **fields)
+    with enclosures.stored(case, files) as enclosed, work.transaction():
         case.now = case.created_at = case.updated_at = work.now()
         case.transport = "sandbox" if key.is_test else settings.OFFLOAD_TRANSPORT
         case.our_address = our_address(case)
         case.counterparty_address = case.counterparty_address or case.counterparty["address"].lower()
         case.due_at = case.created_at  # the one fact of a new case; there is nothing to look up
         case.save(force_insert=True)
+        Enclosure.objects.bulk_create(enclosed)
         record(case, "case.created", actor=f"client {key.prefix}")
         work.wake_after_commit(case)
     return case

@@ -335,6 +335,9 @@ OFFLOAD_CLOSING_MAIL = env.bool(
 OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
 OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # where the counterparty is; or "off"
 OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default=20)  # of one case
+# Of all cases together; 0: no limit. What is beyond it waits, and fails for it never.
+OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR", default=1000)
+OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR", default=20)
 
 # --- API and webhooks ---
 
@@ -348,6 +351,8 @@ OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[]
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 # Raises InvalidCase for a channel on which a case of this kind of key (`is_test`) could never be advanced.
 OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
+# Tells a safe name and the real type of a file that a client gives along.
+OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],

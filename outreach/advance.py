@@ -16,12 +16,13 @@ from django.conf import settings
 from cases import correspondence, services, transitions, work
 from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
-from outreach import budget, deliberation
+from outreach import budget, deliberation, enclosures, limits, robots, suppression
 from outreach.agents import guard, registry
 from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
 from outreach.deliberation import Written
 from outreach.inbound import reply_address
+from outreach.models import SuppressionReason
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, TransportError, transport_named
 
@@ -60,13 +61,21 @@ def send_queued(claimed: Claim, now: Situation) -> None:
         message = correspondence.next_to_send(case)
         if message is None:
             return
+        if reason := suppression.sentence_against(case):
+            correspondence.withhold(case, message, result_status=ResultStatus.SUPPRESSED, reason=reason)
+            return
         leaked = [] if message.send_started_at else guard.leaks(case, f"{message.subject}\n{message.text}")
         if leaked:
             _stop_leak(case, message, leaked)
             return
+        if wait := limits.wait(case, message):
+            _hold(case, message, wait)
+            return
+        enclosed = enclosures.of_message(case, message)
         correspondence.begin_send(case, message)
     mail = _outgoing(case, message)
     work.let_go_of_connection()
+    mail = replace(mail, files=enclosures.contents(enclosed))
     if not claimed.renewed():
         raise work.LeaseLost(f"case {claimed.pk}: too little of the lease is left to send")
     try:
@@ -96,6 +105,17 @@ def _stop_leak(case: Case, message: Message, leaked: list[str]) -> None:
         "What should be written instead?",
         reason="Guard: a mail must not give away metadata, keys, or other cases.",
     )
+
+
+def _hold(case: Case, message: Message, wait: limits.Wait) -> None:
+    """The mail is one too many for this hour: its turn comes later."""
+    if message.waits_for != wait.whose:
+        message.waits_for = wait.whose
+        message.save(update_fields=["waits_for"])
+        record(case, "message.waits", messageId=str(message.pk), why=wait.whose.label, until=wait.until.isoformat())
+    case.retry_at = wait.until
+    work.reschedule(case)
+    case.save(update_fields=["due_at", "retry_at"])
 
 
 def _outgoing(case: Case, message: Message) -> OutgoingMail:
@@ -137,9 +157,15 @@ def follow_up(claimed: Claim, now: Situation) -> None:
 
 
 def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
+    if reason := suppression.sentence_against(now.case):
+        with claimed.decide() as case:
+            transitions.fail(case, result_status=ResultStatus.SUPPRESSED, reason=reason)
+        return
     agent = registry.current(claimed.remaining())
     if agent.judges_drafts and _asked_about_budget(claimed, now):
         return
+    if purpose == Purpose.OUTREACH:
+        enclosures.read(claimed, now.case)
     view = now.view(with_images=agent.takes_images)
     work.let_go_of_connection()
     compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up
@@ -233,13 +259,22 @@ def evaluate(claimed: Claim, now: Situation) -> None:
     work.let_go_of_connection()
     with metered(claimed) as meter:
         verdict = deliberation.judge(agent, view, meter)
-        thanks = settings.OFFLOAD_CLOSING_MAIL and not now.has_thanked
+        if not now.has_new_answer:
+            verdict = robots.silenced(view, verdict, is_played=now.case.transport == "sandbox")
+        thanks = settings.OFFLOAD_CLOSING_MAIL and not now.has_thanked and not verdict.opts_out
         written = _written(agent, view, verdict, meter, thanks=thanks)
-    if verdict.decision == Decision.REPLY and not now.has_new_answer and _asked_about_too_many(claimed, now):
+    if (
+        written
+        and not now.has_new_answer
+        and verdict.decision == Decision.REPLY
+        and _asked_about_too_many(claimed, now)
+    ):
         return
     with claimed.decide() as case:
         record(case, "verdict", agent=agent.name, decision=verdict.decision, reason=verdict.reason)
-        if verdict.decision == Decision.REPLY and written:
+        if verdict.opts_out:
+            _opt_out(case, agent, now, verdict)
+        elif verdict.decision == Decision.REPLY and written:
             _queue(case, agent, Purpose.REPLY, written)
         elif verdict.decision == Decision.GOAL_ACHIEVED:
             _complete(case, agent, verdict, written)
@@ -250,7 +285,8 @@ def evaluate(claimed: Claim, now: Situation) -> None:
 def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter, *, thanks: bool) -> Written | None:
     """The mail that the verdict wants: a reply, or at the end thanks where those are wanted."""
     thanks = thanks and verdict.decision == Decision.GOAL_ACHIEVED
-    if verdict.decision != Decision.REPLY and not thanks:
+    is_reply = verdict.decision == Decision.REPLY and not verdict.opts_out
+    if not is_reply and not thanks:
         return None
     if thanks and not verdict.reply_body:
         verdict = replace(verdict, reply_body=THANKS.format(name=view.counterparty["name"], us=view.persona["name"]))
@@ -271,6 +307,20 @@ def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None
         _queue(case, agent, Purpose.REPLY, thanks, completion=end)
     else:
         transitions.complete(case, **end)
+
+
+def _opt_out(case: Case, agent: Agent, now: Situation, verdict: Verdict) -> None:
+    """They want no more mail, of which nothing that comes after makes an exception. What they have given counts."""
+    writers = dict.fromkeys([case.counterparty_address, *(message.from_address for message in now.unread)])
+    for address in writers:
+        suppression.add(case, SuppressionReason.STOP, address=address, note=verdict.reason)
+    if verdict.decision == Decision.GOAL_ACHIEVED:
+        _complete(case, agent, verdict, None)
+    else:
+        transitions.fail(case, result_status=ResultStatus.OPTED_OUT, reason=verdict.reason or OPTED_OUT)
+
+
+OPTED_OUT = "The counterparty wants no more mail."
 
 
 def _reject(case: Case, verdict: Verdict) -> None:

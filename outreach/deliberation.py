@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from outreach import evidence
-from outreach.agents import guard
+from outreach.agents import guard, opt_out
 from outreach.agents.base import Agent, CaseView, Decision, Draft, Verdict
 from outreach.budget import Meter
 
@@ -46,6 +46,8 @@ def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter) -> tuple[s
 
 def judge(agent: Agent, case: CaseView, meter: Meter) -> Verdict:
     """The agent's verdict, if what it rests on is there; else a question to a human. Raises AgentError."""
+    if opt_out.is_all_that_is_said(case):
+        return Verdict(Decision.REJECTED, reason=opt_out.SENTENCE, opts_out=True)
     if unseen := _unseen(agent, case):
         return unseen
     verdict = meter.read(agent.evaluate(case))

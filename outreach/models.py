@@ -80,6 +80,49 @@ class SandboxMail(models.Model):
         return self.message_id
 
 
+class SuppressionReason(models.TextChoices):
+    BOUNCE = "bounce", "mail to it came back as undeliverable"
+    COMPLAINT = "complaint", "mail to it was reported as unwanted"
+    STOP = "stop", "asked for no more mail"
+    STAFF = "staff", "added by staff"
+
+
+class Suppression(models.Model):
+    """An address that gets no mail from us, and why. Never deleted: staff lift it. See outreach/suppression.py."""
+
+    id = models.BigAutoField(primary_key=True)
+    address = models.CharField(max_length=320, db_index=True)  # lower case, the domain in ASCII
+    # null: for all clients, as what a mail system says is true of the mailbox, whoever writes to it
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    reason = models.CharField(max_length=10, choices=SuppressionReason.choices)
+    note = models.TextField(blank=True)  # what was said, for staff
+    case = models.ForeignKey(Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    since = models.DateTimeField()
+    added_by = models.CharField(max_length=200, blank=True)  # the person, as on the timeline; empty: the service
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("-since", "-id")
+        verbose_name = "suppressed address"
+        verbose_name_plural = "suppressed addresses"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="suppression_once_for_all",
+                fields=["address", "reason"],
+                condition=Q(lifted_at__isnull=True, client__isnull=True),
+            ),
+            models.UniqueConstraint(
+                name="suppression_once_a_client",
+                fields=["address", "reason", "client"],
+                condition=Q(lifted_at__isnull=True, client__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+
 class NoticeState(models.TextChoices):
     WAITING = "WAITING", "to be sent"
     SENT = "SENT", "sent"

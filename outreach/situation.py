@@ -123,7 +123,15 @@ class Situation:
             open_question=pending[0] if pending else None,
             language=case.language,
             now=self.now,
+            enclosed=self._enclosed(),
         )
+
+    def _enclosed(self) -> tuple[File, ...]:
+        """What the first mail will carry; once it is sent, its files stand in the thread."""
+        if self.case.attempt_count:
+            return ()
+        files = self.case.enclosures.all()
+        return tuple(File(str(file.pk), file.name, file.type, file.size, file.text, file.note) for file in files)
 
 
 def _is_shown(message: Message) -> bool:

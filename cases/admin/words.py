@@ -67,7 +67,8 @@ def _next_step(case: Any, now: datetime) -> str:
     if case.asked_at:
         return f"Has waited {span(case.asked_at, now)} for an answer"
     if case.has_queued:
-        return "A mail is about to be sent"
+        waits = case.retry_at and case.retry_at > now and not case.failures
+        return f"A mail waits for its turn for {_until(case.retry_at, now)}" if waits else "A mail is about to be sent"
     if case.has_unread:
         return "A reply is about to be judged"
     if case.status == Status.CREATED:
@@ -119,6 +120,9 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "message.sent": lambda facts: f"{_ours(facts)} was sent",
     "message.dropped": lambda facts: "A mail was taken back before it was sent",
     "message.refused": lambda facts: "The provider refused the mail",
+    "message.waits": lambda facts: f"A mail waits for its turn, until {_moment(facts.get('until'))}",
+    "message.withheld": lambda facts: "A mail was kept from being sent",
+    "address.suppressed": lambda facts: f"{facts.get('address')} gets no more mail",
     "message.received": lambda facts: f"{THEIR_MAIL.get(facts.get('purpose', ''), 'Mail')} has come in",
     "model.called": lambda facts: _model_call(facts),
     "time.skipped": lambda facts: f"Time was let pass in the sandbox: {facts.get('seconds', 0) / 3600:g} hours",

@@ -5,7 +5,7 @@ from cases.models.due import DueRow, due_index
 from cases.models.events import Event
 from cases.models.heartbeats import Heartbeat
 from cases.models.input_requests import InputRequest, RequestStatus
-from cases.models.messages import Attachment, Direction, Message, MessageStatus, Purpose
+from cases.models.messages import Attachment, Direction, Enclosure, Message, MessageStatus, Purpose, Waits
 
 __all__ = [
     "OPEN",
@@ -19,6 +19,7 @@ __all__ = [
     "Correspondent",
     "Direction",
     "DueRow",
+    "Enclosure",
     "Event",
     "Heartbeat",
     "InputRequest",
@@ -28,6 +29,7 @@ __all__ = [
     "RequestStatus",
     "ResultStatus",
     "Status",
+    "Waits",
     "due_index",
     "hash_key",
 ]

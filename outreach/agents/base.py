@@ -68,6 +68,7 @@ class Verdict:
     question: str = ""
     reason: str = ""
     wait_until: datetime | None = None
+    opts_out: bool = False  # the counterparty wants no more mail from us, about this or anything else
     calls: tuple[ModelCall, ...] = ()
 
 
@@ -127,6 +128,7 @@ class CaseView:
     open_question: str | None = None
     language: str | None = None  # BCP 47, of the first mail
     now: datetime | None = None  # the database's time as the case was read
+    enclosed: tuple[File, ...] = ()  # what goes out with the first mail
 
     @property
     def from_counterparty(self) -> tuple[Mail, ...]:

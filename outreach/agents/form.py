@@ -40,6 +40,8 @@ class FormAgent:
     def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         behalf = f" on behalf of {case.persona['company']}" if case.persona.get("company") else ""
         body = [f"I am writing to you{behalf} about the following.", _objective(case), *_words_of_humans(case)]
+        if case.enclosed:
+            body.append(f"Attached: {', '.join(file.name for file in case.enclosed)}.")
         if asked := forms.fields_of(case.result_schema):
             body += _please("Could you reply to this mail with these lines filled in?", asked)
         return Draft(_mail(case, *body))

@@ -761,8 +761,8 @@ def test_metadata_in_a_staff_reply_is_held_back() -> None:
 def test_a_case_sends_only_so_many_mails_an_hour(settings: Settings) -> None:
     settings.OFFLOAD_MAX_MESSAGES_PER_HOUR = 3
     played = Played.begin(result_schema=FORM)
-    for _ in range(5):
-        played.reply("Total: 5")
+    for number in range(5):
+        played.reply(f"Total: {number}")
     case = played.reload()
     assert (case.status, case.attempt_count, len(played.mails)) == (Status.INPUT_NEEDED, 3, 3)
     assert "3 mails within an hour" in played.question.question
