@@ -19,7 +19,7 @@ _REQUEST = re.compile("|".join(f"(?:{line})" for line in _LINES if line and not 
 _COURTESIES = (
     "please|kindly|thank you|thanks|hello|hi|dear|sir|madam|or|and|regards|kind regards|best regards|best",
     "bitte|danke|vielen dank|hallo|guten tag|sehr geehrter?|damen|herren|frau|herr|und",
-    "mit freundlichen grüßen|freundliche grüße|mfg",
+    "mit freundlichen grüssen|freundliche grüsse|mfg",  # as folded
     "s il vous plaît|svp|merci|bonjour|cordialement|madame|monsieur",
     "por favor|gracias|hola|saludos|buenos días|un saludo",
     "per favore|per cortesia|grazie|buongiorno|cordiali saluti|saluti",
