@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -73,7 +74,7 @@ def attach(case: Case, message: Message) -> None:
             file=enclosed.file.name,
             text=enclosed.text,
             note=enclosed.note,
-            created_at=message.created_at,
+            created_at=message.created_at + timedelta(milliseconds=enclosed.position),  # by which they keep their order
         )
         for enclosed in case.enclosures.all()
     )
