@@ -2,8 +2,9 @@
 
 import uuid
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -226,13 +227,15 @@ def _steering(mail: InboundMail, files: tuple[StoredFile, ...]) -> list[str]:
 
 
 def _back_at_work(case: Case, mail: InboundMail, now: datetime) -> datetime | None:
-    """The first working hour of the day on which somebody says to be back."""
+    """The first working hour of the day on which somebody says to be back, a day where they are."""
     if mail.kind != InboundKind.AUTO_REPLY:
         return None
-    day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.date())
+    zone = ZoneInfo(case.counterparty.get("timezone") or "UTC")
+    day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.astimezone(zone).date())
     if day is None:
         return None
-    return correspondence.working_time(case, datetime(day.year, day.month, day.day, tzinfo=now.tzinfo))
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    return correspondence.working_time(case, midnight)
 
 
 def store_files(payload: InboundPayload, mail: InboundMail) -> tuple[StoredFile, ...]:
