@@ -3,12 +3,12 @@
 The talking phase of a step: nothing here touches the database.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from outreach import evidence
-from outreach.agents import guard
-from outreach.agents.base import Agent, CaseView, Decision, Draft, Verdict
+from outreach.agents import guard, identity
+from outreach.agents.base import Agent, CaseView, Decision, Draft, Mail, Verdict
 from outreach.budget import Meter
 
 Compose = Callable[[tuple[str, ...]], Draft]  # given what was wrong with the last draft; empty at first
@@ -64,11 +64,10 @@ def _unseen(agent: Agent, case: CaseView) -> Verdict | None:
     names = [file.name for mail in unread for file in mail.files if file.is_picture]
     if not names or agent.takes_images or not agent.judges_drafts:
         return None
-    said = "\n\n".join("\n".join(f"> {line}" for line in mail.text.strip().splitlines()) for mail in unread)
     return Verdict(
         Decision.INPUT_NEEDED,
         question=f"The counterparty sent what only a person can look at: {', '.join(names)}.\n\n"
-        f"The mail says:\n\n{said}\n\nWhat do the files show, as far as it matters here?",
+        f"The mail says:\n\n{_said(unread)}\n\nWhat do the files show, as far as it matters here?",
         reason="The model takes no pictures.",
     )
 
@@ -90,13 +89,24 @@ def _not_borne_out(errors: list[str]) -> Verdict:
 
 def _left_to_humans(case: CaseView, verdict: Verdict) -> Verdict:
     """Changed bank or identity details are never an agent's to accept, whatever it makes of them."""
-    changed = [mail for mail in case.from_counterparty if mail.unread and guard.changes_identity(mail)]
-    if not changed or verdict.decision == Decision.INPUT_NEEDED:
+    found = identity.findings(case)
+    changed = [mail for mail in found.mails if mail.unread]
+    is_taken_over = identity.holds_refused(verdict.result, found.refused)
+    if not is_taken_over and (not changed or verdict.decision == Decision.INPUT_NEEDED):
         return verdict
-    said = "\n\n".join("\n".join(f"> {line}" for line in mail.text.strip().splitlines()) for mail in changed)
     return Verdict(
         Decision.INPUT_NEEDED,
-        question="The counterparty writes of changed bank or identity details, which can be a fraud. Confirm them by "
-        f"another way than mail before you answer:\n\n{said}\n\nWhat should be done?",
+        question="The counterparty writes of bank or identity details that have changed or that nobody asked for, which "
+        "can be a fraud. Confirm them by another way than mail before you answer; a number that is right has to stand "
+        f"in your answer itself:\n\n{_said(changed or found.mails)}\n\nWhat should be done?",
         reason="Changed bank or identity details always go to a human.",
     )
+
+
+def _said(mails: Iterable[Mail]) -> str:
+    """What the mails say, quoted, with the names of their files."""
+    return "\n\n".join("\n".join([*_quoted(mail.text), *(f"> (file: {file.name})" for file in mail.files)]) for mail in mails)
+
+
+def _quoted(text: str) -> list[str]:
+    return [f"> {line}" for line in text.strip().splitlines()]

@@ -192,7 +192,7 @@ def test_changed_bank_details_go_to_a_human_whatever_the_verdict(agent: Scripted
 
 def test_a_bank_account_that_was_asked_for_is_no_change(agent: Scripted) -> None:
     agent.verdicts = deque([achieved()])
-    played = begin()
+    played = begin(goal={"objective": "Get the invoice, and the bank account to pay it to."})
     played.reply(f"{TEXT} Our IBAN is DE02 1203 0000 0000 2020 51.")
     assert played.reload().status == Status.COMPLETED
 
