@@ -6,7 +6,6 @@ to, with no transaction and no connection held; then one short transaction write
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -233,7 +232,14 @@ def evaluate(claimed: Claim, now: Situation) -> None:
     if verdict.decision == Decision.REPLY and not now.has_new_answer and _asked_about_too_many(claimed, now):
         return
     with claimed.decide() as case:
-        record(case, "verdict", agent=agent.name, decision=verdict.decision, reason=verdict.reason)
+        record(
+            case,
+            "verdict",
+            agent=agent.name,
+            decision=verdict.decision,
+            reason=verdict.reason,
+            unread=deliberation.unread_files(view),
+        )
         if verdict.decision == Decision.REPLY and written:
             _queue(case, agent, Purpose.REPLY, written)
         elif verdict.decision == Decision.GOAL_ACHIEVED:
@@ -244,15 +250,11 @@ def evaluate(claimed: Claim, now: Situation) -> None:
 
 def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter) -> Written | None:
     """The mail that the verdict wants: a reply, or thanks at the end where that is set."""
-    thanks = verdict.decision == Decision.GOAL_ACHIEVED and settings.OFFLOAD_CLOSING_MAIL
-    if verdict.decision != Decision.REPLY and not thanks:
-        return None
-    if thanks and not verdict.reply_body:
-        verdict = replace(verdict, reply_body=THANKS.format(name=view.counterparty["name"], us=view.persona["name"]))
-    return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
-
-
-THANKS = "Hello {name},\n\nThank you, that is all we need. This matter is closed for us.\n\nKind regards\n{us}\n"
+    if verdict.decision == Decision.REPLY:
+        return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
+    if verdict.decision == Decision.GOAL_ACHIEVED and settings.OFFLOAD_CLOSING_MAIL:
+        return deliberation.write(agent, view, partial(agent.draft_closing, view, verdict), meter)
+    return None
 
 
 def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None) -> None:

@@ -3,6 +3,7 @@
 The talking phase of a step: nothing here touches the database.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -55,20 +56,52 @@ def judge(agent: Agent, case: CaseView, meter: Meter) -> Verdict:
         errors = _errors(case, verdict)
     if errors:
         return _not_borne_out(errors)
+    if verdict.decision == Decision.GOAL_ACHIEVED and (doubt := _about_unread(case)):
+        return doubt
     return _left_to_humans(case, verdict)
 
 
 def _unseen(agent: Agent, case: CaseView) -> Verdict | None:
-    """A question to a human where the new mail brings pictures that the model can't be shown."""
+    """A question to a human where the new mail brings pictures that the model can't be shown, all or some of them."""
     unread = [mail for mail in case.from_counterparty if mail.unread]
-    names = [file.name for mail in unread for file in mail.files if file.is_picture]
-    if not names or agent.takes_images or not agent.judges_drafts:
+    names = [file.name for mail in unread for file in mail.files if file.is_picture and file.is_unread]
+    if not names or not agent.judges_drafts:
         return None
     return Verdict(
         Decision.INPUT_NEEDED,
         question=f"The counterparty sent what only a person can look at: {', '.join(names)}.\n\n"
         f"The mail says:\n\n{_said(unread)}\n\nWhat do the files show, as far as it matters here?",
-        reason="The model takes no pictures.",
+        reason="The model takes no pictures." if not agent.takes_images else "These can't be shown to the model.",
+    )
+
+
+_DOCUMENTS = re.compile(
+    r"\b(?:documents?|files?|forms?|pdfs?|attach\w*|certificat\w+|contracts?|agreements?|invoices?|receipts?|quotes?"
+    r"|quotations?|offers?|signed?|signature|scans?|cop(?:y|ies)|statements?|reports?|licen[cs]es?|passports?|polic(?:y|ies)"
+    r"|dokument\w*|formular\w*|vertr[aä]g\w*|rechnung\w*|angebot\w*|bescheinigung\w*|unterschr\w+|unterzeichn\w+|anhang"
+    r"|nachweis\w*|factur\w+|devis|contrat\w*|formulaire\w*|attestation\w*|documentos?|contratos?|formulario\w*"
+    r"|certificad\w+|document[io]|fattur\w+|contratt\w+|modul[oi]|formulier\w*|factuur|overeenkomst|fatura\w*"
+    r"|dokument\w*|umow\w+|faktur\w+|za[lł][aą]cznik\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def unread_files(case: CaseView) -> list[str]:
+    """The names of the new files of which something could be neither read nor shown."""
+    return [file.name for mail in case.from_counterparty if mail.unread for file in mail.files if file.is_unread]
+
+
+def _about_unread(case: CaseView) -> Verdict | None:
+    """A question to a human where a document is wanted, and a file that came last could not be read: it may say else."""
+    names = unread_files(case)
+    if not names or not _DOCUMENTS.search("\n".join(identity.asking_words(case))):
+        return None
+    unread = [mail for mail in case.from_counterparty if mail.unread]
+    return Verdict(
+        Decision.INPUT_NEEDED,
+        question="The goal seems to be achieved, but this came along and could not be read, or not wholly: "
+        f"{', '.join(names)}.\n\nThe mail says:\n\n{_said(unread)}\n\nWhat do the files say, as far as it matters here?",
+        reason="A file that could not be read may say something else.",
     )
 
 

@@ -1,5 +1,6 @@
 """Whether a result may be believed: every value has a source, and the source really says so. For every agent."""
 
+import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -29,8 +30,10 @@ def _unsourced(case: CaseView, result: Any, sources: tuple[Source, ...]) -> Iter
     texts = source_texts(case)
     quoted: By = {}
     for source in sources:
-        found = (passage for text in texts.get(source.source_id, ()) for passage in passages(text, source.quote))
-        quoted.setdefault(source.path, []).extend(found)
+        for text in texts.get(source.source_id, ()):
+            for quote in {source.quote, _cells(source.quote)}:
+                quoted.setdefault(source.path, []).extend(passages(text, quote))
+        quoted.setdefault(source.path, [])
     yield from _invented_names(case.result_schema, result, quoted)
     for path, value in leaves(result):
         if value is None or value == "":
@@ -164,11 +167,23 @@ def source_texts(case: CaseView) -> dict[str, list[str]]:
     ours = [mail for mail in case.thread if mail.from_us]
     theirs = case.from_counterparty
     texts = {mail.id: [_their_words(mail.text, ours)] for mail in theirs}
-    texts |= {file.id: [_their_words(file.text, ours)] for mail in theirs for file in mail.files}
+    for file in (file for mail in theirs for file in mail.files):
+        words = _their_words(file.text, ours)
+        texts[file.id] = [words, _cells(words)] if file.type == "text/csv" else [words]
     texts |= {answer.id: [plain(answer.text)] for answer in case.answers}
     # As words, and as the JSON that models are shown: a quote of either is literal.
     texts["goal"] = [plain("\n".join(_lines(case.goal))), plain(json.dumps(case.goal, ensure_ascii=False))]
     return texts
+
+
+def _cells(text: str) -> str:
+    """The cells of comma-separated values, apart from each other: the comma in `1,250` may be a mark or a border."""
+    lines = text.splitlines()
+    delimiter = max(",;\t", key=(lines or [""])[0].count)
+    try:
+        return "\n".join("\t".join(row) for row in csv.reader(lines, delimiter=delimiter))
+    except csv.Error:  # a cell longer than the module takes
+        return text
 
 
 def _lines(value: Any, name: str = "") -> Iterator[str]:

@@ -41,7 +41,7 @@ def leaks(case: Case, text: str) -> list[str]:
     """What the text gives away, named without repeating it; empty if nothing.
 
     Looks for the secrets of the configuration, for anything shaped like a key, for values of the case's metadata (unless
-    the goal, the counterparty, the persona or a person said them too) and for the ids of other cases; also where they
+    the goal, the persona or the counterparty said them too) and for the ids of other cases; also where they
     are split, reversed, or written in base64 or hexadecimal.
     """
     return [*_keys(text), *_metadata(case, text), *_other_cases(case, text)]
@@ -69,11 +69,13 @@ def _metadata(case: Case, text: str) -> Iterator[str]:
 
 
 def _said_anyway(case: Case) -> Iterator[str]:
-    """What may be said although the metadata has it too. Not what a constraint says, which may be to keep it back."""
+    """What may be said although the metadata has it too.
+
+    Not what a constraint says, which may be to keep it back, nor a human's answer, which may not have been meant for them.
+    """
     yield from _strings([case.goal, case.counterparty, case.sender_persona])
     yield from case.messages.filter(direction="IN").values_list("text", flat=True)
     yield from Attachment.objects.filter(message__case=case).values_list("text", flat=True)
-    yield from case.input_requests.exclude(provided_context="").values_list("provided_context", flat=True)
 
 
 def _other_cases(case: Case, text: str) -> Iterator[str]:

@@ -207,7 +207,7 @@ def findings(case: CaseView) -> Findings:
     changed nothing. The first that are given are no change where the case asks for such, or in the invoice that it asks for.
     """
     known = {detail for text in _our_words(case) for detail in details(text)}
-    asked_for = _plain("\n".join(_asking_words(case)))
+    asked_for = _plain("\n".join(asking_words(case)))
     changing: list[Mail] = []
     refused: set[str] = set()
     for mail in case.from_counterparty:
@@ -247,8 +247,8 @@ def _our_words(case: CaseView) -> Iterator[str]:
     yield from (answer.text for answer in case.answers)
 
 
-def _asking_words(case: CaseView) -> Iterator[str]:
-    """The goal and the schema, whose names are words too: `bankAccount`."""
+def asking_words(case: CaseView) -> Iterator[str]:
+    """What the case asks for: the goal and the schema, whose names are words too, such as `bankAccount`."""
     for text in strings([case.goal, case.result_schema], with_names=True):
         yield re.sub(r"(?<=[a-z\d])(?=[A-Z])|_", " ", text)
 

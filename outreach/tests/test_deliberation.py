@@ -56,6 +56,10 @@ class Scripted:
         draft: Draft = self._next("reply", self.drafts, faults)
         return draft
 
+    def draft_closing(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
+        draft: Draft = self._next("closing", self.drafts, faults)
+        return draft
+
     def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         verdict: Verdict = self._next("evaluate", self.verdicts, faults)
         newest = case.from_counterparty[-1].id
