@@ -25,20 +25,20 @@ class Written:
     faults: tuple[str, ...] = ()
 
 
-def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter) -> Written:
+def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter, *, is_reminder: bool = False) -> Written:
     """A draft that was judged, rewritten once where it broke a rule, and judged again. Raises AgentError."""
     draft = meter.read(compose(()))
     if not agent.judges_drafts:
         return Written(draft, is_judged=False)
-    faults = _faults(agent, case, draft, meter)
+    faults = _faults(agent, case, draft, meter, is_reminder)
     if not faults:
         return Written(draft, is_judged=True)
     draft = meter.read(compose(faults))
-    return Written(draft, is_judged=True, was_rewritten=True, faults=_faults(agent, case, draft, meter))
+    return Written(draft, is_judged=True, was_rewritten=True, faults=_faults(agent, case, draft, meter, is_reminder))
 
 
-def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter) -> tuple[str, ...]:
-    found = guard.faults_of_draft(case, draft)
+def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter, is_reminder: bool) -> tuple[str, ...]:
+    found = [*guard.faults_of_draft(case, draft), *(guard.faults_of_reminder(case, draft) if is_reminder else ())]
     if found:
         return tuple(found)  # plain enough without asking a model
     judgement = meter.read(agent.judge(case, draft))

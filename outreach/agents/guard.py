@@ -120,6 +120,20 @@ def faults_of_draft(case: CaseView, draft: Draft) -> list[str]:
     return faults
 
 
+MOST_REPEATED = 0.6  # of a reminder's sentences, by length
+SHORTEST_SENTENCE = 25  # characters; shorter ones, greetings and lines to fill in, may well stand in both
+
+
+def faults_of_reminder(case: CaseView, draft: Draft) -> list[str]:
+    """What is plainly wrong with a follow-up besides: it refers to the mails before it and does not repeat them."""
+    earlier = "\n".join(_fold(mail.text) for mail in case.thread if mail.from_us)
+    sentences = [_fold(sentence) for sentence in re.split(r"(?<=[.!?:])\s+|\n\s*\n", draft.body)]
+    long = [sentence for sentence in sentences if len(sentence) >= SHORTEST_SENTENCE]
+    repeated = sum(len(sentence) for sentence in long if sentence in earlier)
+    is_copy = repeated > 0 and repeated >= MOST_REPEATED * sum(map(len, long))
+    return ["It repeats an earlier mail. Refer to it instead, in a sentence or two."] if is_copy else []
+
+
 @cache
 def _prompt_sentences() -> frozenset[str]:
     """The sentences of our prompts that are long enough to be recognised."""
