@@ -30,7 +30,7 @@ class Source:
 class ModelCall:
     """One request to a model, for the timeline and the budget, however it ended."""
 
-    purpose: str  # outreach, follow_up, reply, evaluation, check
+    purpose: str  # outreach, follow_up, reply, closing, evaluation, check
     model: str
     prompt_version: str
     prompt_tokens: int

@@ -125,13 +125,13 @@ SHORTEST_SENTENCE = 25  # characters; shorter ones, greetings and lines to fill 
 
 
 def faults_of_reminder(case: CaseView, draft: Draft) -> list[str]:
-    """What is plainly wrong with a follow-up besides: it refers to the mails before it and does not repeat them."""
-    earlier = "\n".join(_fold(mail.text) for mail in case.thread if mail.from_us)
+    """What is plainly wrong with a follow-up besides: it refers to the first mail and does not repeat it."""
+    first = next((_fold(mail.text) for mail in case.thread if mail.from_us), "")
     sentences = [_fold(sentence) for sentence in re.split(r"(?<=[.!?:])\s+|\n\s*\n", draft.body)]
     long = [sentence for sentence in sentences if len(sentence) >= SHORTEST_SENTENCE]
-    repeated = sum(len(sentence) for sentence in long if sentence in earlier)
+    repeated = sum(len(sentence) for sentence in long if sentence in first)
     is_copy = repeated > 0 and repeated >= MOST_REPEATED * sum(map(len, long))
-    return ["It repeats an earlier mail. Refer to it instead, in a sentence or two."] if is_copy else []
+    return ["It repeats the first mail. Refer to it instead, in a sentence or two."] if is_copy else []
 
 
 @cache
