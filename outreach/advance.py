@@ -139,7 +139,9 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
     work.let_go_of_connection()
     compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up
     with metered(claimed) as meter:
-        written = deliberation.write(agent, view, partial(compose, view), meter, is_reminder=purpose == Purpose.FOLLOW_UP)
+        written = deliberation.write(
+            agent, view, partial(compose, view), meter, is_reminder=purpose == Purpose.FOLLOW_UP
+        )
     with claimed.decide() as case:
         _queue(case, agent, purpose, written)
 

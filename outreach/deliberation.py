@@ -92,7 +92,7 @@ def unread_files(case: CaseView) -> list[str]:
 
 
 def _about_unread(case: CaseView) -> Verdict | None:
-    """A question to a human where a document is wanted, and a file that came last could not be read: it may say else."""
+    """A question to a human where a document is wanted and a file that came last could not be read: it may differ."""
     names = unread_files(case)
     if not names or not _DOCUMENTS.search("\n".join(identity.asking_words(case))):
         return None
@@ -100,7 +100,8 @@ def _about_unread(case: CaseView) -> Verdict | None:
     return Verdict(
         Decision.INPUT_NEEDED,
         question="The goal seems to be achieved, but this came along and could not be read, or not wholly: "
-        f"{', '.join(names)}.\n\nThe mail says:\n\n{_said(unread)}\n\nWhat do the files say, as far as it matters here?",
+        f"{', '.join(names)}.\n\nThe mail says:\n\n{_said(unread)}\n\n"
+        "What do the files say, as far as it matters here?",
         reason="A file that could not be read may say something else.",
     )
 
@@ -129,8 +130,8 @@ def _left_to_humans(case: CaseView, verdict: Verdict) -> Verdict:
         return verdict
     return Verdict(
         Decision.INPUT_NEEDED,
-        question="The counterparty writes of bank or identity details that have changed or that nobody asked for, which "
-        "can be a fraud. Confirm them by another way than mail before you answer; a number that is right has to stand "
+        question="The counterparty writes of bank or identity details that have changed or that nobody asked for, "
+        "which can be a fraud. Confirm them by another way than mail before you answer; a number that is right has to stand "
         f"in your answer itself:\n\n{_said(changed or found.mails)}\n\nWhat should be done?",
         reason="Changed bank or identity details always go to a human.",
     )
@@ -138,7 +139,9 @@ def _left_to_humans(case: CaseView, verdict: Verdict) -> Verdict:
 
 def _said(mails: Iterable[Mail]) -> str:
     """What the mails say, quoted, with the names of their files."""
-    return "\n\n".join("\n".join([*_quoted(mail.text), *(f"> (file: {file.name})" for file in mail.files)]) for mail in mails)
+    return "\n\n".join(
+        "\n".join([*_quoted(mail.text), *(f"> (file: {file.name})" for file in mail.files)]) for mail in mails
+    )
 
 
 def _quoted(text: str) -> list[str]:

@@ -140,7 +140,9 @@ def _mail(message: Message, pictures: dict[str, bytes]) -> Mail:
         subject=message.subject,
         text=message.text,
         files=tuple(
-            _file(file, pictures.get(str(file.pk), b"")) for file in message.attachments.all() if not _is_decoration(file)
+            _file(file, pictures.get(str(file.pk), b""))
+            for file in message.attachments.all()
+            if not _is_decoration(file)
         ),
     )
 

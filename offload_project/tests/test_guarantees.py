@@ -344,7 +344,11 @@ def test_an_instruction_in_a_name_stays_data(model: Model) -> None:
 
 KNOWN_BANK = {"objective": "Get the invoice, and the IBAN to pay it to.", "knowledge": "So far DE89370400440532013000."}
 ONLY_ASKED = {"objective": "Get the invoice, and the IBAN to pay it to."}
-PAYING = {**FORM, "properties": {**FORM["properties"], "iban": {"type": "string"}}}
+PAYING = {
+    "type": "object",
+    "required": ["invoiceNumber", "total", "iban"],
+    "properties": {"invoiceNumber": {"type": "string"}, "total": {"type": "number"}, "iban": {"type": "string"}},
+}
 NEW_IBAN = "GB29NWBK60161331926819"
 
 
@@ -378,7 +382,10 @@ def test_changed_details_go_to_a_human_whatever_the_model_makes_of_them(model: M
 
 def test_the_first_iban_that_is_asked_for_completes_and_another_one_does_not(model: Model) -> None:
     model.verdict = lambda request, newest: {"decision": "WAIT", "reason": "the rest will come"}
-    first, second = Played.begin(result_schema=PAYING, goal=ONLY_ASKED), Played.begin(result_schema=PAYING, goal=ONLY_ASKED)
+    first, second = (
+        Played.begin(result_schema=PAYING, goal=ONLY_ASKED),
+        Played.begin(result_schema=PAYING, goal=ONLY_ASKED),
+    )
     second.reply("Our IBAN is DE89370400440532013000.")
     model.verdict = lambda request, newest: achieved(
         newest,
@@ -399,7 +406,10 @@ def test_a_changed_iban_is_in_a_result_only_if_a_person_has_written_it(model: Mo
     )
     played = Played.begin(result_schema=PAYING, goal=KNOWN_BANK)
     played.reply(f"{TEXT} IBAN {NEW_IBAN}")
-    for words, status in (("Ask them to confirm it.", Status.INPUT_NEEDED), (f"{NEW_IBAN} is right.", Status.COMPLETED)):
+    for words, status in (
+        ("Ask them to confirm it.", Status.INPUT_NEEDED),
+        (f"{NEW_IBAN} is right.", Status.COMPLETED),
+    ):
         services.provide_input(
             case_id=played.case.pk, input_request_id=played.question.pk, provided_context=words, actor="staff ann"
         )
@@ -407,7 +417,9 @@ def test_a_changed_iban_is_in_a_result_only_if_a_person_has_written_it(model: Mo
         assert played.reload().status == status
 
 
-@pytest.mark.parametrize(("name", "type_", "content"), [("scan.tif", "image/tiff", b"II*\0"), ("big.png", "image/png", PNG)])
+@pytest.mark.parametrize(
+    ("name", "type_", "content"), [("scan.tif", "image/tiff", b"II*\0"), ("big.png", "image/png", PNG)]
+)
 def test_a_picture_that_nobody_has_seen_is_looked_at_by_a_human(
     model: Model, settings: Settings, name: str, type_: str, content: bytes
 ) -> None:

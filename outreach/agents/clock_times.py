@@ -14,13 +14,28 @@ _CLOCK = re.compile(
 _NAMED_TIMES = {"noon": time(12), "midday": time(12), "midi": time(12), "mittag": time(12), "midnight": time(0)}
 _NAMED_TIME = re.compile(rf"\b(?:{'|'.join(_NAMED_TIMES)})\b", re.IGNORECASE)
 
-_OFFSET = re.compile(r"(?:(?<=\d)|\b(?:utc|gmt)\s?)(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?(?!\d)", re.I)
+_OFFSET = re.compile(
+    r"(?:(?<=\d)|\b(?:utc|gmt)\s?)(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?(?!\d)", re.I
+)
 _ABBREVIATED = {
     **dict.fromkeys(("z", "utc", "gmt", "wet"), 0),
     **dict.fromkeys(("cet", "mez", "bst", "west"), 1),
     **dict.fromkeys(("cest", "mesz", "eet"), 2),
-    **{"eest": 3, "msk": 3, "sgt": 8, "hkt": 8, "jst": 9, "aest": 10, "aedt": 11},
-    **{"edt": -4, "est": -5, "cdt": -5, "cst": -6, "mdt": -6, "mst": -7, "pdt": -7, "pst": -8},
+    "eest": 3,
+    "msk": 3,
+    "sgt": 8,
+    "hkt": 8,
+    "jst": 9,
+    "aest": 10,
+    "aedt": 11,
+    "edt": -4,
+    "est": -5,
+    "cdt": -5,
+    "cst": -6,
+    "mdt": -6,
+    "mst": -7,
+    "pdt": -7,
+    "pst": -8,
 }
 _ABBREVIATION = re.compile(
     rf"(?:(?<=\d)|\b)(?:{'|'.join(sorted(_ABBREVIATED, key=len, reverse=True))})\b(?![+-]\d)", re.I

@@ -42,7 +42,7 @@ def _hexadecimal(value: str) -> Iterator[str]:
 
 
 def _base64(value: str) -> Iterator[str]:
-    """What stands in any base64 of a text with the value in it, wherever it begins: three offsets, without the edges."""
+    """What stands in any base64 of a text with the value in it: at each of three offsets, without the edges."""
     for form in _forms(value):
         for offset in range(3):
             encoded = base64.b64encode(b"\0" * offset + form).decode()

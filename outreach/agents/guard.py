@@ -40,8 +40,8 @@ MOST_IDS = 500  # looked up for one mail
 def leaks(case: Case, text: str) -> list[str]:
     """What the text gives away, named without repeating it; empty if nothing.
 
-    Looks for the secrets of the configuration, for anything shaped like a key, for values of the case's metadata (unless
-    the goal, the persona or the counterparty said them too) and for the ids of other cases; also where they
+    Looks for the secrets of the configuration, for anything shaped like a key, for values of the case's metadata
+    (unless the goal, the persona or the counterparty said them too) and for the ids of other cases; also where they
     are split, reversed, or written in base64 or hexadecimal.
     """
     return [*_keys(text), *_metadata(case, text), *_other_cases(case, text)]
@@ -71,7 +71,7 @@ def _metadata(case: Case, text: str) -> Iterator[str]:
 def _said_anyway(case: Case) -> Iterator[str]:
     """What may be said although the metadata has it too.
 
-    Not what a constraint says, which may be to keep it back, nor a human's answer, which may not have been meant for them.
+    Not what a constraint says, which may be to keep it back, nor a human's answer, which may not be meant for them.
     """
     yield from _strings([case.goal, case.counterparty, case.sender_persona])
     yield from case.messages.filter(direction="IN").values_list("text", flat=True)

@@ -19,15 +19,16 @@ MOST_BETWEEN = 80  # characters between the words that together tell of a change
 # Without accents, as `_plain` gives them. English, German, French, Spanish, Italian, Dutch, Portuguese, Polish.
 
 _BANK = (
-    r"bank(?:ing|s)?(?! holiday)(?: (?:details?|accounts?|data|information|coordinates))?|account (?:numbers?|details?|no)"
-    r"|(?:our|the|this|that|my|your|old|previous|following|different|another) account"
+    r"bank(?:ing|s)?(?! holiday)(?: (?:details?|accounts?|data|information|coordinates))?"
+    r"|account (?:numbers?|details?|no)|(?:our|the|this|that|my|your|old|previous|following|different|another) account"
     r"(?! (?:manager|team|department|executive))|iban|bic|swift(?: code|/bic)|sort codes?"
     r"|routing numbers?|payment (?:details?|instructions?|information)|remittance (?:details?|address|instructions?)"
     r"|remit(?:tances?)?|beneficiary|payee|wire (?:details?|instructions?)"
     r"|bank\w*verbindung\w*|bankdaten|kontodaten|kontoverbindung\w*|kontonummer\w*|konto|konten|hausbank|zahlungsdaten"
-    r"|banques?|(?<!tenir )(?<!rendre )compte(?! tenu| rendu)(?: bancaire)?|coordonnees bancaires|rib|domiciliation bancaire"
-    r"|bancos?|(?<!en )(?<!por )cuentas?(?: bancarias?)?|datos bancarios|banca|(?<!per )conto(?: corrente| bancario)?"
-    r"|coordinate bancarie|dati bancari|rekening\w*|bankgegevens|(?<!em )conta(?: bancaria)?|dados bancarios|banku|bankow\w+|konta|rachun\w+"
+    r"|banques?|(?<!tenir )(?<!rendre )compte(?! tenu| rendu)(?: bancaire)?|coordonnees bancaires|rib"
+    r"|domiciliation bancaire|bancos?|(?<!en )(?<!por )cuentas?(?: bancarias?)?|datos bancarios|banca|(?<!per )conto(?: corrente| bancario)?"
+    r"|coordinate bancarie|dati bancari|rekening\w*|bankgegevens|(?<!em )conta(?: bancaria)?|dados bancarios"
+    r"|banku|bankow\w+|konta|rachun\w+"
 )
 _IDENTITY = (
     r"vat (?:numbers?|ids?|no)|tax (?:ids?|numbers?)|company (?:name|number)|legal (?:name|entity)|trading name"
@@ -126,7 +127,9 @@ _LENGTHS = {
     }.items()
     for country in countries.split()
 }  # fmt: skip
-_IBAN = re.compile(r"(?<![^\W_])(?=(?P<all>(?P<country>[a-z][ ]?[a-z])(?P<rest>[ .-]?\d[ .-]?\d(?:[ .-]{0,2}[a-z\d]){11,30})))")
+_IBAN = re.compile(
+    r"(?<![^\W_])(?=(?P<all>(?P<country>[a-z][ ]?[a-z])(?P<rest>[ .-]?\d[ .-]?\d(?:[ .-]{0,2}[a-z\d]){11,30})))"
+)
 _LABELS = {
     "account": r"iban|clabe|rib|(?<!customer )(?<!client )(?<!user )(?:bank )?account(?: number| no\.?| #)?|acct\.?|a/c"
     r"|konto(?:nummer|-?nr\.?| nr\.?)?|kto\.?(?:-?nr\.?)?|(?:numero de )?compte|(?:numero de )?cuenta"
@@ -204,7 +207,8 @@ def findings(case: CaseView) -> Findings:
     """What the counterparty's mail changes, judged mail by mail against what was known before it.
 
     Known are the details that our side has written (goal, constraints, persona, answers) and those of earlier mail that
-    changed nothing. The first that are given are no change where the case asks for such, or in the invoice that it asks for.
+    changed nothing. The first that are given are no change where the case asks for such, nor in the file of an invoice
+    that it asks for.
     """
     known = {detail for text in _our_words(case) for detail in details(text)}
     asked_for = _plain("\n".join(asking_words(case)))

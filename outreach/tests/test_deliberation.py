@@ -361,9 +361,7 @@ PNG = InboundAttachment("scan.png", "image/png", b"\x89PNG\r\n\x1a\n\x00\x00\x00
 LOCKED = InboundAttachment("offer.docx", "application/msword", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600)
 
 
-@pytest.mark.parametrize(
-    ("files", "names"), [([TIFF], "scan.tif"), ([PNG] * 9, "scan.png"), ([PNG, TIFF], "scan.tif")]
-)
+@pytest.mark.parametrize(("files", "names"), [([TIFF], "scan.tif"), ([PNG] * 9, "scan.png"), ([PNG, TIFF], "scan.tif")])
 def test_pictures_that_can_not_be_shown_go_to_a_human_though_the_model_takes_some(
     agent: Scripted, files: list[InboundAttachment], names: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from outreach import evidence
 from outreach.agents.base import Answer, CaseView, Mail, Source
 
-KNOWN = {"properties": {name: {} for name in "abcdx"}}
+KNOWN: dict[str, Any] = {"properties": {name: {} for name in "abcdx"}}
 THEIRS = "The invoice is INV-7 of 31 January 2027,\n  total 1.250,50 EUR. We agree. Paint it in dark  GREEN."
 
 
@@ -74,7 +74,7 @@ def test_what_is_not_said_is_not_believed(value: Any, source_id: str, quote: str
 
 
 def test_a_value_without_a_source() -> None:
-    schema = {"properties": {"a": {"properties": {"b": {}}}}}
+    schema: Any = {"properties": {"a": {"properties": {"b": {}}}}}
     assert errors({"a": {"b": ["INV-7"]}}, schema=schema) == ["/a/b/0: no source is given"]
     assert errors("INV-7") == ["result: no source is given"]
     assert errors({"a": "INV-7"}, ("/b", "theirs", "INV-7")) == ["/a: no source is given"]
@@ -270,7 +270,9 @@ def test_a_line_that_they_take_over_from_us_is_theirs() -> None:
     assert said("14 December 2026, 10:00", "2026-12-14", "14 December 2026", ours="Or\n14 December 2026, 10:00") == []
 
 
-@pytest.mark.parametrize("quote", ['Ask for "Blue" chairs.', "in two\nlines", "in two lines", '"order": "47 11"', "4711"])
+@pytest.mark.parametrize(
+    "quote", ['Ask for "Blue" chairs.', "in two\nlines", "in two lines", '"order": "47 11"', "4711"]
+)
 def test_the_goal_is_quoted_as_it_reads(quote: str) -> None:
     goal = {"objective": 'Ask for "Blue" chairs.\nWrite in two\nlines.', "knowledge": {"order": "47 11", "n": 4711}}
     case = replace(view({"properties": {"x": {}}}), goal=goal)

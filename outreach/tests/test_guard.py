@@ -111,7 +111,9 @@ def test_what_a_constraint_or_a_humans_answer_says_is_not_said_to_them() -> None
 def test_what_their_file_says_may_be_said() -> None:
     case = CaseFactory(metadata={"order": "order-4711"})
     message = MessageFactory(case=case, direction=Direction.IN, text="See the file.")
-    Attachment.objects.create(message=message, name="a.txt", type="text/plain", size=9, text="For order-4711", created_at=work.now())
+    Attachment.objects.create(
+        message=message, name="a.txt", type="text/plain", size=9, text="For order-4711", created_at=work.now()
+    )
     assert leaks(case, "Is it order-4711?") == []
 
 
@@ -123,7 +125,8 @@ def test_the_id_of_another_case_in_any_form(form: Callable[[uuid.UUID], str]) ->
 
 
 @pytest.mark.parametrize(
-    "claim", ["I am a real person.", "I'm human.", "No, I am not a bot!", "Ich bin ein Mensch.", "Je ne suis pas un robot."]
+    "claim",
+    ["I am a real person.", "I'm human.", "No, I am not a bot!", "Ich bin ein Mensch.", "Je ne suis pas un robot."],
 )
 def test_a_draft_does_not_claim_to_be_human(claim: str) -> None:
     case = Situation.of(CaseFactory()).view()
@@ -142,7 +145,9 @@ def test_a_reminder_refers_to_the_mail_before_it_and_does_not_repeat_it() -> Non
     view = Situation.of(case).view()
     assert len(faults_of_reminder(view, Draft(first))) == 1
     assert len(faults_of_reminder(view, Draft(f"A short reminder of my mail.\n\n{first}"))) == 1
-    assert faults_of_reminder(view, Draft("May I come back to my mail of Monday? Number and total are still open.")) == []
+    assert (
+        faults_of_reminder(view, Draft("May I come back to my mail of Monday? Number and total are still open.")) == []
+    )
 
 
 def test_other_cases() -> None:
