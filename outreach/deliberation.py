@@ -131,8 +131,8 @@ def _left_to_humans(case: CaseView, verdict: Verdict) -> Verdict:
     return Verdict(
         Decision.INPUT_NEEDED,
         question="The counterparty writes of bank or identity details that have changed or that nobody asked for, "
-        "which can be a fraud. Confirm them by another way than mail before you answer; a number that is right has to stand "
-        f"in your answer itself:\n\n{_said(changed or found.mails)}\n\nWhat should be done?",
+        "which can be a fraud. Confirm them by another way than mail before you answer; a number that is right has to "
+        f"stand in your answer itself:\n\n{_said(changed or found.mails)}\n\nWhat should be done?",
         reason="Changed bank or identity details always go to a human.",
     )
 

@@ -26,7 +26,8 @@ _BANK = (
     r"|remit(?:tances?)?|beneficiary|payee|wire (?:details?|instructions?)"
     r"|bank\w*verbindung\w*|bankdaten|kontodaten|kontoverbindung\w*|kontonummer\w*|konto|konten|hausbank|zahlungsdaten"
     r"|banques?|(?<!tenir )(?<!rendre )compte(?! tenu| rendu)(?: bancaire)?|coordonnees bancaires|rib"
-    r"|domiciliation bancaire|bancos?|(?<!en )(?<!por )cuentas?(?: bancarias?)?|datos bancarios|banca|(?<!per )conto(?: corrente| bancario)?"
+    r"|domiciliation bancaire|bancos?|(?<!en )(?<!por )cuentas?(?: bancarias?)?|datos bancarios|banca"
+    r"|(?<!per )conto(?: corrente| bancario)?"
     r"|coordinate bancarie|dati bancari|rekening\w*|bankgegevens|(?<!em )conta(?: bancaria)?|dados bancarios"
     r"|banku|bankow\w+|konta|rachun\w+"
 )
