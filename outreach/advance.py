@@ -6,7 +6,6 @@ to, with no transaction and no connection held; then one short transaction write
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -142,7 +141,9 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
     work.let_go_of_connection()
     compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up
     with metered(claimed) as meter:
-        written = deliberation.write(agent, view, partial(compose, view), meter)
+        written = deliberation.write(
+            agent, view, partial(compose, view), meter, is_reminder=purpose == Purpose.FOLLOW_UP
+        )
     with claimed.decide() as case:
         _queue(case, agent, purpose, written)
 
@@ -236,7 +237,14 @@ def evaluate(claimed: Claim, now: Situation) -> None:
     if verdict.decision == Decision.REPLY and not now.has_new_answer and _asked_about_too_many(claimed, now):
         return
     with claimed.decide() as case:
-        record(case, "verdict", agent=agent.name, decision=verdict.decision, reason=verdict.reason)
+        record(
+            case,
+            "verdict",
+            agent=agent.name,
+            decision=verdict.decision,
+            reason=verdict.reason,
+            unread=deliberation.unread_files(view),
+        )
         if verdict.decision == Decision.REPLY and written:
             _queue(case, agent, Purpose.REPLY, written)
         elif verdict.decision == Decision.GOAL_ACHIEVED:
@@ -247,15 +255,11 @@ def evaluate(claimed: Claim, now: Situation) -> None:
 
 def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter, *, thanks: bool) -> Written | None:
     """The mail that the verdict wants: a reply, or at the end thanks where those are wanted."""
-    thanks = thanks and verdict.decision == Decision.GOAL_ACHIEVED
-    if verdict.decision != Decision.REPLY and not thanks:
-        return None
-    if thanks and not verdict.reply_body:
-        verdict = replace(verdict, reply_body=THANKS.format(name=view.counterparty["name"], us=view.persona["name"]))
-    return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
-
-
-THANKS = "Hello {name},\n\nThank you, that is all we need. This matter is closed for us.\n\nKind regards\n{us}\n"
+    if verdict.decision == Decision.REPLY:
+        return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
+    if verdict.decision == Decision.GOAL_ACHIEVED and thanks:
+        return deliberation.write(agent, view, partial(agent.draft_closing, view, verdict), meter)
+    return None
 
 
 def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None) -> None:

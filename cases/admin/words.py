@@ -96,6 +96,7 @@ ASKED_FOR: Mapping[str, str] = {
     "outreach": "to write the first mail",
     "follow_up": "to write a follow-up",
     "reply": "to write a reply",
+    "closing": "to write the thanks at the end",
     "evaluation": "to judge the conversation",
     "check": "to look at a draft once more",
 }
@@ -120,6 +121,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "verdict": lambda facts: (
         f"The agent “{facts.get('agent')}” finds that "
         f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"
+        + (f"; not read, or not wholly: {', '.join(facts['unread'])}" if facts.get("unread") else "")
     ),
 }
 DETAILS = ("question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them

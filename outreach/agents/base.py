@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Decision(StrEnum):
-    GOAL_ACHIEVED = "GOAL_ACHIEVED"  # result, sources
+    GOAL_ACHIEVED = "GOAL_ACHIEVED"  # result, sources; reply_body may be thanks
     REJECTED = "REJECTED"  # reason
     REPLY = "REPLY"  # reply_body
     INPUT_NEEDED = "INPUT_NEEDED"  # question, reason
@@ -30,7 +30,7 @@ class Source:
 class ModelCall:
     """One request to a model, for the timeline and the budget, however it ended."""
 
-    purpose: str  # outreach, follow_up, reply, evaluation, check
+    purpose: str  # outreach, follow_up, reply, closing, evaluation, check
     model: str
     prompt_version: str
     prompt_tokens: int
@@ -71,6 +71,16 @@ class Verdict:
     calls: tuple[ModelCall, ...] = ()
 
 
+SIGNATURES = frozenset(
+    {
+        "application/pkcs7-signature",
+        "application/x-pkcs7-signature",
+        "application/pgp-signature",
+        "application/pgp-keys",
+    }
+)  # of the mail, and nothing to read
+
+
 @dataclass(frozen=True)
 class File:
     id: str
@@ -86,6 +96,15 @@ class File:
         """Whether what it says can only be seen, not read: a picture, or a PDF with scanned pages."""
         is_scan = self.type == "application/pdf" and (not self.text or "scanned" in self.note)
         return self.type.startswith("image/") or is_scan
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether something that it says has reached neither text nor picture: locked, damaged, too large, cut …"""
+        if self.type in SIGNATURES:
+            return False
+        if self.is_picture:
+            return not self.image or "first of" in self.note  # of several scanned pages one is shown
+        return not self.text or bool(self.note)
 
 
 @dataclass(frozen=True)
@@ -168,6 +187,9 @@ class Agent(Protocol):
 
     def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         """What to do, given the whole thread and the human's answers. Raises AgentError."""
+
+    def draft_closing(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
+        """Thanks at the end, where the verdict is GOAL_ACHIEVED. Raises AgentError."""
 
     def judge(self, case: CaseView, draft: Draft) -> Judgement:
         """Look at a draft as somebody else would, constraint by constraint. Raises AgentError."""

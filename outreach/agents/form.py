@@ -58,6 +58,9 @@ class FormAgent:
     def draft_reply(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
         return Draft(verdict.reply_body)
 
+    def draft_closing(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
+        return Draft(_mail(case, "Thank you, that is all we need. This matter is closed for us."))
+
     def judge(self, case: CaseView, draft: Draft) -> Judgement:
         return Judgement(is_allowed=True)
 
