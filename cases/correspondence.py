@@ -7,7 +7,7 @@ change nothing that clients see.
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import make_msgid
 from typing import Any
 
@@ -24,6 +24,8 @@ from cases.models import (
     ResultStatus,
 )
 from cases.working_hours import next_working_time
+
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # a follow-up later than that is due then: no calendar goes on for long
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
 
 def follow_up_time(case: Case) -> datetime:
     """When the next follow-up is due after something was sent now, within the counterparty's working hours."""
-    return working_time(case, case.now + timedelta(hours=case.follow_up_delay_hours))
+    delay = timedelta(hours=case.follow_up_delay_hours)
+    return working_time(case, case.now + min(delay, LATEST - case.now))
 
 
 def working_time(case: Case, moment: datetime) -> datetime:
