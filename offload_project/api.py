@@ -305,12 +305,12 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 # --- Outside of REST framework ---
 
 
-def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def read_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Let a plain view answer GET and HEAD; anything else is 405 in the envelope."""
 
     @csrf_exempt  # else a POST were told about a missing token, not about its method
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponse:
+    def answer(request: HttpRequest) -> HttpResponseBase:
         if request.method in {"GET", "HEAD"}:
             return view(request)
         message = f'Method "{request.method}" not allowed.'
@@ -326,6 +326,17 @@ def refuse_nul(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
         if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
             return failure(400, CODES[400], "The address contains a NUL character.")
         return get_response(request)
+
+    return middleware
+
+
+def guard_static(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Middleware: 405 in the envelope for what is not a reading of a static file; WhiteNoise's would be bare."""
+    read = read_only(get_response)
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        is_static = f"{request.path_info}/".startswith(settings.STATIC_URL)
+        return read(request) if is_static else get_response(request)
 
     return middleware
 

@@ -52,11 +52,10 @@ Body = SpooledTemporaryFile[bytes] | Unreadable
 def limit_of(path: str) -> int:
     """How many bytes the route at this address takes: its view's `max_body_bytes`, or OFFLOAD_MAX_BODY_BYTES."""
     try:
-        view = resolve(path).func
+        options = getattr(resolve(path).func, "initkwargs", {})
     except Resolver404:
-        return settings.OFFLOAD_MAX_BODY_BYTES
-    own: int | None = getattr(view, "initkwargs", {}).get("max_body_bytes")
-    return own or settings.OFFLOAD_MAX_BODY_BYTES
+        options = {}
+    return int(options.get("max_body_bytes", settings.OFFLOAD_MAX_BODY_BYTES))
 
 
 async def receive_body(receive: Receive, *, announced: int, limit: int) -> tuple[Body, int]:

@@ -29,8 +29,8 @@ class Buffered:
     """The ASGI application that runs a WSGI one, in OFFLOAD_WEB_THREADS threads."""
 
     def __init__(self, wsgi_application: Callable[..., Any]) -> None:
-        self.wsgi_application = wsgi_application
-        self.threads = ThreadPoolExecutor(settings.OFFLOAD_WEB_THREADS, thread_name_prefix="web")
+        self._wsgi_application = wsgi_application
+        self._threads = ThreadPoolExecutor(settings.OFFLOAD_WEB_THREADS, thread_name_prefix="web")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -62,7 +62,7 @@ class Buffered:
             await self._in_thread(content.close)
 
     async def _in_thread(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self.threads, act, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act, *arguments)
 
     def _run(self, environ: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         """ASGI's start of the answer, and its content as bytes, or as Django's response where that is streamed."""
@@ -72,7 +72,7 @@ class Buffered:
             start["status"] = int(status[:3])
             start["headers"] = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
-        response = self.wsgi_application(environ, start_response)
+        response = self._wsgi_application(environ, start_response)
         if response.streaming:
             close_old_connections()  # it is closed by whichever thread reads its end, and this one's would stay open
             return start, response
