@@ -7,7 +7,7 @@ change nothing that clients see.
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import make_msgid
 from typing import Any
 
@@ -26,6 +26,7 @@ from cases.models import (
 from cases.working_hours import next_working_time
 
 MAX_NOTES_WITHOUT_DAY = 5  # after one mail of ours; a machine that writes for ever must not keep a case open for ever
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # a follow-up later than that is due then: no calendar goes on for long
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,8 @@ def _absences_since(case: Case, message: Message) -> list[datetime]:
 
 def follow_up_time(case: Case) -> datetime:
     """When the next follow-up is due after something was sent now, within the counterparty's working hours."""
-    return working_time(case, case.now + timedelta(hours=case.follow_up_delay_hours))
+    delay = timedelta(hours=case.follow_up_delay_hours)
+    return working_time(case, case.now + min(delay, LATEST - case.now))
 
 
 def working_time(case: Case, moment: datetime) -> datetime:

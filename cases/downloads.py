@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core import signing
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from django.http import FileResponse, Http404
@@ -24,16 +25,17 @@ OPAQUE = "application/octet-stream"  # whatever it is, no browser shows it as a 
 _signer = signing.TimestampSigner(salt="cases.downloads")
 
 
-def link(attachment: Attachment, request: Request) -> dict[str, str]:
+def link(attachment: Attachment) -> dict[str, str]:
     """`downloadUrl` and `expiresAt` (ISO 8601 in UTC) for whoever may see the attachment."""
     expires_at = datetime.now(UTC).replace(microsecond=0) + LIFETIME
-    return {"downloadUrl": _url(attachment, request), "expiresAt": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}"}
+    return {"downloadUrl": _url(attachment), "expiresAt": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}"}
 
 
-def _url(attachment: Attachment, request: Request) -> str:
+def _url(attachment: Attachment) -> str:
     storage: Any = attachment.file.storage
     if isinstance(storage, FileSystemStorage | InMemoryStorage):  # no links of their own
-        return request.build_absolute_uri(reverse("download", args=[_signer.sign(str(attachment.pk))]))
+        path = reverse("download", args=[_signer.sign(str(attachment.pk))])
+        return f"{settings.OFFLOAD_BASE_URL}{path}"  # not the Host header's, which may be an inner name, or a forger's
     disposition = content_disposition_header(True, file_name(attachment))
     parameters = {"ResponseContentDisposition": disposition, "ResponseContentType": OPAQUE}
     return str(storage.url(attachment.file.name, parameters=parameters, expire=int(LIFETIME.total_seconds())))

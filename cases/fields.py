@@ -1,6 +1,7 @@
 """Fields that take what they are given or refuse it: nothing is converted, nothing trimmed unless it says so."""
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,11 @@ from cases.errors import InvalidCase
 # What ends a line somewhere (also U+0085, U+2028, U+2029), or is a control character: such a name could add a header.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+# What JavaScript's trim() takes off (ECMA-262 §22.1.3.32): with a byte order mark, without the separators U+001C to
+# U+001F and U+0085 that Python's strip() takes off, too.
+WHITE_SPACE = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
+PYTHONS_WHITE_SPACE = "\x1c\x1d\x1e\x1f\x85"
+
 # A service that is hosted by its users may well write to .local; integrators write to .test and .invalid.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
@@ -30,14 +36,17 @@ LANGUAGE = (
 
 
 class Text(serializers.CharField):
-    """A string. Unless `allow_blank`, one with more in it than white space."""
+    """A string. Unless `allow_blank`, one with more in it than white space, which `trimmed` takes off its ends."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"trim_whitespace": False, **options})
+    def __init__(self, *, trimmed: bool = False, **options: Any) -> None:
+        self.trimmed = trimmed
+        super().__init__(trim_whitespace=False, **options)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        if isinstance(data, str) and not self.allow_blank and not data.strip():
-            self.fail("blank")
+        if isinstance(data, str):
+            if not self.allow_blank and not data.strip(WHITE_SPACE + PYTHONS_WHITE_SPACE):
+                self.fail("blank")
+            data = data.strip(WHITE_SPACE) if self.trimmed else data
         return super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> str:
@@ -47,10 +56,7 @@ class Text(serializers.CharField):
 
 
 class Line(Text):
-    """A string without line breaks and other control characters, at most 300 characters long if not told otherwise."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"max_length": 300, **options})
+    """A string without line breaks and other control characters."""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
@@ -71,7 +77,8 @@ class Zone(Line):
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())  # reads the disk each time
+    """Names of places and of UTC; not what a machine or a program is set to, which the disk may have among them."""
+    return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
 
 @extend_schema_field({"type": "string", "maxLength": 35, "pattern": f"^{LANGUAGE}$"})
@@ -88,21 +95,18 @@ class Language(Line):
         return tag
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 100})
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
 class TextMap(serializers.DictField):
-    """An object whose values are strings, at most 100 of them."""
+    """An object whose values are strings."""
 
     child = Text(allow_blank=True)
 
-    def to_internal_value(self, data: Any) -> dict[str, str]:
-        texts: dict[str, str] = super().to_internal_value(data)
-        if len(texts) > 100:
-            raise serializers.ValidationError("At most 100 entries.")
-        return texts
-
 
 class Whole(serializers.IntegerField):
-    """An integer as JSON Schema has it: 3 and 3.0 are one, "3" and true are none."""
+    """An integer as JSON Schema has it: 3 and 3.0 are one, "3" and true are none. The database holds 31 bits."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_value": 2**31 - 1, **options})
 
     def to_internal_value(self, data: Any) -> int:
         if type(data) is int or (isinstance(data, float) and data.is_integer()):
@@ -140,7 +144,7 @@ class ResultSchema(AnyObject):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         schema = super().to_internal_value(data)
-        _translated(result_schema.validator, schema)
+        translated(result_schema.validator, schema)
         return schema
 
 
@@ -160,13 +164,14 @@ class WebhookUrl(Line):
             complete = False
         if not complete or " " in url:
             raise serializers.ValidationError("Not an http or https URL.")
-        _translated(import_string(settings.OFFLOAD_WEBHOOK_URL_CHECK), url)
+        translated(import_string(settings.OFFLOAD_WEBHOOK_URL_CHECK), url)
         return url
 
 
-def _translated(check: Any, value: Any) -> None:
+def translated(check: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    """Call the check, and raise its InvalidCase as serializers.ValidationError, at the path of the field."""
     try:
-        check(value)
+        check(*arguments, **options)
     except InvalidCase as error:
         messages = [detail["message"] for detail in error.details or []]
         raise serializers.ValidationError(messages or [error.message]) from error

@@ -151,7 +151,7 @@ class Sources(Shown):
     """Where each value of the result comes from, or null as long as there is no result."""
 
     def to_representation(self, case: Case) -> Any:
-        return None if case.result is None else SourceOfValue(case.sources or [], many=True).data
+        return None if not case.has_result else SourceOfValue(case.sources or [], many=True).data
 
 
 @extend_schema_serializer(component_name="Case")
@@ -183,7 +183,7 @@ class CaseResource(serializers.Serializer[Any]):
     conversationThread = Transcript(source="*", required=False)
     sources = Sources(source="*", required=False)
 
-    ABSENT_IF_NONE = ("clientReferenceId", "resultStatus", "result", "resultSchema", "constraints", "language")
+    ABSENT_IF_NONE = ("clientReferenceId", "resultStatus", "resultSchema", "constraints", "language")
     ONLY_IF_ASKED_FOR = ("conversationThread", "sources")
 
     def get_fields(self) -> dict[str, Any]:
@@ -195,4 +195,6 @@ class CaseResource(serializers.Serializer[Any]):
 
     def to_representation(self, instance: Case) -> dict[str, Any]:
         shown = super().to_representation(instance)
+        if not instance.has_result:
+            del shown["result"]
         return {name: value for name, value in shown.items() if value is not None or name not in self.ABSENT_IF_NONE}

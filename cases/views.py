@@ -16,6 +16,7 @@ from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
 from cases.models import Attachment, Case
 from cases.openapi import codes
 from cases.payload_parts import describe
+from cases.request_body import body_of
 from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseResource
 from cases.serializers import Answer, NewCase
 
@@ -91,9 +92,10 @@ class CaseViewSet(ViewSet):
         examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
     )
     def create(self, request: Request) -> Response:
-        new = NewCase(data=request.data)
+        key = caller_of(request).key
+        new = NewCase(data=body_of(request), context={"key": key})
         new.is_valid(raise_exception=True)
-        case = services.create_case(caller_of(request).key, **new.model_fields())
+        case = services.create_case(key, **new.model_fields())
         return Response(CaseCreated(case).data, status=201)
 
     @extend_schema(
@@ -121,7 +123,7 @@ class CaseViewSet(ViewSet):
         attachment = Attachment.objects.shown(case).select_related("message").filter(pk=pk).first()
         if attachment is None:
             raise AttachmentNotFound
-        return Response({**describe(attachment, case), **downloads.link(attachment, request)})
+        return Response({**describe(attachment, case), **downloads.link(attachment)})
 
     @extend_schema(
         operation_id="provideInput",
@@ -138,7 +140,7 @@ class CaseViewSet(ViewSet):
     @action(detail=True, methods=["post"], url_path="input")
     def provide_input(self, request: Request, case_id: str) -> Response:
         case = own_case(request, case_id)
-        answer = Answer(data=request.data)
+        answer = Answer(data=body_of(request))
         answer.is_valid(raise_exception=True)
         question = services.provide_input(
             case_id=case.pk,
@@ -159,4 +161,5 @@ class CaseViewSet(ViewSet):
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, case_id: str) -> Response:
         case = own_case(request, case_id)
+        body_of(request, may_be_empty=True)
         return Response(shown(services.cancel_case(case.pk, actor=caller_of(request).actor)))

@@ -28,6 +28,7 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from cases.errors import CaseError
+from offload_project.bodies import BodyBroken, BodyStalled
 
 logger = logging.getLogger(__name__)
 
@@ -211,6 +212,7 @@ CODES = {
     403: "FORBIDDEN",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
     413: "PAYLOAD_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     429: "RATE_LIMITED",
@@ -220,6 +222,7 @@ MESSAGES = {
     400: "The request is not valid.",
     403: "You may not do that.",
     404: "There is nothing at this address.",
+    408: "The body did not arrive in time.",
     413: "The body is too large.",
     500: "Something went wrong on our side. It has been logged.",
 }
@@ -241,16 +244,24 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
         return failure(401, CODES[401], str(error.detail), headers=headers)
     if isinstance(error, exceptions.APIException) and error.status_code in CODES:
         return failure(error.status_code, CODES[error.status_code], str(error.detail), headers=_headers(error))
-    if isinstance(error, RequestDataTooBig):
-        return failure(413, CODES[413], MESSAGES[413])
+    if isinstance(error, SuspiciousOperation | UnreadablePostError):
+        return _unreadable(error)
     if isinstance(error, Http404):
         return failure(404, CODES[404], MESSAGES[404])
     if isinstance(error, PermissionDenied):
         return failure(403, CODES[403], MESSAGES[403])
-    if isinstance(error, SuspiciousOperation | UnreadablePostError):
-        return failure(400, CODES[400], MESSAGES[400])
     logger.error("unexpected error in %s", type(context.get("view")).__name__, exc_info=error)
     return failure(500, "INTERNAL_ERROR", MESSAGES[500])
+
+
+def _unreadable(error: Exception) -> HttpResponse:
+    """What Django or the buffer before it has to say about a request that no view could read."""
+    if isinstance(error, RequestDataTooBig):
+        return failure(413, CODES[413], MESSAGES[413])
+    if isinstance(error, BodyStalled):
+        return failure(408, CODES[408], MESSAGES[408])
+    message = "The body is incomplete or malformed." if isinstance(error, BodyBroken) else MESSAGES[400]
+    return failure(400, CODES[400], message)
 
 
 def invalid_request(details: list[Detail]) -> HttpResponse:
@@ -294,12 +305,12 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 # --- Outside of REST framework ---
 
 
-def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def read_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Let a plain view answer GET and HEAD; anything else is 405 in the envelope."""
 
     @csrf_exempt  # else a POST were told about a missing token, not about its method
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponse:
+    def answer(request: HttpRequest) -> HttpResponseBase:
         if request.method in {"GET", "HEAD"}:
             return view(request)
         message = f'Method "{request.method}" not allowed.'
@@ -319,6 +330,17 @@ def refuse_nul(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
     return middleware
 
 
+def guard_static(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Middleware: 405 in the envelope for what is not a reading of a static file; WhiteNoise's would be bare."""
+    read = read_only(get_response)
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        is_static = f"{request.path_info}/".startswith(settings.STATIC_URL)
+        return read(request) if is_static else get_response(request)
+
+    return middleware
+
+
 def _is_page(request: HttpRequest) -> bool:
     return request.path_info.startswith("/admin/")
 
@@ -327,9 +349,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Django's handler400: an unknown Host, a body beyond Django's own limits."""
     if _is_page(request):
         return defaults.bad_request(request, exception)
-    if isinstance(exception, RequestDataTooBig):
-        return failure(413, CODES[413], MESSAGES[413])
-    return failure(400, CODES[400], MESSAGES[400])
+    return _unreadable(exception)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:

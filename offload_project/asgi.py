@@ -1,9 +1,6 @@
 """The ASGI application object that a server imports: `offload_project.asgi:application`."""
 
-import os
+from offload_project.buffer import Buffered
+from offload_project.wsgi import application as django_application
 
-from django.core.asgi import get_asgi_application
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "offload_project.settings")
-
-application = get_asgi_application()
+application = Buffered(django_application)

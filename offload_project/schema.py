@@ -44,13 +44,13 @@ def describe_envelope(result: dict[str, Any], **context: Any) -> dict[str, Any]:
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             if method in METHODS:
-                _describe(operation, has_parameters="{" in path)
+                _describe(operation, has_parameters="{" in path, looks_at_bodies=method == "post")
     return result
 
 
-def _describe(operation: dict[str, Any], *, has_parameters: bool) -> None:
+def _describe(operation: dict[str, Any], **traits: bool) -> None:
     responses = operation["responses"]
-    for status, description in _errors(operation, has_parameters=has_parameters).items():
+    for status, description in _errors(operation, **traits).items():
         responses.setdefault(status, {"description": description})
     for status, response in responses.items():
         content = response.get("content", {}).get("application/json")
@@ -76,13 +76,17 @@ def _failed(status: int, own_codes: list[str]) -> dict[str, Any]:
     return {"allOf": [envelope, {"properties": {"error": {"properties": {"code": {"enum": codes}}}}}]}
 
 
-def _errors(operation: dict[str, Any], *, has_parameters: bool) -> dict[str, str]:
-    """Status and description of what any route of this kind may answer, besides what its view has described."""
+def _errors(operation: dict[str, Any], *, has_parameters: bool, looks_at_bodies: bool) -> dict[str, str]:
+    """Status and description of what any route of this kind may answer, besides what its view has described.
+
+    A body is looked at also where the operation needs none.
+    """
     errors = {"400": "The request is not valid", "500": "Something went wrong on our side"}
     if operation.get("security"):
         errors |= {"401": "No API key, or an unknown one", "403": "The key is not usable, or the case is another's"}
     if has_parameters:
         errors["404"] = "There is nothing at this address"
-    if "requestBody" in operation:
-        errors |= {"413": "The body is too large", "415": "The body is not JSON"}
+    if looks_at_bodies:
+        errors |= {"408": "The body did not arrive in time", "413": "The body is too large"}
+        errors["415"] = "The body is of a type that this route does not take"
     return errors

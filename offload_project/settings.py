@@ -74,6 +74,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "offload_project.api.refuse_nul",
+    "offload_project.api.guard_static",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -286,9 +287,11 @@ OFFLOAD_MAIL_FROM = env("OFFLOAD_MAIL_FROM", default=f"offload@{urlsplit(OFFLOAD
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = OFFLOAD_MAIL_FROM
 OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
 
-OFFLOAD_TRANSPORT = env(
-    "OFFLOAD_TRANSPORT", default="agentmail" if AGENTMAIL_API_KEY else "email" if EMAIL_URL else "sandbox"
+_CHOSEN_TRANSPORT = (
+    env("OFFLOAD_TRANSPORT", default="") or (AGENTMAIL_API_KEY and "agentmail") or (EMAIL_URL and "email")
 )
+OFFLOAD_TRANSPORT = _CHOSEN_TRANSPORT or "sandbox"
+OFFLOAD_LIVE_CASES = bool(_CHOSEN_TRANSPORT)  # a live key's cases go to the sandbox only if the operator says so
 
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
@@ -317,10 +320,16 @@ OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default
 
 # --- API and webhooks ---
 
+OFFLOAD_WEB_THREADS = env.int("WEB_THREADS", default=8)  # requests that one web process works on side by side
 OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
+# A request's body must have come in this time, a long one in more: a second for each 50 kB. A reader who takes nothing
+# of a file for so long is cut off.
+OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
+# Raises InvalidCase for a channel on which a case of this kind of key (`is_test`) could never be advanced.
+OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],

@@ -9,9 +9,11 @@ from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from . import health
+from .api import read_only
 
 # Swagger UI styles its elements inline; its scripts come from files like everyone's.
 docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
+to_the_admin = read_only(RedirectView.as_view(pattern_name="admin:index"))
 schema = SpectacularJSONAPIView.as_view(renderer_classes=[OpenApiJsonRenderer2])
 
 urlpatterns = [
@@ -22,8 +24,8 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),
-    path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin", to_the_admin),
+    path("", to_the_admin),
 ]
 
 handler400 = "offload_project.api.bad_request"

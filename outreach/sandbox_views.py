@@ -19,6 +19,7 @@ from cases.authentication import caller_of
 from cases.errors import Forbidden
 from cases.models import Case
 from cases.openapi import codes
+from cases.request_body import body_of
 from cases.time_travel import bring_nearer
 from cases.views import CASE_ID, NO_CASE, own_case
 from outreach import sandbox
@@ -149,17 +150,18 @@ class SandboxViewSet(ViewSet):
     @action(detail=True, methods=["post"])
     def bounce(self, request: Request, case_id: str) -> Response:
         case = _played_case(request, case_id)
-        return _accepted(case, sandbox.bounce(case, **_valid(SandboxBounce, request)))
+        return _accepted(case, sandbox.bounce(case, **_valid(SandboxBounce, request, may_be_empty=True)))
 
     @action(detail=True, methods=["post"])
     def complaint(self, request: Request, case_id: str) -> Response:
         case = _played_case(request, case_id)
+        body_of(request, may_be_empty=True)
         return _accepted(case, sandbox.complaint(case))
 
     @action(detail=True, methods=["post"], url_path="out-of-office")
     def out_of_office(self, request: Request, case_id: str) -> Response:
         case = _played_case(request, case_id)
-        return _accepted(case, sandbox.out_of_office(case, **_valid(SandboxOutOfOffice, request)))
+        return _accepted(case, sandbox.out_of_office(case, **_valid(SandboxOutOfOffice, request, may_be_empty=True)))
 
     @action(detail=True, methods=["post"])
     def advance(self, request: Request, case_id: str) -> Response:
@@ -180,16 +182,16 @@ def _played_case(request: Request, case_id: str) -> Case:
     return case
 
 
-def _valid(takes: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+def _valid(takes: type[Serializer[Any]], request: Request, *, may_be_empty: bool = False) -> dict[str, Any]:
     # As a dict: an empty body sent as a form arrives as one, whose absent boxes REST framework takes for unchecked.
-    given = takes(data=dict(request.data))
+    given = takes(data=dict(body_of(request, may_be_empty=may_be_empty)))
     given.is_valid(raise_exception=True)
     return dict(given.validated_data)
 
 
 def _with_files(request: Request) -> dict[str, Any]:
     """The reply as one dict, whether it came as JSON or as a form."""
-    data = request.data
+    data = body_of(request)
     if not isinstance(data, QueryDict):
         return dict(data)
     texts = {name: data[name] for name in ("text", "html") if isinstance(data.get(name), str)}

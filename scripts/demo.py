@@ -130,8 +130,8 @@ def service(stack: ExitStack, env: dict[str, str]) -> None:
 def web_server(port: str) -> list[str]:
     """The command that serves the application on loopback."""
     granian = str(Path(sys.executable).parent / "granian")
-    where = ["--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", port, "--blocking-threads", "4"]
-    return [granian, *where, "offload_project.wsgi:application"]
+    where = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", port]
+    return [granian, *where, "offload_project.asgi:application"]
 
 
 class Receiver:

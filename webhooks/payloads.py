@@ -41,7 +41,7 @@ def _data(case: Case, event: Event) -> dict[str, Any]:
         data["metadata"] = case.metadata
     if case.is_terminal:
         data["resultStatus"] = case.result_status
-    if case.status == Status.COMPLETED and case.result is not None:
+    if case.has_result:
         data["result"] = case.result
     if case.status == Status.FAILED:
         data["failureReason"] = case.failure_reason

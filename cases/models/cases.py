@@ -136,6 +136,12 @@ class Case(DueRow):
         return self.status in TERMINAL
 
     @property
+    def has_result(self) -> bool:
+        """Whether the goal was achieved with a result; null is one where a schema was given, for it is valid then."""
+        achieved = self.result_status == ResultStatus.GOAL_ACHIEVED
+        return achieved and (self.result is not None or self.result_schema is not None)
+
+    @property
     def settle(self) -> timedelta:
         """How long a reply waits for a correction to join it; nobody waits in the sandbox."""
         return timedelta(seconds=0 if self.transport == "sandbox" else settings.OFFLOAD_SETTLE_SECONDS)

@@ -30,7 +30,7 @@ class Api:
         return self.client.get(path, query, headers={"x-api-key": self.key.key})  # type: ignore[attr-defined]
 
     def post(self, path: str, body: Any = None, **options: Any) -> Any:
-        raw = body if isinstance(body, bytes) else json.dumps(body)
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body)
         headers = {"x-api-key": self.key.key}  # type: ignore[attr-defined]
         return self.client.post(path, raw, **{"content_type": "application/json", "headers": headers, **options})
 

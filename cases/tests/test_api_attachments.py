@@ -48,6 +48,13 @@ def test_its_metadata_and_a_link_for_15_minutes(api: Api, attachment: Attachment
     assert timedelta(seconds=898) < expires_at - asked_at <= timedelta(seconds=902)
 
 
+def test_the_link_leads_to_our_public_address_whatever_host_was_asked(
+    api: Api, attachment: Attachment, settings: Any
+) -> None:
+    settings.OFFLOAD_BASE_URL = "https://offload.example"
+    assert link(api, attachment)["downloadUrl"].startswith("https://offload.example/files/")
+
+
 def test_the_link_needs_no_key_and_gives_the_file_byte_for_byte(api: Api, attachment: Attachment) -> None:
     response = download(api, link(api, attachment)["downloadUrl"])
     assert response.status_code == 200

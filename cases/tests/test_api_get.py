@@ -99,6 +99,14 @@ def test_times_are_unix_milliseconds(api: Api) -> None:
     assert shown["attemptCount"] == 1
 
 
+def test_null_is_a_result_where_a_schema_allows_it(api: Api) -> None:
+    case = case_of(api, status=Status.COMPLETED, result=None, result_schema={"type": "null"}, sources=[])
+    shown = get(api, case, includeSources="true")
+    assert (shown["result"], shown["sources"]) == (None, [])
+    assert "result" not in get(api, case_of(api, status=Status.COMPLETED, result=None))
+    assert "result" not in get(api, case_of(api, status=Status.RUNNING, result_schema={"type": "null"}))
+
+
 @pytest.mark.parametrize("result", [{"total": 12.5}, {}, [], "text", 0, False])
 def test_a_completed_case_shows_its_result(api: Api, result: Any) -> None:
     shown = get(api, case_of(api, status=Status.COMPLETED, result=result))

@@ -41,6 +41,13 @@ def test_both_are_trimmed(api: Api, question: InputRequest) -> None:
     assert question.provided_context == "Yes,\n up to 250."
 
 
+def test_what_javascript_takes_off_is_trimmed_and_nothing_else(api: Api, question: InputRequest) -> None:
+    space = "\ufeff\u00a0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000\t\n\v\f\r "
+    assert answer(api, question.case_id, f"{space}{question.pk}\ufeff", f"{space}\x85Yes{space}").status_code == 202
+    question.refresh_from_db()
+    assert question.provided_context == "\x85Yes"
+
+
 @pytest.mark.parametrize(
     ("body", "path", "message"),
     [
@@ -49,6 +56,7 @@ def test_both_are_trimmed(api: Api, question: InputRequest) -> None:
         ({"inputRequestId": " \n", "providedContext": "b"}, "inputRequestId", "This field may not be blank."),
         ({"inputRequestId": "a", "providedContext": "\t "}, "providedContext", "This field may not be blank."),
         ({"inputRequestId": 1, "providedContext": "b"}, "inputRequestId", "Not a valid string."),
+        ({"inputRequestId": "a", "providedContext": "\ufeff "}, "providedContext", "This field may not be blank."),
         ({"inputRequestId": "a", "providedContext": True}, "providedContext", "Not a valid string."),
         ({"inputRequestId": "a", "providedContext": ["b"]}, "providedContext", "Not a valid string."),
         ({"inputRequestId": "a", "providedContext": None}, "providedContext", "This field may not be null."),
@@ -120,6 +128,28 @@ def test_what_is_over_can_not_be_cancelled(api: Api, status: Status) -> None:
     assert api.get(f"/cases/{case.pk}").json() == before
 
 
-def test_cancel_reads_no_body(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("body", "content_type", "failure"),
+    [
+        (b"anything", "text/plain", (415, "UNSUPPORTED_MEDIA_TYPE")),
+        (b"a=b", "application/x-www-form-urlencoded", (415, "UNSUPPORTED_MEDIA_TYPE")),
+        (b"{", "application/json", (400, "INVALID_REQUEST")),
+        (b"[]", "application/json", (400, "INVALID_REQUEST")),
+        (b'{"a": "' + b"x" * 1_000_000 + b'"}', "application/json", (413, "PAYLOAD_TOO_LARGE")),
+    ],
+)
+def test_cancel_looks_at_what_it_does_not_need(api: Api, body: bytes, content_type: str, failure: Any) -> None:
     case = CaseFactory(client=api.key.client)
-    assert api.post(f"/cases/{case.pk}/cancel", b"anything", content_type="text/plain").status_code == 200
+    before = case.status
+    assert error_of(api.post(f"/cases/{case.pk}/cancel", body, content_type=content_type)) == failure
+    case.refresh_from_db()
+    assert case.status == before
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"), [(b"", "application/x-www-form-urlencoded"), (b'{"reason": 1}', "application/json")]
+)
+def test_cancel_needs_no_body(api: Api, body: bytes, content_type: str) -> None:
+    case = CaseFactory(client=api.key.client)
+    response = api.post(f"/cases/{case.pk}/cancel", body, CONTENT_TYPE=content_type)
+    assert response.status_code == 200

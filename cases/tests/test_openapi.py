@@ -29,7 +29,7 @@ def codes(document: Any, method: str, path: str) -> dict[str, list[str]]:
 
 
 ANYWHERE = {"400": ["INVALID_REQUEST"], "401": ["UNAUTHORIZED"], "403": ["FORBIDDEN"], "500": ["INTERNAL_ERROR"]}
-WITH_BODY = {"413": ["PAYLOAD_TOO_LARGE"], "415": ["UNSUPPORTED_MEDIA_TYPE"]}
+WITH_BODY = {"408": ["REQUEST_TIMEOUT"], "413": ["PAYLOAD_TOO_LARGE"], "415": ["UNSUPPORTED_MEDIA_TYPE"]}
 
 
 def test_every_answer_is_documented(document: Any) -> None:
@@ -52,6 +52,7 @@ def test_every_answer_is_documented(document: Any) -> None:
     assert codes(document, "post", "/cases/{case_id}/cancel") == {
         "200": [],
         **ANYWHERE,
+        **WITH_BODY,  # it needs none, and looks at what comes
         **no_case,
         "409": ["CASE_ALREADY_FINISHED"],
     }
@@ -69,8 +70,10 @@ def test_what_fields_refuse_is_documented(document: Any) -> None:
     schemas = document["components"]["schemas"]
     body = schemas["NewCase"]
     assert body["required"] == ["channel", "counterparty", "goal", "senderPersona"]
-    assert body["properties"]["maxAttempts"] == {"type": "integer", "default": 3, "minimum": 0, "maximum": 1000}
-    assert body["properties"]["constraints"]["maxItems"] == 100
+    whole = {"type": "integer", "maximum": 2**31 - 1}
+    assert body["properties"]["maxAttempts"] == {**whole, "default": 3, "minimum": 0}
+    assert body["properties"]["followUpDelayHours"] == {**whole, "default": 72, "minimum": 1}
+    assert "maxItems" not in body["properties"]["constraints"]
     assert body["properties"]["resultSchema"]["type"] == "object"
     language = body["properties"]["language"]
     assert language["maxLength"] == 35

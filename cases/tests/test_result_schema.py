@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,10 @@ def test_no_more_than_20_faults_are_told() -> None:
         {"$ref": "other.json"},
         {"$schema": "https://json-schema.org/draft/2099/schema"},
         {"$schema": None},
+        {"$schema": "http://json-schema.org/draft-07/schema##"},
+        {"$ref": "#"},
+        {"anyOf": [{"type": "string"}, {"not": {"$ref": "#"}}]},
+        {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
         {"$schema": ["https://json-schema.org/draft/2020-12/schema"]},
     ],
 )
@@ -139,8 +144,6 @@ def test_no_schema_makes_the_service_fetch(visitors: tuple[int, list[str]]) -> N
 @pytest.mark.parametrize(
     ("schema", "result"),
     [
-        ({"$ref": "#"}, {}),
-        ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}, {}),
         ({"pattern": "^(a+)+$"}, "a" * 60 + "!"),
         ({"pattern": "^(?=(a+)+$)(a|aa)+$"}, "a" * 60 + "!"),
         ({"minimum": 10**300, "multipleOf": 1e-300}, 10**299),
@@ -156,3 +159,96 @@ def test_a_long_chain_of_references_is_followed() -> None:
     schema = {"$defs": {**chain, "a2000": {"type": "string"}}, "$ref": "#/$defs/a0"}
     assert result_schema.errors(schema, "a") == []
     assert len(result_schema.errors(schema, 1)) == 1
+
+
+def doubled(times: int, keyword: str = "allOf") -> dict[str, Any]:
+    """A short schema with 2 ** times paths to its end."""
+    steps = {f"a{n}": {keyword: [{"$ref": f"#/$defs/a{n + 1}"}, {"$ref": f"#/$defs/a{n + 1}"}]} for n in range(times)}
+    return {"$defs": {**steps, f"a{times}": {"type": "string"}}, "$ref": "#/$defs/a0"}
+
+
+def unevaluated(times: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(times):
+        schema = {"unevaluatedProperties": False, "allOf": [schema]}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        doubled(30),
+        doubled(30, "anyOf"),
+        doubled(16),
+        unevaluated(30),
+        {"properties": {"a": {"items": {"$ref": "#/$defs/a0"}}}, "$defs": doubled(30)["$defs"]},
+        {"$schema": "http://json-schema.org/draft-07/schema#", **doubled(30)},
+        {"$id": "https://client.example/order", **doubled(30)},
+    ],
+)
+def test_a_schema_that_multiplies_is_refused_at_once(schema: Any) -> None:
+    began = time.monotonic()
+    with pytest.raises(InvalidCase) as raised:
+        result_schema.validator(schema)
+    [detail] = raised.value.details or []
+    assert detail["message"].endswith("its references and combinations multiply to more than can be checked")
+    assert time.monotonic() - began < 2
+
+
+EXPRESSION = {
+    "$defs": {
+        "expression": {
+            "anyOf": [
+                {"type": "string"},
+                *({"properties": {word: {"items": {"$ref": "#/$defs/expression"}}}} for word in ("and", "or", "not")),
+            ]
+        }
+    },
+    "$ref": "#/$defs/expression",
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "result"),
+    [
+        (doubled(10), "a"),
+        (EXPRESSION, {"and": ["a", {"or": ["b", {"not": ["c"]}]}]}),
+        ({"$ref": "#order", "$defs": {"a": {"$anchor": "order", "type": "string"}}}, "a"),
+        (
+            {
+                "$id": "https://a.example/b",
+                "$ref": "c",
+                "$defs": {"d": {"$id": "c", "$ref": "#/$defs/e", "$defs": {"e": {}}}},
+            },
+            "a",
+        ),
+        ({"$schema": "http://json-schema.org/draft-07/schema", "$ref": "#a", "definitions": {"b": {"$id": "#a"}}}, 1),
+        ({"$dynamicRef": "#node", "$defs": {"a": {"$dynamicAnchor": "node", "type": "string"}}}, "a"),
+        (
+            {
+                "$schema": "https://json-schema.org/draft/2019-09/schema",
+                "$recursiveAnchor": True,
+                "properties": {"a": {"$recursiveRef": "#"}},
+            },
+            {"a": {"a": {}}},
+        ),
+        ({"items": {"properties": {f"p{n}": {"type": "string"} for n in range(30)}}}, [{"p1": "a"}] * 1000),
+        ({"properties": {"a": False, "b": True}, "additionalProperties": False}, {"b": [[]]}),
+    ],
+)
+def test_what_references_are_for_is_allowed(schema: Any, result: Any) -> None:
+    assert result_schema.errors(schema, result) == []
+
+
+def test_a_result_too_deep_for_its_schema_is_not_checked_for_ever() -> None:
+    schema = {"properties": {"a": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}
+    result: Any = {}
+    for _ in range(6):
+        result = {"a": result}
+    assert result_schema.errors(schema, result) == []
+    for _ in range(54):
+        result = {"a": result}
+    began = time.monotonic()
+    [error] = result_schema.errors(schema, result)
+    assert error == {"path": "", "message": "The result is too deep and too large to be checked by this schema."}
+    assert time.monotonic() - began < 2

@@ -25,7 +25,6 @@ ONE_IMPORTER = {"django_q": "cases/work.py", "openai": "outreach/agents/openai.p
 ENVIRONMENT_READERS = {
     "offload_project/settings.py",
     "offload_project/wsgi.py",
-    "offload_project/asgi.py",
     "manage.py",
     # Runs of scenarios have settings of their own, and begin in processes of their own.
     "evaluation/settings.py",

@@ -31,7 +31,7 @@ def test_data_is_wrapped_and_errors_are_added() -> None:
     }
     result = describe_envelope(document("/cases", responses=responses, requestBody={}, security=[{"apiKey": []}]))
     described = result["paths"]["/cases"]["post"]["responses"]
-    assert list(described) == ["201", "400", "401", "403", "404", "409", "413", "415", "500"]
+    assert list(described) == ["201", "400", "401", "403", "404", "408", "409", "413", "415", "500"]
     assert described["201"]["content"]["application/json"]["schema"] == WRAPPED | {
         "properties": {"ok": {"const": True}, "data": data}
     }
@@ -43,9 +43,19 @@ def test_data_is_wrapped_and_errors_are_added() -> None:
 
 def test_errors_are_those_the_route_can_answer() -> None:
     responses = {"204": {"description": ""}}
-    result = describe_envelope(document("/cases/{id}", responses=responses))
-    described = result["paths"]["/cases/{id}"]["post"]["responses"]
+    both = {"/cases/{id}": {"get": {"responses": dict(responses)}, "post": {"responses": dict(responses)}}}
+    result = describe_envelope({"openapi": "3.1.0", "paths": both})
+    described = result["paths"]["/cases/{id}"]["get"]["responses"]
     assert list(described) == ["204", "400", "404", "500"]
+    assert list(result["paths"]["/cases/{id}"]["post"]["responses"]) == [
+        "204",
+        "400",
+        "404",
+        "408",
+        "413",
+        "415",
+        "500",
+    ]
     assert described["204"] == {"description": ""}
 
 

@@ -149,12 +149,14 @@ def test_a_bucket_takes_the_attachments(tmp_path: Path) -> None:
 
 def test_the_transport_is_what_is_configured(tmp_path: Path) -> None:
     def transport(**environment: str) -> Any:
-        return read("s.OFFLOAD_TRANSPORT", var=tmp_path, **PRODUCTION, **environment)[0]
+        """Its name, and whether live keys may use it: the sandbox only where it was asked for."""
+        return read("s.OFFLOAD_TRANSPORT, s.OFFLOAD_LIVE_CASES", var=tmp_path, **PRODUCTION, **environment)
 
-    assert transport() == "sandbox"
-    assert transport(EMAIL_URL="smtp://mail.example:25") == "email"
-    assert transport(EMAIL_URL="smtp://mail.example:25", AGENTMAIL_API_KEY="am_x") == "agentmail"
-    assert transport(AGENTMAIL_API_KEY="am_x", OFFLOAD_TRANSPORT="sandbox") == "sandbox"
+    assert transport() == ["sandbox", False]
+    assert transport(OFFLOAD_TRANSPORT="") == ["sandbox", False]
+    assert transport(EMAIL_URL="smtp://mail.example:25") == ["email", True]
+    assert transport(EMAIL_URL="smtp://mail.example:25", AGENTMAIL_API_KEY="am_x") == ["agentmail", True]
+    assert transport(AGENTMAIL_API_KEY="am_x", OFFLOAD_TRANSPORT="sandbox") == ["sandbox", True]
 
 
 def test_every_answer_carries_a_policy_without_inline_scripts(client: Client) -> None:

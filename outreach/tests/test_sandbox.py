@@ -240,6 +240,20 @@ def test_an_empty_form_is_an_empty_body(key: Any, played: Played) -> None:
     assert played.reload().result_status == "BOUNCED"
 
 
+@pytest.mark.parametrize("route", ["bounce", "complaint", "out-of-office"])
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [(b"{", "application/json", 400), (b"a", "text/plain", 415), (bytes(1_000_001), "application/json", 413)],
+)
+def test_a_body_that_is_not_needed_is_looked_at(
+    key: Any, played: Played, route: str, body: bytes, content_type: str, status: int
+) -> None:
+    headers = {"x-api-key": key.key}
+    response = Http().post(f"/sandbox/cases/{played.case.pk}/{route}", body, content_type, headers=headers)
+    assert (response.status_code, response.json()["ok"]) == (status, False)
+    assert InboundPayload.objects.count() == 0
+
+
 def test_complaint(key: Any, played: Played) -> None:
     assert post(key, played.case, "complaint").status_code == 202
     run_due()

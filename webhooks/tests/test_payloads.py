@@ -73,6 +73,11 @@ def test_a_completed_case_with_the_least_that_there_can_be() -> None:
     }
 
 
+def test_null_is_a_result_where_a_schema_allows_it() -> None:
+    case = CaseFactory(status=Status.COMPLETED, result_schema={"type": "null"}, updated_at=AT)
+    assert built(case, "case.completed")["data"]["result"] is None
+
+
 @pytest.mark.parametrize("reason", ["They said no.", None])
 def test_a_failed_case_says_why_even_where_there_is_nothing_to_say(reason: str | None) -> None:
     case = CaseFactory(status=Status.FAILED, failure_reason=reason, updated_at=AT)
