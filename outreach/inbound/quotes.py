@@ -23,17 +23,45 @@ _SEPARATOR = re.compile(r"[\s_*=-]*")
 # Beyond quotequail's: Italian, Polish, Danish and Norwegian, Portuguese, and "X <x@y> wrote on …:"
 _MORE_INTROS = re.compile(
     r"(?:Il .{3,300} ha scritto|W dniu .{3,300} (?:pisze|napisał(?:\(a\)|a)?)|(?:Den|På) .{3,300} skrev"
-    r"|(?:Em|No dia) .{3,300} escreveu|.{0,200}@.{0,200} (?:wrote|schrieb|a écrit|escribió)\b.{0,60}) ?:",
+    r"|(?:Em|No dia) .{3,300} escreveu|(?:(?![.!?] ).){0,200}@.{0,200} (?:wrote|schrieb|a écrit|escribió)\b.{0,60}) ?:"
+    r"|-{2,} ?\S.{0,300}\S (?:wrote|schrieb|a écrit|escribió|skrev|schreef) ?-{2,}",
     re.IGNORECASE,
 )
+# "4 Jan 2027 10:00 Ann <a@b.test>:" in any language, over as many lines as senders wrap it to.
+MAX_INTRO_LINES = 3
+_CLOCK = re.compile(r"\d{1,2}[:.]\d{2}(?!\d)")
+_DATED_SENDER = re.compile(
+    r"(?=.{0,60}\b(?:19|20)\d\d\b)(?P<lead>.{0,40}?)\d{1,2}[:.]\d{2}(?::\d{2})?(?!\d)"
+    r"(?P<between>[^<>@]{0,150}(?:\"[^\"]{0,150}\")?\s?)"
+    r"[<(]\s?(?:mailto:)?[^\s<>()]{1,200}@[^\s<>()]{1,200}[>)](?P<tail>[^.!?\d<>@]{0,40})[:：]",
+)
+_WROTE = re.compile(
+    r"\b(?:wrote|sent|schrieb|écrit|escribió|escreveu|scritto|skrev|schreef|geschreven|pisze|napisał|napsal|пишет|написал"
+    r"|написав|viết|kirjoitti|írta|yazdı|scris|έγραψε|写道|寫道|작성)",
+    re.IGNORECASE,
+)
+_BEFORE_NAMES = frozenset(
+    ["от", "пользователь", "użytkownik", "uživatel", "från", "fra", "von", "de", "da", "van", "by"]
+)
+# Some programs put that line behind the last words of the reply.
+_SHARED_LINE = re.compile(
+    r"(?P<own>\S.{0,400}?)(?:\s|-{2,}\s?)"
+    r"(?P<intro>On (?:[A-Z][a-z]{2,8}, )?(?:[A-Z][a-z]{2,8} \d{1,2}|\d{1,2} [A-Z][a-z]{2,8}),?"
+    r" (?:19|20)\d\d,? at \d{1,2}:\d{2}.{0,200}@.{0,200} wrote:)"
+)
 _HEADER_NAMES = {
-    "from": "from von de da od från fra van от",
-    "date": "date sent datum gesendet envoyé fecha enviado data inviato skickat sendt verzonden дата",
-    "to": "to an à para pour a till til aan do кому",
-    "subject": "subject betreff objet asunto oggetto assunto ämne emne onderwerp temat тема",
+    "from": "from, von, de, da, od, från, fra, van, от, від, lähettäjä, kimden, feladó, de la"
+    ", 差出人, 发件人, 寄件者, 보낸 사람",
+    "date": "date, sent, datum, gesendet, envoyé, fecha, enviado, enviada em, data, inviato, skickat, sendt, verzonden"
+    ", дата, отправлено, wysłano, odesláno, lähetetty, gönderildi, elküldve, trimis"
+    ", 送信日時, 发送时间, 寄件日期, 보낸 날짜",
+    "to": "to, an, à, para, pour, a, till, til, aan, do, кому, komu, vastaanottaja, kime, címzett, către"
+    ", 宛先, 收件人, 收件者, 받는 사람",
+    "subject": "subject, betreff, objet, sujet, asunto, oggetto, assunto, ämne, emne, onderwerp, temat, тема, předmět"
+    ", aihe, konu, tárgy, subiect, 件名, 主题, 主旨, 제목",
 }
-_HEADER_KINDS = {name: kind for kind, names in _HEADER_NAMES.items() for name in names.split()}
-_HEADER_LINE = re.compile(r"\s*[*_]{0,2}([^\W\d_]{1,12})[*_]{0,2}\s?:[*_]{0,2}\s*(\S.{0,400})")
+_HEADER_KINDS = {name: kind for kind, names in _HEADER_NAMES.items() for name in names.split(", ")}
+_HEADER_LINE = re.compile(r"\s*[*_]{0,2}([^\W\d_]{1,12}(?: [^\W\d_]{1,4})?)[*_]{0,2}\s?[:：][*_]{0,2}\s*(\S.{0,400})")
 
 
 def reply_text(text: str | None, html: str | None) -> str:
@@ -74,7 +102,7 @@ class _Segment:
 
 def without_quotes(text: str) -> str:
     """`text` (plain, lines ended by "\\n") without quoted history; see `reply_text`."""
-    segments = [segment for segment in _segments(text.split("\n")) if segment.quoted or segment.has_words]
+    segments = [segment for segment in _segments(_lines(text)) if segment.quoted or segment.has_words]
     new = [index for index, segment in enumerate(segments) if not segment.quoted]
     if not new:
         return text.strip()
@@ -84,9 +112,18 @@ def without_quotes(text: str) -> str:
     return "\n\n".join("\n".join(segments[index].lines).strip() for index in new).strip()
 
 
+def _lines(text: str) -> list[str]:
+    """The lines of `text`; an introducing line that stands behind words of the sender's becomes one of its own."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        shared = _SHARED_LINE.fullmatch(line) if len(lines) < MAX_SCANNED_LINES and line[:1] != ">" else None
+        lines += [shared["own"].rstrip("- "), shared["intro"]] if shared else [line]
+    return lines
+
+
 @dataclass(frozen=True)
 class _Intro:
-    """A line (wrapped: two) that introduces a quote; `end` is the index behind it."""
+    """A line (wrapped: several) that introduces a quote; `end` is the index behind it."""
 
     start: int
     end: int
@@ -114,7 +151,7 @@ def _segments(lines: list[str]) -> Iterator[_Segment]:
     index = 0
     while index < len(lines):
         intro = intros.get(index)
-        if intro and _FORWARD.search(intro.line):
+        if _begins_forward(lines, index, intro):
             new.lines += lines[index:]  # foreign words, sent on as the sender's own message
             break
         end = _quote_end(lines, index, intro, least_lines)
@@ -128,6 +165,13 @@ def _segments(lines: list[str]) -> Iterator[_Segment]:
         new = _Segment(quoted=False)
         index = end
     yield new
+
+
+def _begins_forward(lines: list[str], index: int, intro: _Intro | None) -> bool:
+    if intro:
+        return bool(_FORWARD.search(intro.line))
+    is_label = len(lines[index]) < 80 and lines[index].rstrip().endswith((":", "-")) and _FORWARD.search(lines[index])
+    return bool(is_label) and _header_block_end(lines, _next_text(lines, index + 1)) is not None
 
 
 def _quote_end(lines: list[str], index: int, intro: _Intro | None, least_lines: int) -> int | None:
@@ -199,9 +243,10 @@ def _intros(lines: list[str]) -> Iterator[_Intro]:
         rest = shadow[position:]
         parts = quotequail.quote("\n".join(rest), limit=len(rest) + 1, quote_intro_line=True)
         start = position + len(rest) - (parts[1][1].count("\n") + 1) if len(parts) > 1 else len(lines)
-        for index in range(position, start):
-            if _MORE_INTROS.fullmatch(shadow[index].strip()):
-                yield _Intro(index, index + 1, shadow[index].strip())
+        for index in range(position, start + 1):
+            more = _more_intro(shadow, index)
+            if more:
+                yield more
         if start >= len(lines):
             return
         ahead = shadow[start : start + 2]
@@ -212,6 +257,30 @@ def _intros(lines: list[str]) -> Iterator[_Intro]:
         if wrapped == 1 or (intro.is_strong and not _begins_intro(ahead[1])):
             yield intro
             position = intro.end
+
+
+def _more_intro(shadow: list[str], index: int) -> _Intro | None:
+    """The introducing line, of those that quotequail doesn't know, that begins at `index`."""
+    most_lines = MAX_INTRO_LINES if _CLOCK.search(shadow[index]) else 1
+    for end in range(index + 1, min(index + most_lines, len(shadow)) + 1):
+        line = " ".join(shadow[index:end]).strip()
+        is_next = end > index + 1 and _CLOCK.search(shadow[end - 1])
+        if is_next or not shadow[end - 1].strip() or len(line) > MAX_INTRO_CHARS:
+            return None
+        if (end == index + 1 and _MORE_INTROS.fullmatch(line)) or _names_sender_and_time(line):
+            return _Intro(index, end, line)
+    return None
+
+
+def _names_sender_and_time(line: str) -> bool:
+    """Whether a program introduces a quote: with "wrote", or with nothing beside date, time, name and address."""
+    found = _DATED_SENDER.fullmatch(line)
+    if not found:
+        return False
+    if _WROTE.search(found["tail"]):
+        return True
+    words = re.findall(r"[^\W\d_][\w.'’-]*", found["lead"] + found["between"])
+    return not found["tail"].strip() and all(not word[0].islower() or word in _BEFORE_NAMES for word in words)
 
 
 def _begins_intro(line: str) -> bool:
