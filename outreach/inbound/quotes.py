@@ -23,7 +23,8 @@ _SEPARATOR = re.compile(r"[\s_*=-]*")
 # Beyond quotequail's: Italian, Polish, Danish and Norwegian, Portuguese, and "X <x@y> wrote on …:"
 _MORE_INTROS = re.compile(
     r"(?:Il .{3,300} ha scritto|W dniu .{3,300} (?:pisze|napisał(?:\(a\)|a)?)|(?:Den|På) .{3,300} skrev"
-    r"|(?:Em|No dia) .{3,300} escreveu|(?:(?![.!?] ).){0,200}@.{0,200} (?:wrote|schrieb|a écrit|escribió)\b.{0,60}) ?:"
+    r"|(?:Em|No dia) .{3,300} escreveu"
+    r"|(?-i:(?![.!?] [A-ZÀ-Þ]).){0,200}@.{0,200} (?:wrote|schrieb|a écrit|escribió)\b.{0,60}) ?:"
     r"|-{2,} ?\S.{0,300}\S (?:wrote|schrieb|a écrit|escribió|skrev|schreef) ?-{2,}",
     re.IGNORECASE,
 )
@@ -243,7 +244,7 @@ def _intros(lines: list[str]) -> Iterator[_Intro]:
         rest = shadow[position:]
         parts = quotequail.quote("\n".join(rest), limit=len(rest) + 1, quote_intro_line=True)
         start = position + len(rest) - (parts[1][1].count("\n") + 1) if len(parts) > 1 else len(lines)
-        for index in range(position, start + 1):
+        for index in range(position, min(start + 1, len(lines))):
             more = _more_intro(shadow, index)
             if more:
                 yield more

@@ -5,7 +5,6 @@ Those modules are parsed, never imported: only literals are taken from them.
 
 import ast
 import email
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
@@ -51,6 +50,8 @@ class ReplySample:
 
 
 ANY_FAILURE = frozenset({Fate.FAILED, Fate.FAILED_FOR_NOW})
+# Bounces that name no usable address, which is what their tests are about; and one that is in no test.
+NAMELESS_BOUNCES = frozenset({"bounce_01", "dumbass_01", "simple_42", "simple_43"})
 
 
 def report_samples() -> list[ReportSample]:
@@ -71,20 +72,37 @@ def human_mails() -> list[tuple[str, bytes]]:
 
 
 def _flufl_reports() -> Iterator[ReportSample]:
-    table = _assigned(FLUFL / "test_detectors.py", "DETECTORS")
-    expected: dict[str, set[Fate]] = {}
-    for _, name, addresses, is_temporary in table:
-        fates = expected.setdefault(name, set())
+    expected: dict[str, frozenset[Fate]] = {}
+    for _, name, addresses, is_temporary in _assigned(FLUFL / "test_detectors.py", "DETECTORS"):
         if addresses:
-            fates |= {Fate.DELAYED} if is_temporary else ANY_FAILURE
+            expected[Path(name).stem] = frozenset({Fate.DELAYED}) if is_temporary else ANY_FAILURE
+    expected |= dict.fromkeys(NAMELESS_BOUNCES, ANY_FAILURE)
+    told = _told_statuses()
     for path in sorted((FLUFL / "data").glob("*.txt")):
-        yield ReportSample(path.name, path.read_bytes(), frozenset(expected.get(path.name, ())) or frozenset({Fate.NONE}))
+        fates = expected.get(path.stem, frozenset({Fate.NONE}))
+        yield ReportSample(path.name, path.read_bytes(), fates & told.get(path.stem, fates) or fates)
 
 
 def _bounced_reports() -> Iterator[ReportSample]:
+    told = _told_statuses()
     for path in sorted((BOUNCED / "bounce_email").rglob("*.eml")):
         is_bounce = path.parent.name == "bounces" and path.stem != "bounce-auto-respond"
-        yield ReportSample(path.name, path.read_bytes(), ANY_FAILURE if is_bounce else frozenset({Fate.NONE}))
+        fates = ANY_FAILURE | {Fate.DELAYED} if is_bounce else frozenset({Fate.NONE})
+        yield ReportSample(path.name, path.read_bytes(), told.get(path.stem, fates))
+
+
+def _told_statuses() -> dict[str, frozenset[Fate]]:
+    """The fates that the status codes in bounced's expectations mean, by the sample's stem."""
+    fates = {"5": frozenset({Fate.FAILED}), "4": frozenset({Fate.FAILED_FOR_NOW, Fate.DELAYED})}
+    told: dict[str, frozenset[Fate]] = {}
+    for node in ast.walk(ast.parse((BOUNCED / "test_bounced.py").read_text("utf-8"))):
+        for name, bounces in zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ():
+            for call in ast.walk(bounces):
+                if isinstance(call, ast.keyword) and call.arg == "status" and isinstance(call.value, ast.Constant):
+                    code = str(call.value.value)[:1]
+                    if isinstance(name, ast.Constant) and code in fates:
+                        told[str(name.value)] = fates[code]
+    return told
 
 
 # --- Replies ---
@@ -127,7 +145,9 @@ def _talon_mails() -> Iterator[ReplySample]:
         mail = email.message_from_bytes(path.read_bytes(), policy=policy.default)
         body = mail.get_body(("plain",))
         given = path.with_name(f"{path.stem}_reply_text")
-        yield ReplySample(path.name, body and body.get_content(), None, given.read_text() if given.exists() else "Hello")
+        yield ReplySample(
+            path.name, body and body.get_content(), None, given.read_text() if given.exists() else "Hello"
+        )
 
 
 # --- Literals in test modules ---

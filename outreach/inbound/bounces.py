@@ -1,0 +1,26 @@
+"""What flufl.bounce reads in a bounce that is written for people: the many wordings that mail systems have had."""
+
+from email.message import Message
+
+from flufl.bounce import all_failures
+
+from outreach.inbound.reports import Outcome
+
+MAX_CHARS = 20_000
+MAX_LINE_CHARS = 500
+
+
+def read(text: str, sender: str) -> Outcome | None:
+    """FAILED or DELAYED if a known mail system says so of some address in `text`; `sender` is the From header.
+
+    For mail that looks like a bounce: in a person's reply the library takes an "Original Message" for one. It is given
+    plain text alone, never the message as it came, since it raises on broken MIME; and little, since it reads every
+    line once for each of its hundred wordings.
+    """
+    message = Message()
+    message["From"] = sender[:MAX_LINE_CHARS]
+    message.set_payload("\n".join(line[:MAX_LINE_CHARS] for line in text[:MAX_CHARS].split("\n")))
+    delayed, failed = all_failures(message)
+    if failed:
+        return Outcome.FAILED
+    return Outcome.DELAYED if delayed else None
