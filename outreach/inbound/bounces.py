@@ -20,7 +20,10 @@ def read(text: str, sender: str) -> Outcome | None:
     message = Message()
     message["From"] = sender[:MAX_LINE_CHARS]
     message.set_payload("\n".join(line[:MAX_LINE_CHARS] for line in text[:MAX_CHARS].split("\n")))
-    delayed, failed = all_failures(message)
+    try:
+        delayed, failed = all_failures(message)
+    except Exception:  # noqa: BLE001 (whatever its detectors raise, and it logs: the mail has to be read all the same)
+        return None
     if failed:
         return Outcome.FAILED
     return Outcome.DELAYED if delayed else None
