@@ -40,7 +40,7 @@ crash: $(DEV) ## kill real processes, ten times each
 
 score: $(DEV) ## how well mail is understood, counted on public samples beside the best libraries
 	$(PY) -m scripts.fetch_samples
-	$(PY) -m pytest -q -s -m score $(ARGS)
+	$(PY) -m pytest -q -s outreach/tests/test_score.py $(ARGS)
 
 evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \

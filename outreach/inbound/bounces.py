@@ -1,6 +1,7 @@
 """What flufl.bounce reads in a bounce that is written for people: the many wordings that mail systems have had."""
 
 from email.message import Message
+from email.utils import parseaddr
 
 from flufl.bounce import all_failures
 
@@ -18,7 +19,7 @@ def read(text: str, sender: str) -> Outcome | None:
     line once for each of its hundred wordings.
     """
     message = Message()
-    message["From"] = sender[:MAX_LINE_CHARS]
+    message["From"] = parseaddr(sender[:MAX_LINE_CHARS])[1] or "unknown"  # without any it raises
     message.set_payload("\n".join(line[:MAX_LINE_CHARS] for line in text[:MAX_CHARS].split("\n")))
     try:
         delayed, failed = all_failures(message)

@@ -72,10 +72,9 @@ class _Evidence:
         """Signs that many machines show and that some people's mail shows too."""
         return (
             self.has_null_return_path
-            or self.is_from_mail_system
             or self.tree.has("x-auto-response-suppress")
             or self.tree.has("x-ms-exchange-inbox-rules-loop")
-            or self.tree.get("precedence").strip().lower() in ("bulk", "junk", "list")
+            or self.tree.get("precedence").strip().lower() in ("bulk", "junk")
             or re.search(r"\b(?:no|do-?not)[-_.]?reply|\bautorespon|\bvacation@", self._sender) is not None
         )
 
@@ -105,7 +104,7 @@ def _matching(pattern: str) -> re.Pattern[str]:
 
 _MAIL_SYSTEM = _matching(
     r"\b(?:mailer-daemon|mail-daemon|mdaemon|postmaster)\\?@|^\W*(?:mailer-daemon|postmaster)\b"
-    r"|^\W*(?:mail delivery (?:sub)?system|system administrator)\W"
+    r"|^\W*mail delivery (?:sub)?system\W"
     r"|<>\s*$"
 )
 _ANY = _matching("")
@@ -117,7 +116,7 @@ _AUTOMATIC = (
     r"|respuesta"
     r" automática|respuesta automatica|risposta automatica|resposta automática|automatisch antwoord"
     r"|afwezigheidsbericht"
-    r"|autosvar|automatiskt svar|automaattinen vastaus|automatyczna odpowiedź|automatická odpověď|автоответ"
+    r"|autosvar|automatiskt? svar|automaattinen vastaus|automatyczna odpowiedź|automatická odpověď|автоответ"
     r"|автоматический ответ|otomatik yanıt|自動返信|自动回复|自動回覆"
 )
 _AWAY_SUBJECT = (

@@ -4,6 +4,7 @@ The bounds are what was reached, so that a change for the worse fails. Samples a
 """
 
 import email
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mailparser_reply.constants import MAIL_LANGUAGES
 
 from conftest import require
 from outreach.inbound.classify import InboundKind, classify
+from outreach.inbound.mail import parse
 from outreach.inbound.quotes import reply_text, said
 from outreach.tests import public_samples
 from outreach.tests.public_samples import Fate, ReplySample, ReportSample
@@ -144,3 +146,28 @@ def test_replies_are_told_from_history() -> None:
     assert ours.losing < min(score.losing for score in others)
     assert len(public_samples.reply_samples()) == 115
     assert ours == ReplyScore(exact=88, losing=0, too_long=27)
+
+
+# --- Damage ---
+
+
+def damaged(raw: bytes, chance: random.Random) -> bytes:
+    """`raw` with some bytes changed, a stretch doubled, a stretch lost, and its end cut off."""
+    mail = bytearray(raw)
+    for _ in range(chance.randint(1, 40)):
+        mail[chance.randrange(len(mail))] = chance.randrange(256)
+    first, second = sorted(chance.sample(range(len(mail)), 2))
+    mail[first:first] = mail[first:second]
+    del mail[second : second + chance.randint(0, 200)]
+    return bytes(mail[: chance.randint(len(mail) // 2, len(mail))])
+
+
+def test_damaged_mails_are_read() -> None:
+    chance = random.Random(4711)
+    mails = [sample.raw for sample in public_samples.report_samples()]
+    mails += [raw for _, raw in public_samples.human_mails()]
+    for raw in mails:
+        mail = parse(damaged(raw, chance))
+        assert mail.kind in InboundKind
+        assert len(mail.reply_text) <= len(mail.text) + len(mail.html)
+    print(f"\ndamaged mails read: {len(mails)}")
