@@ -148,9 +148,8 @@ def _talon_mails() -> Iterator[ReplySample]:
         mail = email.message_from_bytes(path.read_bytes(), policy=policy.default)
         body = mail.get_body(("plain",))
         given = path.with_name(f"{path.stem}_reply_text")
-        yield ReplySample(
-            path.name, body and body.get_content(), None, given.read_text() if given.exists() else "Hello"
-        )
+        text = body.get_content() if body else None
+        yield ReplySample(path.name, text, None, given.read_text("utf-8") if given.exists() else "Hello")
 
 
 # --- Literals in test modules ---

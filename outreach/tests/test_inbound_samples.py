@@ -245,6 +245,7 @@ def test_an_introducing_line_behind_the_senders_words(line: str, own: str) -> No
         "On 4 Jan 2027 at 10:00 please call our Bob <bob@supplier.example>:\nhe knows the price.",
         "4 Jan 2027 10:00 meeting with Bob <bob@supplier.example>:\nthe price",
         "Fine with us. Ann <ann@offload.test> wrote on 4 January 2027:\nthe price",
+        "I accept. On 4 Jan 2027 at 10:00, Ann <ann@offload.test> sent:\n> Price?",
         "Contact on 4 Jan 2027, 10:00 is Bob (bob@supplier.example).\nThe price is 5 EUR.",
         "See this.\n\nDébut du message réexpédié :\n\nDe: C <c@d.test>\nDate: lundi\nÀ: Bob\nObjet: Offre\n\n5 EUR",
     ],
