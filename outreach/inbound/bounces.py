@@ -8,6 +8,7 @@ from flufl.bounce import all_failures
 from outreach.inbound.reports import Outcome
 
 MAX_CHARS = 20_000
+MAX_LINES = 1000
 MAX_LINE_CHARS = 500
 
 
@@ -20,7 +21,8 @@ def read(text: str, sender: str) -> Outcome | None:
     """
     message = Message()
     message["From"] = parseaddr(sender[:MAX_LINE_CHARS])[1] or "unknown"  # without any it raises
-    message.set_payload("\n".join(line[:MAX_LINE_CHARS] for line in text[:MAX_CHARS].split("\n")))
+    lines = text[:MAX_CHARS].split("\n")[:MAX_LINES]
+    message.set_payload("\n".join(line[:MAX_LINE_CHARS] for line in lines))
     try:
         delayed, failed = all_failures(message)
     except Exception:  # noqa: BLE001 (whatever its detectors raise, and it logs: the mail has to be read all the same)

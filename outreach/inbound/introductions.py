@@ -118,6 +118,8 @@ def _more_intro(shadow: list[str], index: int) -> Intro | None:
         is_next = end > index + 1 and _CLOCK.search(shadow[end - 1])
         if is_next or not shadow[end - 1].strip() or len(line) > MAX_INTRO_CHARS:
             return None
+        if not line.endswith((":", "：", "-")):
+            continue
         if (end == index + 1 and _MORE_INTROS.fullmatch(line)) or _names_sender_and_time(line):
             return Intro(index, end, line)
     return None

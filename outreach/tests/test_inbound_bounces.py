@@ -35,6 +35,7 @@ def test_the_sender_may_be_anything(sender: str, caplog: pytest.LogCaptureFixtur
 
 def test_only_the_beginning_is_read() -> None:
     assert bounces.read("x" * bounces.MAX_CHARS + "\n" + FAILED, "a@b.test") is None
+    assert bounces.read("x\n" * bounces.MAX_LINES + FAILED, "a@b.test") is None
     assert bounces.read("x" * bounces.MAX_LINE_CHARS + FAILED.replace("\n", " "), "a@b.test") is None
 
 
