@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash evaluate waits check lock clean
+.PHONY: help demo run desk test crash score evaluate waits check lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +37,10 @@ test: $(DEV) ## all tests on SQLite, then those of the engine on PostgreSQL too;
 
 crash: $(DEV) ## kill real processes, ten times each
 	$(PY) -m pytest -q offload_project/tests/test_crash.py --rounds=10 $(ARGS)
+
+score: $(DEV) ## how well mail is understood, counted on public samples beside the best libraries
+	$(PY) -m scripts.fetch_samples
+	$(PY) -m pytest -q -s outreach/tests/test_score.py $(ARGS)
 
 evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \

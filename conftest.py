@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from scripts import fetch_samples
 from scripts.with_postgres import postgres_server
 
 
@@ -95,6 +96,10 @@ def media_root(settings: Settings, tmp_path: Path) -> Path:
 # --- Components that a machine may lack ---
 
 COMPONENTS: dict[str, tuple[Callable[[], Any], str]] = {
+    "mail samples": (
+        fetch_samples.is_complete,
+        "python -m scripts.fetch_samples",
+    ),
     "chromium": (
         lambda: shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"),
         "apt-get install chromium",

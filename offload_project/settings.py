@@ -370,5 +370,6 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
+        "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },
 }
