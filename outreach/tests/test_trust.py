@@ -218,10 +218,13 @@ def test_the_counterparty_introduces_whom_it_writes_to_or_about() -> None:
 
 
 @pytest.mark.django_db
-def test_a_colleague_who_was_copied_in_takes_part_and_is_told_of() -> None:
+@pytest.mark.parametrize("header", [b"\nCc: carl@other.example\nTo: ", b"\nTo: carl@other.example, ", b"\nTo: "])
+def test_a_colleague_who_was_copied_in_takes_part_and_is_told_of(header: bytes) -> None:
     played = Played.begin()
-    ours = sandbox._newest_mail(played.case)
-    raw = counterparty.reply(ours, text="Carl will answer.").replace(b"\nTo: ", b"\nCc: carl@other.example\nTo: ", 1)
+    raw = counterparty.reply(sandbox._newest_mail(played.case), text="Carl will answer.")
+    raw = raw.replace(b"\nTo: ", header, 1)
+    if header == b"\nTo: ":
+        raw = raw.replace(b"sandbox.invalid>", b"sandbox.invalid>, carl@other.example", 1)
     played.take(raw)
     played.reply("Here it is.", from_address="carl@other.example", from_name="Carl")
     assert [mail.text for mail in played.received] == ["Carl will answer.", "Here it is."]
