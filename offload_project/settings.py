@@ -377,6 +377,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": OFFLOAD_LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
+        "mail.log": {"level": "WARNING"},  # aiosmtpd's: else a line for each word that is said
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
     },
 }

@@ -59,12 +59,11 @@ class Service:
         command = [sys.executable, "manage.py", *arguments]
         subprocess.run(command, cwd=ROOT, env=self.environment, check=True, capture_output=True, timeout=120)
 
-    def start(self, command: str) -> ProcessGroup:
+    def start(self, command: str, *arguments: str) -> ProcessGroup:
         """Start a command that runs until it is told to stop; its log is `<command>.log`."""
+        whole = [sys.executable, str(ROOT / "manage.py"), command, *arguments]
         with (self.var_dir / f"{command}.log").open("ab") as log:
-            group = ProcessGroup(
-                [sys.executable, str(ROOT / "manage.py"), command], env=self.environment, stderr=log, stdout=log
-            )
+            group = ProcessGroup(whole, env=self.environment, stderr=log, stdout=log)
         self.started.append(group)
         return group
 
@@ -76,7 +75,8 @@ class Service:
         return worker
 
     def log(self, command: str = "worker") -> str:
-        return (self.var_dir / f"{command}.log").read_text()
+        log = self.var_dir / f"{command}.log"
+        return log.read_text() if log.exists() else ""
 
     def clusters(self) -> list[int]:
         """The process groups of all clusters that were ever started here, the newest last."""
@@ -117,7 +117,7 @@ class Service:
 
     def leftovers(self) -> list[int]:
         """The ids of processes of this service that run."""
-        groups = [group.id for group in self.started] + (self.clusters() if self.started else [])
+        groups = [group.id for group in self.started] + self.clusters()
         return [pid for group in groups for pid in members(group)]
 
     def stop(self) -> None:
@@ -133,6 +133,17 @@ class Service:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert left == [], f"processes {left} were left\n{self.log()[-3000:]}"
+
+
+@contextmanager
+def installed(url: str, var_dir: Path, blocker: Any, **settings: str) -> Iterator[Service]:
+    """A service on the migrated database at the URL, which this process uses too. Nothing of it is left afterwards."""
+    service = Service(var_dir, {**os.environ, "DATABASE_URL": url, "OFFLOAD_VAR_DIR": str(var_dir), **settings})
+    with blocker.unblock(), database(url):
+        try:
+            yield service
+        finally:
+            service.stop()
 
 
 def members(group: int) -> list[int]:

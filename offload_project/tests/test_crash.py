@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,7 +20,7 @@ from offload_project.tests import processes
 from offload_project.tests.processes import (
     SHORT,
     Service,
-    database,
+    installed,
     mails,
     members,
     new_postgres_database,
@@ -40,22 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("round_number", range(1, metafunc.config.getoption("--rounds") + 1))
 
 
-@contextmanager
-def installed(url: str, var_dir: Path, blocker: Any, **settings: str) -> Iterator[Service]:
-    """A service on the migrated database at the URL, which this process uses too. Nothing of it is left afterwards."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "OFFLOAD_VAR_DIR": str(var_dir),
-        "DJANGO_SETTINGS_MODULE": "offload_project.tests.crash_settings",
-        **settings,
-    }
-    service = Service(var_dir, environment)
-    with blocker.unblock(), database(url):
-        try:
-            yield service
-        finally:
-            service.stop()
+HELD = {"DJANGO_SETTINGS_MODULE": "offload_project.tests.crash_settings"}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +55,7 @@ def service(postgres_url: str, template: str, tmp_path: Path, django_db_blocker:
     """A service on PostgreSQL with short times, not started yet."""
     with (
         new_postgres_database(postgres_url, template) as (_, url),
-        installed(url, tmp_path, django_db_blocker, **SHORT) as service,
+        installed(url, tmp_path, django_db_blocker, **HELD, **SHORT) as service,
     ):
         yield service
 
@@ -247,7 +231,7 @@ def test_a_follow_up_starts_within_three_seconds(service: Service, capsys: pytes
 def on_sqlite(tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
     """A service on an SQLite file, with the times of production."""
     url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
-    with installed(url, tmp_path, django_db_blocker) as service:
+    with installed(url, tmp_path, django_db_blocker, **HELD) as service:
         service.manage("migrate", "--skip-checks", "-v0")
         yield service
 
