@@ -334,7 +334,7 @@ OFFLOAD_CLOSING_MAIL = env.bool(
 )  # thank the counterparty when the goal is reached
 
 OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
-OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # in the counterparty's time zone
+OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # where the counterparty is; or "off"
 OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default=20)  # of one case
 
 # --- API and webhooks ---

@@ -35,7 +35,7 @@ def model_can_be_asked(**_: Any) -> list[CheckMessage]:
 
 @register()
 def working_hours_can_be_read(**_: Any) -> list[CheckMessage]:
-    """An error where OFFLOAD_WORKING_HOURS is not of the form `Mon-Fri 08-18`."""
+    """An error where OFFLOAD_WORKING_HOURS is neither of the form `Mon-Fri 08-18` nor `off`."""
     try:
         working_hours.parse(settings.OFFLOAD_WORKING_HOURS)
     except ImproperlyConfigured as error:
