@@ -16,8 +16,8 @@ TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null || true
 
-demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step
-	$(PY) scripts/demo.py
+demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step; TRANSPORT=email over real SMTP
+	$(PY) -m scripts.demo
 
 run: desk ## serve at this desk: web, worker and clock
 	@echo
@@ -42,8 +42,8 @@ evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \
 	$(PY) manage.py evaluate_agent --agent scripted --runs 4 --strict $(ARGS) && exit $$form
 
-waits: $(DEV) ## how many model calls one worker has in flight, and what memory it takes
-	$(PY) -m benchmarks.waits
+waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
+	$(PY) -m benchmarks.waits $(ARGS)
 
 check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
 	$(PY) -m ruff check .

@@ -1,9 +1,11 @@
 """How many evaluations one worker has in flight: `make waits`.
 
 A real worker and clock on an embedded database, the real SDK, and a stand-in model that takes three seconds. Prints the
-time for one case, the time for 64, their ratio, and the memory of the whole worker tree meanwhile.
+time for one case, the time for 64, their ratio, and the memory of the whole worker tree meanwhile. Fails where not all
+are in flight at once, or where 64 take longer than three times as long as one.
 """
 
+import argparse
 import os
 import secrets
 import subprocess
@@ -18,8 +20,6 @@ from pathlib import Path
 from evaluation.model_server import ModelServer, Request, Step, says
 
 ROOT = Path(__file__).resolve().parent.parent
-CASES = 64
-MODEL_SECONDS = 3.0
 CONCURRENCY = 96  # a quarter is kept for the other kinds of work
 PATIENCE_SECONDS = 120
 
@@ -67,14 +67,16 @@ def wait_for_worker() -> None:
 
 def evaluations(count: int) -> float:
     """Seconds until so many cases, all with a new reply, have been judged."""
+    from cases import work
     from cases.factories import CaseFactory, MessageFactory
     from cases.models import Event, Status
 
     before = Event.objects.filter(type="verdict").count()
-    for _ in range(count):
-        case = CaseFactory(status=Status.RUNNING)
-        MessageFactory(case=case)
-        MessageFactory(case=case, direction="IN")
+    with work.transaction():  # all at once, so that none is done before the last has come
+        for _ in range(count):
+            case = CaseFactory(status=Status.RUNNING)
+            MessageFactory(case=case)
+            MessageFactory(case=case, direction="IN")
     started = time.monotonic()
     while Event.objects.filter(type="verdict").count() - before < count:
         if time.monotonic() - started > PATIENCE_SECONDS:
@@ -118,11 +120,30 @@ def peak_memory(pid: int, until: threading.Event) -> float:
     return peak
 
 
-def script(request: Request) -> Step:
-    return says({"decision": "WAIT", "reason": "Nothing yet."}, wait_seconds=MODEL_SECONDS)
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.waits", description=__doc__)
+    parser.add_argument("--cases", type=int, default=64, help="evaluations side by side")
+    parser.add_argument("--model-seconds", type=float, default=3.0, help="what the model takes for one")
+    parser.add_argument("--at-most", type=float, default=3.0, help="how many times as long as one all may take")
+    return parser.parse_args()
 
 
-def main() -> None:
+def fault(cases: int, in_flight: int, ratio: float, at_most: float) -> str:
+    """What is wrong with the figures; empty: nothing."""
+    if in_flight < cases:
+        return f"Only {in_flight} of {cases} evaluations were in flight at once."
+    if ratio > at_most:
+        return f"{cases} evaluations took {ratio:.2f} times as long as one; at most {at_most:g} is allowed."
+    return ""
+
+
+def main() -> int:
+    """Measure and print; 1 where a bound does not hold."""
+    given = arguments()
+
+    def script(_: Request) -> Step:
+        return says({"decision": "WAIT", "reason": "Nothing yet."}, wait_seconds=given.model_seconds)
+
     with ExitStack() as stack:
         server = stack.enter_context(ModelServer(script))
         configure(stack.enter_context(tempfile.TemporaryDirectory(prefix="waits-")), server.url)
@@ -140,14 +161,18 @@ def main() -> None:
         done, peak = threading.Event(), [0.0]
         watcher = threading.Thread(target=lambda: peak.append(peak_memory(worker, done)))
         watcher.start()
-        many = evaluations(CASES)
+        many = evaluations(given.cases)
         done.set()
         watcher.join()
-        print(f"one evaluation on a {MODEL_SECONDS:g} s model: {one:.1f} s")
-        print(f"{CASES} evaluations: {many:.1f} s, at most {server.most_at_once} in flight")
-        print(f"waits-64-to-1 {many / one:.2f}")
-        print(f"worker tree, proportional set size: {idle:.0f} MB idle, {max(peak):.0f} MB with {CASES} waits")
+    ratio = many / one
+    print(f"one evaluation on a {given.model_seconds:g} s model: {one:.1f} s")
+    print(f"{given.cases} evaluations: {many:.1f} s, at most {server.most_at_once} in flight")
+    print(f"waits-{given.cases}-to-1 {ratio:.2f}")
+    print(f"worker tree, proportional set size: {idle:.0f} MB idle, {max(peak):.0f} MB with {given.cases} waits")
+    wrong = fault(given.cases, server.most_at_once, ratio, given.at_most)
+    print(wrong, file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

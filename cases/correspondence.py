@@ -26,6 +26,8 @@ from cases.models import (
 )
 from cases.working_hours import next_working_time
 
+MAX_NOTES_WITHOUT_DAY = 5  # after one mail of ours; a machine that writes for ever must not keep a case open for ever
+
 
 @dataclass(frozen=True)
 class StoredFile:
@@ -80,7 +82,7 @@ def queue(
     From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same.
     """
     case.touch()
-    thread = [message for message in case.messages.all() if message.message_id and message.status != "DROPPED"]
+    thread = [message for message in case.messages.shown() if message.message_id and message.status != "DROPPED"]
     message = Message.objects.create(
         case=case,
         direction=Direction.OUT,
@@ -158,18 +160,30 @@ def record_sent(message_pk: uuid.UUID, *, provider_id: str = "", message_id: str
             _go_on_after(case, message, thread_id)
 
 
+def has_news(case: Case) -> bool:
+    """Whether there is mail, or an answer, that no verdict has taken into account."""
+    return case.messages.unread().exists() or case.input_requests.unused_answers().exists()
+
+
 def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
     case.touch()
     case.thread_id = thread_id or case.thread_id
     case.attempt_count += 1
     case.follow_up_count += message.purpose == Purpose.FOLLOW_UP
     case.retry_at = None
-    if message.completion is not None:
+    transitions.close_operational_question(case)
+    if message.completion is not None and not has_news(case):
         transitions.complete(case, **message.completion)
     elif case.input_requests.filter(status=RequestStatus.PENDING).exists():
         transitions.store(case)  # a question is still open: no follow-up is planned until it is answered
     else:
-        transitions.run(case, next_action_at=follow_up_time(case))
+        transitions.run(case, next_action_at=max([follow_up_time(case), *_absences_since(case, message)]))
+
+
+def _absences_since(case: Case, message: Message) -> list[datetime]:
+    """What machines have answered while the message was under way: some are faster than the commit of the send."""
+    notes = case.messages.filter(created_at__gte=message.created_at)
+    return [note.absent_until for note in notes if note.absent_until]
 
 
 def follow_up_time(case: Case) -> datetime:
@@ -186,13 +200,24 @@ def record_refused(message_pk: uuid.UUID, *, reason: str) -> None:
     """The provider refused the message for good: the case can't go on."""
     with work.transaction():
         message, case = _locked(message_pk)
+        if message.status == MessageStatus.SENT:
+            return  # somebody who had lost the lease has sent it all the same; a second handing over says nothing
         message.status = MessageStatus.REFUSED
         message.save(update_fields=["status"])
         record(case, "message.refused", messageId=str(message.pk), reason=reason)
         if message.completion is not None and not case.is_terminal:
-            transitions.complete(case, **message.completion)  # the goal is reached, whether or not they hear our thanks
+            _complete_unthanked(case, message.completion)
         elif not case.is_terminal:
             transitions.fail(case, result_status=ResultStatus.REJECTED, reason=f"The mail was refused: {reason}")
+
+
+def _complete_unthanked(case: Case, completion: dict[str, Any]) -> None:
+    """The goal is reached, whether or not they hear our thanks; unless something has come in since."""
+    case.touch()
+    if has_news(case):
+        transitions.store(case)
+    else:
+        transitions.complete(case, **completion)
 
 
 def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
@@ -210,21 +235,22 @@ def record_received(
 ) -> Message | None:
     """Keep a mail on its case; None if it is there already. `suspicions` go onto the timeline, and change nothing else.
 
-    A person's mail makes the case due after the settle time. A machine's only moves the next follow-up, to
-    `absent_until` where that is later. On a case that has ended the mail is kept for staff, and that is all.
+    A person's mail makes the case due after the settle time. A machine's only moves the next follow-up, and never to
+    an earlier time: to `absent_until`, or by a whole delay where it names no day. A delay notice changes nothing, nor
+    does any mail on a case that has ended: it is kept for staff.
     """
     with work.transaction():
         case = Case.objects.locked(case_id)
         kept = _under_free_id(case, mail)
         if kept is None:
             return None
-        message = _store(case, kept)
-        if not case.is_terminal:
+        message = _store(case, kept, absent_until)
+        if not case.is_terminal and mail.purpose != Purpose.DELAY:
             case.touch()
             if mail.purpose == Purpose.HUMAN:
                 case.retry_at = None
-            elif absent_until and case.next_action_at and case.next_action_at < absent_until:
-                case.next_action_at = absent_until
+            elif mail.purpose == Purpose.MACHINE and case.next_action_at:
+                case.next_action_at = max(case.next_action_at, _back(case, message))
             transitions.store(case)
         record(case, "message.received", actor=COUNTERPARTY, messageId=str(message.pk), purpose=mail.purpose)
         if suspicions:
@@ -249,7 +275,20 @@ def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
     return _under_free_id(case, replace(mail, message_id=own_id))
 
 
-def _store(case: Case, mail: ReceivedMail) -> Message:
+def _back(case: Case, note: Message) -> datetime:
+    """When somebody may answer after a machine's note came just now; only so many notes without a day count."""
+    if note.absent_until:
+        return note.absent_until
+    return follow_up_time(case) if _notes_since_our_last_mail(case) <= MAX_NOTES_WITHOUT_DAY else case.now
+
+
+def _notes_since_our_last_mail(case: Case) -> int:
+    notes = case.messages.filter(purpose=Purpose.MACHINE)
+    ours = case.messages.filter(status=MessageStatus.SENT).order_by("sent_at").last()
+    return notes.filter(created_at__gte=ours.created_at).count() if ours else notes.count()
+
+
+def _store(case: Case, mail: ReceivedMail, absent_until: datetime | None) -> Message:
     fields = {name: value for name, value in vars(mail).items() if name != "files"}
     message = Message.objects.create(
         case=case,
@@ -257,6 +296,7 @@ def _store(case: Case, mail: ReceivedMail) -> Message:
         status=MessageStatus.RECEIVED,
         created_at=case.now,
         is_after_end=case.is_terminal,
+        absent_until=absent_until,
         **{**fields, "cc": list(mail.cc)},
     )
     Attachment.objects.bulk_create(_attachments(case, message, mail.files))
@@ -305,6 +345,6 @@ def wait_until(case: Case, moment: datetime, *, actor: str = SYSTEM, reason: str
     if case.input_requests.filter(status=RequestStatus.PENDING).exists():
         transitions.store(case)
     else:
-        case.input_requests.unused_answers().update(used_at=case.now)
+        transitions.mark_used(case)
         transitions.run(case, next_action_at=moment)
     record(case, "case.waiting", actor=actor, until=moment.isoformat(), reason=reason)

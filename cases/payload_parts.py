@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cases.models import Attachment, Case, Direction
+from cases.models import Attachment, Case
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -18,8 +18,7 @@ def attachment_metadata(case: Case) -> list[dict[str, Any]]:
 
     Files of mail that came after the case's end are left out: nothing that clients see of it changes any more.
     """
-    received = Attachment.objects.filter(message__case=case, message__direction=Direction.IN)
-    shown = received.filter(message__is_after_end=False).select_related("message")
+    shown = Attachment.objects.shown(case).select_related("message")
     return [describe(attachment, case) for attachment in shown]
 
 

@@ -84,11 +84,10 @@ def provide_input(
 
 
 def _go_on(case: Case, request: InputRequest) -> None:
-    """Let a case go on where the service itself had got stuck: with unread mail if there is any, else a follow-up."""
+    """Let a case go on where the service itself had got stuck: with what waits to be judged, else a follow-up."""
     request.used_at = case.now
     request.save(update_fields=["used_at"])
-    next_action_at = None if case.messages.unread().exists() else case.now
-    transitions.run(case, next_action_at=next_action_at)
+    transitions.run(case, next_action_at=None if correspondence.has_news(case) else case.now)
 
 
 def _let_queued_mail_use(case: Case, request: InputRequest) -> None:

@@ -19,7 +19,7 @@ def transcript(case: Case) -> str | None:
 
 def messages_of(case: Case) -> list[Message]:
     """The sent and received messages that the case's client sees, oldest first."""
-    thread = case.messages.filter(status__in=(MessageStatus.SENT, MessageStatus.RECEIVED), is_after_end=False)
+    thread = case.messages.shown().filter(status__in=(MessageStatus.SENT, MessageStatus.RECEIVED))
     messages = sorted(thread.prefetch_related("attachments"), key=lambda message: (message.at, message.created_at))
     # A send that was under way at the end may turn out to have succeeded; what clients see stays as it was.
     return [message for message in messages if not case.is_terminal or message.at <= case.updated_at]

@@ -18,15 +18,16 @@ def run(case: Case, *, next_action_at: datetime | None) -> None:
 def ask(case: Case, *, question: str, reason: str, is_operational: bool = False, actor: str = SYSTEM) -> InputRequest:
     """Pause for a human. A question that is still open is superseded.
 
-    Mail that was unread is what is asked about, unless the question is operational: then it waits to be judged.
+    Unread mail and unused answers are what is asked about, unless the question is operational: then they wait.
     """
     case.touch()
-    close_question(case, RequestStatus.SUPERSEDED)
+    _settle_question(case, RequestStatus.SUPERSEDED)
     request = InputRequest.objects.create(
         case=case, question=question, reason=reason, is_operational=is_operational, requested_at=case.now
     )
     if not is_operational:
         mark_read(case)
+        mark_used(case)
     case.move_to(Status.INPUT_NEEDED)
     case.next_action_at = None
     store(case)
@@ -66,7 +67,23 @@ def _end(case: Case) -> None:
 
 def close_question(case: Case, status: RequestStatus) -> None:
     """Take the open question back, if there is one; an answer that nobody has used yet counts as used."""
+    _settle_question(case, status)
+    mark_used(case)
+
+
+def _settle_question(case: Case, status: RequestStatus) -> None:
     case.input_requests.filter(status=RequestStatus.PENDING).update(status=status, resolved_at=case.now)
+
+
+def close_operational_question(case: Case) -> None:
+    """What the service could not do, it has done: nobody has to answer any more."""
+    case.input_requests.filter(status=RequestStatus.PENDING, is_operational=True).update(
+        status=RequestStatus.CLOSED, resolved_at=case.now
+    )
+
+
+def mark_used(case: Case) -> None:
+    """What people have answered so far is dealt with."""
     case.input_requests.unused_answers().update(used_at=case.now)
 
 

@@ -118,8 +118,7 @@ class CaseViewSet(ViewSet):
     def attachment(self, request: Request, case_id: str, attachment_id: str) -> Response:
         case = own_case(request, case_id)
         pk = parsed_id(attachment_id, AttachmentNotFound)
-        seen = Attachment.objects.filter(message__case=case, message__is_after_end=False)
-        attachment = seen.select_related("message").filter(pk=pk).first()
+        attachment = Attachment.objects.shown(case).select_related("message").filter(pk=pk).first()
         if attachment is None:
             raise AttachmentNotFound
         return Response({**describe(attachment, case), **downloads.link(attachment, request)})

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "anymail",
     "django_q",
     "cases",
     "outreach",
@@ -290,12 +291,16 @@ ANYMAIL = {
     "REQUESTS_TIMEOUT": OFFLOAD_TRANSPORT_SECONDS,
     **{name.removeprefix("ANYMAIL_"): value for name, value in env.ENVIRON.items() if name.startswith("ANYMAIL_")},
 }
+# A provider posts whole mails, attachments in base64. The API's own limit is OFFLOAD_MAX_BODY_BYTES.
+if "WEBHOOK_SECRET" in ANYMAIL:
+    DATA_UPLOAD_MAX_MEMORY_SIZE = 40_000_000
 if ANYMAIL_ESP:
     if EMAIL_URL:
         raise ImproperlyConfigured("EMAIL_URL and ANYMAIL_ESP are two ways to send mail; set one of them.")
     EMAIL_BACKEND = f"anymail.backends.{ANYMAIL_ESP}.EmailBackend"
 OFFLOAD_MAIL_FROM = env("OFFLOAD_MAIL_FROM", default=f"offload@{urlsplit(OFFLOAD_BASE_URL).hostname}")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = OFFLOAD_MAIL_FROM
+IMAP_URL = env("IMAP_URL", default="")  # what `manage.py poll_imap` empties: imaps://user:password@host/INBOX
 # Answers come to <local part>+<token>@<domain> of this address; empty: of OFFLOAD_MAIL_FROM. `off`: no plus-addressing.
 OFFLOAD_REPLY_ADDRESS = env("OFFLOAD_REPLY_ADDRESS", default="")
 # What our own mail server calls itself in the Authentication-Results that it writes; empty: none is believed.
@@ -329,7 +334,7 @@ OFFLOAD_CLOSING_MAIL = env.bool(
 )  # thank the counterparty when the goal is reached
 
 OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
-OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # in the counterparty's time zone
+OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # where the counterparty is; or "off"
 OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default=20)  # of one case
 
 # --- API and webhooks ---
@@ -377,6 +382,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": OFFLOAD_LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
+        "mail.log": {"level": "WARNING"},  # aiosmtpd's: else a line for each word that is said
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
     },
 }

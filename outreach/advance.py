@@ -233,7 +233,8 @@ def evaluate(claimed: Claim, now: Situation) -> None:
     work.let_go_of_connection()
     with metered(claimed) as meter:
         verdict = deliberation.judge(agent, view, meter)
-        written = _written(agent, view, verdict, meter)
+        thanks = settings.OFFLOAD_CLOSING_MAIL and not now.has_thanked
+        written = _written(agent, view, verdict, meter, thanks=thanks)
     if verdict.decision == Decision.REPLY and not now.has_new_answer and _asked_about_too_many(claimed, now):
         return
     with claimed.decide() as case:
@@ -246,9 +247,9 @@ def evaluate(claimed: Claim, now: Situation) -> None:
             VERDICTS[verdict.decision](case, verdict)
 
 
-def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter) -> Written | None:
-    """The mail that the verdict wants: a reply, or thanks at the end where that is set."""
-    thanks = verdict.decision == Decision.GOAL_ACHIEVED and settings.OFFLOAD_CLOSING_MAIL
+def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter, *, thanks: bool) -> Written | None:
+    """The mail that the verdict wants: a reply, or at the end thanks where those are wanted."""
+    thanks = thanks and verdict.decision == Decision.GOAL_ACHIEVED
     if verdict.decision != Decision.REPLY and not thanks:
         return None
     if thanks and not verdict.reply_body:
@@ -296,15 +297,17 @@ VERDICTS: Mapping[Decision, Callable[[Case, Verdict], None]] = {
 
 
 def _unsent_and_answered(now: Situation) -> bool:
-    return now.case.status == Status.INPUT_NEEDED and now.has_new_answer and now.case.attempt_count == 0
+    return now.case.status == Status.INPUT_NEEDED and _answered(now) and now.case.attempt_count == 0
 
 
 def _answered(now: Situation) -> bool:
-    return now.has_new_answer  # RUNNING too, where a mail that was queued before the answer has gone out since
+    return (
+        now.has_new_answer and not now.is_held_up
+    )  # RUNNING too, where a mail that was queued before the answer has gone out since
 
 
 def _reply_has_settled(now: Situation) -> bool:
-    return now.has_settled and not now.case.is_held_up
+    return now.has_settled and not now.is_held_up
 
 
 TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], None]], ...] = (

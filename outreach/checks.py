@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import get_connection
 
 from cases import working_hours
 from outreach.inbound import reply_address
@@ -34,7 +35,7 @@ def model_can_be_asked(**_: Any) -> list[CheckMessage]:
 
 @register()
 def working_hours_can_be_read(**_: Any) -> list[CheckMessage]:
-    """An error where OFFLOAD_WORKING_HOURS is not of the form `Mon-Fri 08-18`."""
+    """An error where OFFLOAD_WORKING_HOURS is neither of the form `Mon-Fri 08-18` nor `off`."""
     try:
         working_hours.parse(settings.OFFLOAD_WORKING_HOURS)
     except ImproperlyConfigured as error:
@@ -58,3 +59,15 @@ def answers_have_an_address(**_: Any) -> list[CheckMessage]:
         )
         errors.append(Error(message, hint="Set OFFLOAD_REPLY_ADDRESS to a shorter one.", id="outreach.E011"))
     return errors
+
+
+@register()
+def provider_exists(**_: Any) -> list[CheckMessage]:
+    """An error where ANYMAIL_ESP names no provider that django-anymail knows, or its settings lack something."""
+    if not settings.ANYMAIL_ESP:
+        return []
+    try:
+        get_connection()
+    except (ImportError, ImproperlyConfigured) as error:
+        return [Error(f"ANYMAIL_ESP is {settings.ANYMAIL_ESP!r}: {error}", id="outreach.E012")]
+    return []

@@ -94,6 +94,7 @@ NOTICES = work.Kind(
     step=send,
     give_up=give_up,
     task="outreach.notices.pump_notices",
+    of_case="question__case_id",
 )
 
 

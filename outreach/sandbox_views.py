@@ -108,13 +108,15 @@ def _documented(
         "sandboxOutOfOffice",
         "The counterparty is away",
         takes=SandboxOutOfOffice,
-        says="An automatic reply. Nobody evaluates it; with a date, the next follow-up waits for it.",
+        says="An automatic reply. Nobody evaluates it; the next follow-up waits for the date, or without one for "
+        "followUpDelayHours from now.",
         example={"until": "2027-01-31"},
     ),
     advance=extend_schema(
         operation_id="sandboxAdvance",
         summary="Let hours pass for the case",
-        description="All that the case waits for comes so much nearer: follow-ups, pauses after failures, webhooks.",
+        description="All that the case waits for comes so much nearer: follow-ups, pauses after failures, webhooks. "
+        "What has been stays as it is, and so much longer ago: the limit of mails an hour counts it in.",
         tags=["sandbox"],
         parameters=[CASE_ID],
         request=SandboxAdvance,
@@ -162,7 +164,8 @@ class SandboxViewSet(ViewSet):
     @action(detail=True, methods=["post"])
     def advance(self, request: Request, case_id: str) -> Response:
         case = _played_case(request, case_id)
-        bring_nearer(case.pk, timedelta(hours=_valid(SandboxAdvance, request)["hours"]))
+        length = timedelta(hours=_valid(SandboxAdvance, request)["hours"])
+        bring_nearer(case.pk, length, actor=caller_of(request).actor)
         case.refresh_from_db()
         return Response(SandboxSchedule(case).data)
 

@@ -18,6 +18,7 @@ from cases.models import (
     RequestStatus,
     Status,
 )
+from cases.time_travel import Skipped
 from outreach import reading
 from outreach.agents.base import Answer, CaseView, File, Mail
 
@@ -32,12 +33,13 @@ class Situation:
     messages: tuple[Message, ...]
     questions: tuple[InputRequest, ...]  # oldest first
     now: datetime
+    skipped: Skipped
 
     @classmethod
     def of(cls, case: Case) -> Self:
         messages = case.messages.prefetch_related("attachments")
         questions = case.input_requests.order_by("requested_at", "id")
-        return cls(case, tuple(messages), tuple(questions), work.now())
+        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case))
 
     @property
     def is_open(self) -> bool:
@@ -65,8 +67,18 @@ class Situation:
         return min(unread[-1].created_at + settle, unread[0].created_at + 5 * settle) <= self.now
 
     @property
+    def is_held_up(self) -> bool:
+        """Whether the service itself asks what to do: what has come in waits until somebody says."""
+        return any(asked.is_operational and asked.status == RequestStatus.PENDING for asked in self.questions)
+
+    @property
     def has_new_answer(self) -> bool:
         return any(asked.status == RequestStatus.RESOLVED and asked.used_at is None for asked in self.questions)
+
+    @property
+    def has_thanked(self) -> bool:
+        """Whether the counterparty has been thanked, although the case went on."""
+        return any(message.completion is not None and message.status != "DROPPED" for message in self.messages)
 
     @property
     def follow_up_is_due(self) -> bool:
@@ -75,17 +87,21 @@ class Situation:
 
     def answered_since(self, reason: str, length: timedelta | None = None) -> int:
         """How often a human has let the case go on after being asked for this reason, within the last `length`."""
-        since = self.now - length if length else None
         return sum(
-            asked.reason == reason and asked.resolved_at is not None and (since is None or asked.resolved_at > since)
+            asked.reason == reason
+            and asked.resolved_at is not None
+            and (length is None or self._age(asked.resolved_at) < length)
             for asked in self.questions
             if asked.status == RequestStatus.RESOLVED
         )
 
     @property
     def sent_within_an_hour(self) -> int:
-        an_hour_ago = self.now - timedelta(hours=1)
-        return sum(1 for message in self.messages if message.sent_at and message.sent_at > an_hour_ago)
+        an_hour = timedelta(hours=1)
+        return sum(1 for message in self.messages if message.sent_at and self._age(message.sent_at) < an_hour)
+
+    def _age(self, moment: datetime) -> timedelta:
+        return self.skipped.age(moment, self.now)
 
     def view(self, *, with_images: bool = False) -> CaseView:
         """What the agent may see: not the metadata, not what was never sent. Images are read from the storage."""
@@ -98,7 +114,7 @@ class Situation:
             persona=case.sender_persona,
             constraints=tuple(case.constraints or ()),
             result_schema=case.result_schema,
-            thread=tuple(_mail(message, with_images) for message in self.messages if message.status in _SHOWN),
+            thread=tuple(_mail(message, with_images) for message in self.messages if _is_shown(message)),
             answers=tuple(
                 Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
                 for asked in self.questions
@@ -108,6 +124,10 @@ class Situation:
             language=case.language,
             now=self.now,
         )
+
+
+def _is_shown(message: Message) -> bool:
+    return message.status in _SHOWN and message.purpose != Purpose.DELAY
 
 
 def _mail(message: Message, with_images: bool) -> Mail:

@@ -30,6 +30,7 @@ OUR_MAIL: Mapping[str, str] = {
 THEIR_MAIL: Mapping[str, str] = {
     Purpose.HUMAN: "Reply",
     Purpose.MACHINE: "Automatic mail",
+    Purpose.DELAY: "Delay notice",
     Purpose.REPORT: "Delivery report",
 }
 MAIL_STATES: Mapping[str, str] = {
@@ -120,6 +121,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "message.refused": lambda facts: "The provider refused the mail",
     "message.received": lambda facts: f"{THEIR_MAIL.get(facts.get('purpose', ''), 'Mail')} has come in",
     "model.called": lambda facts: _model_call(facts),
+    "time.skipped": lambda facts: f"Time was let pass in the sandbox: {facts.get('seconds', 0) / 3600:g} hours",
     "verdict": lambda facts: (
         f"The agent “{facts.get('agent')}” finds that "
         f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"

@@ -142,7 +142,7 @@ class Case(DueRow):
 
     @property
     def is_held_up(self) -> bool:
-        """Whether the service itself asks what to do; judging mail would only fail again."""
+        """Whether the service itself asks what to do; judging mail or answers would only fail again."""
         if self.status != Status.INPUT_NEEDED:
             return False
         return self.input_requests.filter(is_operational=True, status="PENDING").exists()
@@ -168,7 +168,9 @@ class Case(DueRow):
         facts = self.messages.waiting_facts()
         if facts["queued"]:
             yield facts["queued"]
-        if facts["unread_first"] and not self.is_held_up:
+        if self.is_held_up:
+            return
+        if facts["unread_first"]:
             yield min(facts["unread_last"] + self.settle, facts["unread_first"] + 5 * self.settle)
         answered_at = self.input_requests.unused_answers().aggregate(Min("resolved_at"))["resolved_at__min"]
         if answered_at:

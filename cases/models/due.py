@@ -12,7 +12,8 @@ class DueManager(models.Manager[Any]):
     def locked(self, pk: Any) -> Any:
         """The row, locked until the transaction ends, with `now` read along. Raises DoesNotExist."""
         row = self.select_for_update(of=("self",)).annotate(read_at=Now()).get(pk=pk)
-        row.now = row.read_at if database.is_server() else database.now()
+        # In whole milliseconds, like the times that steps look at: what is due in a query is due in its step.
+        row.now = database.to_milliseconds(row.read_at) if database.is_server() else database.now()
         return row
 
 

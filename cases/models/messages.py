@@ -30,7 +30,8 @@ class Purpose(models.TextChoices):
     FOLLOW_UP = "FOLLOW_UP"
     REPLY = "REPLY"  # ours
     HUMAN = "HUMAN"  # a person wrote it
-    MACHINE = "MACHINE"  # an out-of-office note, a ticket receipt, a delay notice: nobody's answer
+    MACHINE = "MACHINE"  # an out-of-office note, a ticket receipt: nobody's answer
+    DELAY = "DELAY"  # a delay notice, a transient bounce: nothing has happened yet, so clients do not see it
     REPORT = "REPORT"  # bounce or complaint
 
 
@@ -38,6 +39,10 @@ UNREAD = Q(direction=Direction.IN, purpose=Purpose.HUMAN, read_at__isnull=True)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
+    def shown(self) -> "MessageQuerySet":
+        """Those that the case's client may see: mail that changes nothing for it is for staff."""
+        return self.filter(is_after_end=False).exclude(purpose=Purpose.DELAY)
+
     def unread(self) -> "MessageQuerySet":
         """A person's mail that no verdict has taken into account yet."""
         return self.filter(UNREAD)
@@ -86,6 +91,7 @@ class Message(models.Model):
 
     # Theirs.
     sent_by_them_at = models.DateTimeField(null=True, blank=True)  # their Date header: a claim, not a fact
+    absent_until = models.DateTimeField(null=True, blank=True)  # a machine says that they are away, and until when
     read_at = models.DateTimeField(null=True, blank=True)  # taken into account by a verdict
     answered_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="answers")
     is_after_end = models.BooleanField(default=False)  # came when the case was over; for staff to look at
@@ -122,6 +128,12 @@ def attachment_path(attachment: "Attachment", name: str) -> str:
     return f"attachments/{attachment.message.case_id}/{attachment.pk}"
 
 
+class AttachmentQuerySet(models.QuerySet["Attachment"]):
+    def shown(self, case: Case) -> "AttachmentQuerySet":
+        """The received files that the case's client may see."""
+        return self.filter(message__in=case.messages.shown().filter(direction=Direction.IN))
+
+
 class Attachment(models.Model):
     """A file that came with a message. Kept as it came, never opened or run by us, downloaded as a file."""
 
@@ -137,6 +149,8 @@ class Attachment(models.Model):
     text = models.TextField(blank=True)  # what could be read of it; see outreach/reading
     note = models.TextField(blank=True)  # why there is no text, or that it was cut
     created_at = models.DateTimeField()
+
+    objects = AttachmentQuerySet.as_manager()
 
     class Meta:
         ordering = ("created_at", "name", "id")

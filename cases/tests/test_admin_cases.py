@@ -233,6 +233,7 @@ ASKED = "The model m-1 was asked to judge the conversation, prompt 3: 1200 token
             "- Asks for another recipient.",
         ),
         ("model.called", CALL, f"{ASKED}, cost 0.0042", ""),
+        ("time.skipped", {"seconds": 9000.0}, "Time was let pass in the sandbox: 2.5 hours", ""),
         ("model.called", {**CALL, "cost": "20.000000"}, f"{ASKED}, cost 20", ""),
         ("model.called", {**CALL, "cost": "0.000000", "fault": "Cut off."}, ASKED, "Cut off."),
         (

@@ -6,6 +6,7 @@ import pytest
 
 from cases.factories import AttachmentFactory, CaseFactory, MessageFactory
 from cases.models import MessageStatus, Purpose, Status
+from cases.payload_parts import attachment_metadata
 from cases.transcript import transcript
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +56,12 @@ def test_all_mail_that_came_is_in_it(purpose: Purpose) -> None:
     assert text is not None
     assert "From: ann@supplier.example\n" in text
     assert text.endswith("\n\nI am away.")
+
+
+def test_a_delay_notice_is_for_staff() -> None:
+    notice = AttachmentFactory(message__purpose=Purpose.DELAY).message
+    assert transcript(notice.case) is None
+    assert attachment_metadata(notice.case) == []
 
 
 @pytest.mark.parametrize(

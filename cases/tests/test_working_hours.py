@@ -46,6 +46,13 @@ def test_other_hours_are_a_setting(settings: Settings) -> None:
     assert next_working_time(monday, "UTC") == datetime(2027, 1, 5, 10, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("text", ["off", ""])
+def test_they_can_be_switched_off(settings: Settings, text: str) -> None:
+    settings.OFFLOAD_WORKING_HOURS = text
+    sunday = datetime(2027, 1, 3, 3, tzinfo=UTC)
+    assert next_working_time(sunday, "Europe/Zurich") == sunday
+
+
 def test_parse() -> None:
     assert parse("Mon-Fri 08-18") == (range(5), time(8), time(18))
     assert parse("Sun-Sun 00-23") == (range(6, 7), time(0), time(23))
@@ -54,7 +61,7 @@ def test_parse() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
+        "OFF",
         "Mon-Fri",
         "Mon-Fri 8-18",
         "Fri-Mon 08-18",

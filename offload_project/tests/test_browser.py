@@ -229,7 +229,7 @@ def hostile_rows() -> list[Any]:
         message=reply,
         case=case,
         summary={
-            **{name: HOSTILE for name in ("from", "name", "subject", "text")},
+            **dict.fromkeys(("from", "name", "subject", "text"), HOSTILE),
             "to": [HOSTILE],
             "files": [{"name": HOSTILE, "type": HOSTILE, "size": 1}],
         },

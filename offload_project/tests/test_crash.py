@@ -4,8 +4,9 @@ import os
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,15 +22,15 @@ from offload_project.tests import processes
 from offload_project.tests.processes import (
     SHORT,
     Service,
-    database,
+    installed,
     mails,
     members,
     new_postgres_database,
     outreach_is_sent,
-    post_one,
     wait_for,
 )
 from outreach.models import SandboxMail
+from scripts import demo
 
 pytestmark = pytest.mark.crash
 WITHIN_SECONDS = 60.0
@@ -38,24 +39,6 @@ WITHIN_SECONDS = 60.0
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "round_number" in metafunc.fixturenames:
         metafunc.parametrize("round_number", range(1, metafunc.config.getoption("--rounds") + 1))
-
-
-@contextmanager
-def installed(url: str, var_dir: Path, blocker: Any, **settings: str) -> Iterator[Service]:
-    """A service on the migrated database at the URL, which this process uses too. Nothing of it is left afterwards."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "OFFLOAD_VAR_DIR": str(var_dir),
-        "DJANGO_SETTINGS_MODULE": "offload_project.tests.crash_settings",
-        **settings,
-    }
-    service = Service(var_dir, environment)
-    with blocker.unblock(), database(url):
-        try:
-            yield service
-        finally:
-            service.stop()
 
 
 @pytest.fixture(scope="module")
@@ -243,35 +226,30 @@ def test_a_follow_up_starts_within_three_seconds(service: Service, capsys: pytes
     assert measured[-1] <= 3.0
 
 
-@pytest.fixture
-def on_sqlite(tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
-    """A service on an SQLite file, with the times of production."""
-    url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
-    with installed(url, tmp_path, django_db_blocker) as service:
-        service.manage("migrate", "--skip-checks", "-v0")
-        yield service
-
-
 def test_five_hundred_cases_at_once_on_sqlite(on_sqlite: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    base = on_sqlite.start_web()
     on_sqlite.start_all()
-    key, tickets, cases = ApiKeyFactory(is_test=True), SimpleQueue[int](), []
+    key, tickets, cases = ApiKeyFactory(is_test=True).key, SimpleQueue[int](), []
     for number in range(500):
         tickets.put(number)
 
     def post_some() -> None:
-        try:
+        with closing(demo.Api(base, key)) as api, suppress(Empty):
             while True:
-                tickets.get_nowait()
-                cases.append(post_one(key))
-        except Empty:
-            return
+                body = {**demo.CASE, "clientReferenceId": str(tickets.get_nowait())}
+                cases.append(uuid.UUID(api.call("POST", "/cases", body, expect=201)["caseId"]))
 
     began_at = time.monotonic()
     processes.in_threads(20, post_some)
     posted_at = time.monotonic()
     assert len(cases) == len(set(cases)) == Case.objects.count() == 500
+    assert set(Case.objects.values_list("client_reference_id", flat=True)) == {str(number) for number in range(500)}
     assert_each_has_one_mail(on_sqlite, cases, 120)
     sent_at = time.monotonic()
-    say(capsys, f"500 cases on SQLite: posted in {posted_at - began_at:.1f} s, all sent in {sent_at - began_at:.1f} s")
+    say(
+        capsys,
+        f"500 cases on SQLite: posted over HTTP in {posted_at - began_at:.1f} s, "
+        f"all sent in {sent_at - began_at:.1f} s",
+    )
     assert SandboxMail.objects.count() == 500
     assert not Case.objects.filter(failures__gt=0).exists()

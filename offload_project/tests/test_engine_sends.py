@@ -1,7 +1,6 @@
 """The engine with the real kinds of work: rules 2, 3, 5, 11 and 13 where mail and webhooks leave the house."""
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,83 +8,18 @@ import pytest
 from django.db import OperationalError, connection
 
 from cases import correspondence, leases, pump, services, work
-from cases.correspondence import ReceivedMail
-from cases.factories import ApiKeyFactory, CaseFactory, MessageFactory
-from cases.models import Case, Message, MessageStatus, Purpose, Status
-from offload_project.tests.processes import post_one
-from outreach import transports
+from cases.factories import CaseFactory, MessageFactory
+from cases.models import Case, Message, MessageStatus, Status
+from offload_project.tests.steps import RecordingTransport, answer, let_lease_end, new_case, run, step
 from outreach.agents import registry
 from outreach.inbound import intake
 from outreach.models import InboundPayload, PayloadState
-from outreach.transports import OutgoingMail, Receipt, TransportError
+from outreach.transports import OutgoingMail, TransportError
 from webhooks import sender
 from webhooks.models import Delivery, DeliveryState
 from webhooks.sender import Outcome
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
-
-
-class RecordingTransport:
-    """Takes every mail, and calls `meanwhile` before it answers."""
-
-    sent: list[OutgoingMail]
-    meanwhile: Callable[[OutgoingMail], None]
-
-    def __init__(self) -> None:
-        self.sent = []
-        self.meanwhile = lambda mail: None
-
-    def send(self, mail: OutgoingMail) -> Receipt:
-        self.sent.append(mail)
-        self.meanwhile(mail)
-        return Receipt(provider_id=f"p{len(self.sent)}")
-
-
-@pytest.fixture
-def transport(monkeypatch: pytest.MonkeyPatch) -> RecordingTransport:
-    recording = RecordingTransport()
-    monkeypatch.setitem(transports.TRANSPORTS, "sandbox", lambda: recording)
-    return recording
-
-
-def new_case() -> Case:
-    case: Case = Case.objects.get(pk=post_one(ApiKeyFactory(is_test=True)))
-    return case
-
-
-def step(kind: str = "case") -> BaseException | None:
-    """One step of the one row of that kind that is due; what it raised."""
-    (held,) = work.claim(kind, 10)
-    error = run(held)
-    pump.settle({held: error})
-    return error
-
-
-def run(held: work.Claim[Any]) -> BaseException | None:
-    try:
-        pump.run_step(held)
-    except Exception as error:  # noqa: BLE001 (whatever a step raises; the pump catches it too)
-        return error
-    return None
-
-
-def let_lease_end(case: Case) -> None:
-    Case.objects.filter(pk=case.pk).update(lease_until=work.now() - timedelta(seconds=1))
-
-
-def answer(case: Case, text: str) -> None:
-    """The counterparty answers."""
-    mail = ReceivedMail(
-        purpose=Purpose.HUMAN,
-        message_id=f"<{len(text)}@supplier.example>",
-        from_address="ann@supplier.example",
-        from_name="Ann",
-        to_address=case.our_address,
-        subject="Re: Invoice",
-        text=text,
-        full_text=text,
-    )
-    correspondence.record_received(case.pk, mail)
 
 
 # --- Rules 2 and 3: one mail a decision -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from django.conf import settings
 from outreach.inbound.arrival import Arrival, Envelope, Standing
 from outreach.inbound.authentication import standing_of
 from outreach.inbound.mail import parse
+from outreach.inbound.provider_events import read_event
 from outreach.models import InboundPayload
 
 Reader = Callable[[InboundPayload, float], Arrival]
@@ -60,4 +61,6 @@ READERS: dict[str, Reader] = {
     "smtp": read_served_mail,
     "pipe": read_served_mail,
     "imap": read_served_mail,
+    "anymail": read_served_mail,
+    "anymail_event": read_event,
 }

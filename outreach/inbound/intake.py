@@ -37,8 +37,8 @@ TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the 
 PURPOSES = {
     InboundKind.REPLY: Purpose.HUMAN,
     InboundKind.AUTO_REPLY: Purpose.MACHINE,
-    InboundKind.DELAY: Purpose.MACHINE,
-    InboundKind.SOFT_BOUNCE: Purpose.MACHINE,
+    InboundKind.DELAY: Purpose.DELAY,
+    InboundKind.SOFT_BOUNCE: Purpose.DELAY,
     InboundKind.BOUNCE: Purpose.REPORT,
     InboundKind.COMPLAINT: Purpose.REPORT,
 }

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0002_correspondent"),
+        ("cases", "0003_correspondent"),
         ("outreach", "0002_payload_envelope"),
     ]
 

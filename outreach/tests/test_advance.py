@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from cases import correspondence, services, transitions, work
+from cases import correspondence, database, pump, services, transitions, work
 from cases.correspondence import ReceivedMail
 from cases.errors import CaseAlreadyFinished
 from cases.factories import CaseFactory, reschedule
 from cases.models import Case, InputRequest, Message, MessageStatus, Purpose, RequestStatus, ResultStatus, Status
+from cases.resources import CaseResource
 from cases.testing import run_due
 from cases.time_travel import bring_nearer
 from outreach import advance, sandbox, transports
@@ -22,6 +23,7 @@ from outreach.agents.base import CaseView, Decision, Source, Verdict
 from outreach.agents.form import FormAgent
 from outreach.factories import FORM, Played
 from outreach.inbound import counterparty
+from outreach.inbound.content import InboundAttachment
 from outreach.models import InboundPayload, SandboxMail
 from outreach.transports import OutgoingMail, Receipt, TransportError
 from outreach.transports.sandbox import SandboxTransport
@@ -255,6 +257,43 @@ def test_out_of_office_moves_the_follow_up_but_never_to_an_earlier_time(played: 
     assert (played.case.status, len(played.mails)) == (Status.RUNNING, 1)
 
 
+def test_out_of_office_without_a_day_puts_the_follow_up_off_by_a_whole_delay_and_costs_no_attempt() -> None:
+    played = Played.begin(max_attempts=1, follow_up_delay_hours=48)
+    played.wait(40)
+    sandbox.out_of_office(played.case)
+    run_due()
+    case = played.reload()
+    assert (case.status, hours_ahead(case), case.attempt_count, case.follow_up_count) == (Status.RUNNING, 48, 1, 0)
+    played.wait(47)
+    assert len(played.mails) == 1
+    played.wait(1)
+    assert (played.reload().follow_up_count, len(played.mails)) == (1, 2)
+
+
+def test_out_of_office_without_a_day_never_brings_the_follow_up_nearer(played: Played) -> None:
+    later = work.now() + timedelta(days=30)
+    services.wait_until(played.case.pk, later, actor="staff ann")
+    sandbox.out_of_office(played.case)
+    run_due()
+    assert played.reload().next_action_at == later
+
+
+def test_a_machine_that_writes_for_ever_does_not_keep_a_case_open_for_ever(played: Played) -> None:
+    for number in range(1, 8):
+        played.wait(60)
+        correspondence.record_received(played.case.pk, received(f"Ticket update {number}", purpose=Purpose.MACHINE))
+        run_due()
+    assert len(played.mails) == 2  # after the fifth note the follow-up was due all the same
+    assert hours_ahead(played.reload()) == 72
+
+
+def test_out_of_office_while_a_question_is_open_plans_nothing(played: Played) -> None:
+    played.reply("Which one?")
+    sandbox.out_of_office(played.case)
+    run_due()
+    assert (played.reload().status, played.case.next_action_at) == (Status.INPUT_NEEDED, None)
+
+
 # --- Reports ---
 
 
@@ -279,13 +318,16 @@ def original(played: Played) -> counterparty.OriginalMail:
 
 
 def test_a_transient_bounce_and_a_delay_notice_change_nothing(played: Played) -> None:
-    before = played.reload()
+    before = seen(played.reload())
     sandbox.bounce(played.case, permanent=False)
     played.take(counterparty.delay(original(played)))
-    case = played.reload()
-    assert (case.status, case.next_action_at, case.attempt_count) == (Status.RUNNING, before.next_action_at, 1)
-    assert [message.purpose for message in played.received] == [Purpose.MACHINE, Purpose.MACHINE]
+    assert seen(played.reload()) == before
+    assert [message.purpose for message in played.received] == [Purpose.DELAY, Purpose.DELAY]
+    assert played.timeline[-2:] == ["message.received", "message.received"]
     assert len(played.mails) == 1
+    played.wait(72)
+    assert "mailer-daemon" not in played.mails[1]["raw"].lower()
+    assert set(played.sent[1].references.split()) == {played.sent[0].message_id}
 
 
 def test_a_bounce_ends_a_case_that_waits_for_a_human_too(played: Played) -> None:
@@ -402,6 +444,12 @@ def received(text: str, **more: Any) -> ReceivedMail:
     return ReceivedMail(**{**fields, **more})
 
 
+def pump_one_step() -> None:
+    (held,) = work.claim("case", 1)
+    pump.run_step(held)
+    work.release([held])
+
+
 def take_reply(played: Played, text: str) -> Message | None:
     return correspondence.record_received(played.case.pk, received(text))
 
@@ -422,6 +470,28 @@ def test_a_reply_that_comes_before_the_first_send_is_recorded_is_read_after_it(m
     run_due()
     case.refresh_from_db()
     assert (case.status, case.attempt_count, len(memory.sent)) == (Status.COMPLETED, 1, 1)
+
+
+def test_a_delay_notice_does_not_take_a_queued_mail_back(memory: MemoryTransport) -> None:
+    played = Played.begin()
+    services.wait_until(played.case.pk, work.now(), actor="staff ann")
+    pump_one_step()
+    assert played.case.messages.get(status=MessageStatus.QUEUED)
+    correspondence.record_received(played.case.pk, received("", purpose=Purpose.DELAY))
+    run_due()
+    assert "message.dropped" not in played.timeline
+    assert len(memory.sent) == 2
+
+
+def test_an_absence_note_that_is_faster_than_the_commit_of_the_send_counts(memory: MemoryTransport) -> None:
+    back = database.to_milliseconds(work.now() + timedelta(days=20))
+    played = Played(CaseFactory())
+    memory.meanwhile = lambda: correspondence.record_received(
+        played.case.pk, received("I am away.", purpose=Purpose.MACHINE), absent_until=back
+    )
+    run_due()
+    assert (played.reload().status, played.case.attempt_count) == (Status.RUNNING, 1)
+    assert (played.case.next_action_at, played.case.due_at) == (back, back)
 
 
 def test_a_follow_up_that_was_written_before_a_reply_came_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,22 +569,16 @@ def test_a_cancelled_case_that_has_not_begun_sends_nothing() -> None:
     assert not SandboxMail.objects.exists()
 
 
-SHOWN = (
-    "status",
-    "result_status",
-    "result",
-    "updated_at",
-    "next_action_at",
-    "attempt_count",
-    "version",
-    "failure_reason",
-)
+def seen(case: Case) -> dict[str, Any]:
+    """All that the client sees of the case, and may hear of it."""
+    data: dict[str, Any] = CaseResource(case).data
+    return {**data, "version": case.version, "failureReason": case.failure_reason}
 
 
 def test_nothing_changes_after_the_end_and_mail_is_kept(played: Played) -> None:
     case = ended(played)
-    before = {name: getattr(case, name) for name in SHOWN}
-    played.reply(COMPLETE)
+    before = seen(case)
+    played.reply(COMPLETE, attachments=[InboundAttachment("late.pdf", "application/pdf", b"%PDF-1.4", inline=False)])
     sandbox.complaint(case)
     sandbox.out_of_office(case, until=date(2030, 1, 1))
     played.wait(1000)
@@ -522,7 +586,7 @@ def test_nothing_changes_after_the_end_and_mail_is_kept(played: Played) -> None:
         services.reply_to_counterparty(case.pk, text="Hello?", actor="staff ann")
     run_due()
     case = played.reload()
-    assert {name: getattr(case, name) for name in SHOWN} == before
+    assert seen(case) == before
     assert case.due_at is None
     assert [message.is_after_end for message in played.received] == [True, True, True]
     assert len(played.mails) == 1
@@ -708,8 +772,34 @@ def test_follow_ups_count_for_the_limit_too(settings: Settings) -> None:
     settings.OFFLOAD_MAX_MESSAGES_PER_HOUR = 2
     played = Played.begin()
     for _ in range(4):
-        played.wait(72)
+        Case.objects.filter(pk=played.case.pk, status=Status.RUNNING).update(next_action_at=work.now())
+        reschedule(played.case)
+        run_due()
     assert (played.reload().status, len(played.mails)) == (Status.INPUT_NEEDED, 2)
+
+
+def test_an_hour_that_was_skipped_has_passed_for_the_limit(settings: Settings) -> None:
+    settings.OFFLOAD_MAX_MESSAGES_PER_HOUR = 2
+    played = Played.begin(max_attempts=3)
+    before = seen(played.reload())["conversationThread"]
+    for _ in range(3):
+        played.wait(72)
+    assert (played.reload().status, len(played.mails)) == (Status.RUNNING, 4)
+    assert seen(played.case)["conversationThread"].startswith(before)  # what has been keeps its times
+
+
+def test_a_go_on_holds_for_an_hour_of_the_cases_own(settings: Settings) -> None:
+    settings.OFFLOAD_MAX_MESSAGES_PER_HOUR = 1
+    played = Played.begin(result_schema=FORM)
+    played.reply("Total: 5")
+    answer(played, "Go on.")
+    assert (played.reload().status, len(played.mails)) == (Status.RUNNING, 2)
+    played.wait(0.9)
+    played.reply("Total: 5")
+    assert (played.reload().status, len(played.mails)) == (Status.INPUT_NEEDED, 2)
+    played.wait(0.2)
+    answer(played, "Go on.")
+    assert (played.reload().status, len(played.mails)) == (Status.RUNNING, 3)
 
 
 # --- Agents that misbehave ---
