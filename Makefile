@@ -16,8 +16,8 @@ TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null || true
 
-demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step
-	$(PY) scripts/demo.py
+demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step; TRANSPORT=email over real SMTP
+	$(PY) -m scripts.demo
 
 run: desk ## serve at this desk: web, worker and clock
 	@echo

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
@@ -48,7 +49,7 @@ def our_address(case: Case) -> str:
     if case.transport == "sandbox":
         return f"case-{case.pk.hex}@sandbox.invalid"  # RFC 2606: mail to it never leaves
     shared: str = settings.AGENTMAIL_INBOX if case.transport == "agentmail" else settings.OFFLOAD_MAIL_FROM
-    return shared
+    return parseaddr(shared)[1]
 
 
 def provide_input(

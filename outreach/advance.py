@@ -20,6 +20,7 @@ from outreach.agents import guard, registry
 from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
 from outreach.deliberation import Written
+from outreach.inbound import reply_address
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, TransportError, transport_named
 
@@ -110,6 +111,7 @@ def _outgoing(case: Case, message: Message) -> OutgoingMail:
         references=tuple(message.references.split()),
         idempotency_key=message.idempotency_key,
         queued_at=message.created_at,
+        reply_to=reply_address.address_for(case) if case.transport == "email" else "",
         thread_id=case.thread_id,
         send_began_at=message.send_started_at,
     )

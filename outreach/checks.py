@@ -1,12 +1,16 @@
 """What an operator may have configured that this service can't do."""
 
+import re
+from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import get_connection
 
 from cases import working_hours
+from outreach.inbound import reply_address
 from outreach.transports import TRANSPORTS
 
 
@@ -36,4 +40,34 @@ def working_hours_can_be_read(**_: Any) -> list[CheckMessage]:
         working_hours.parse(settings.OFFLOAD_WORKING_HOURS)
     except ImproperlyConfigured as error:
         return [Error(str(error), id="outreach.E002")]
+    return []
+
+
+@register()
+def answers_have_an_address(**_: Any) -> list[CheckMessage]:
+    """An error where our addresses are none, or too long to carry a case's token."""
+    errors: list[CheckMessage] = []
+    for setting in ("OFFLOAD_MAIL_FROM", "OFFLOAD_REPLY_ADDRESS"):
+        value = getattr(settings, setting)
+        if value and value != "off" and not re.fullmatch(r"[^\s@+<>]+@[^\s@<>]+", parseaddr(value)[1]):
+            message = f"{setting} is {value!r}; give an address such as offload@example.com, without a plus sign."
+            errors.append(Error(message, id="outreach.E010"))
+    inbox, most = reply_address.inbox().rpartition("@")[0], reply_address.MAX_INBOX_CHARS
+    if len(inbox) > most:
+        message = (
+            f"Of the reply address {inbox}@… the part before the @ may have {most} characters, for a token joins it."
+        )
+        errors.append(Error(message, hint="Set OFFLOAD_REPLY_ADDRESS to a shorter one.", id="outreach.E011"))
+    return errors
+
+
+@register()
+def provider_exists(**_: Any) -> list[CheckMessage]:
+    """An error where ANYMAIL_ESP names no provider that django-anymail knows, or its settings lack something."""
+    if not settings.ANYMAIL_ESP:
+        return []
+    try:
+        get_connection()
+    except (ImportError, ImproperlyConfigured) as error:
+        return [Error(f"ANYMAIL_ESP is {settings.ANYMAIL_ESP!r}: {error}", id="outreach.E012")]
     return []

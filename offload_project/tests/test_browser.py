@@ -223,10 +223,16 @@ def hostile_rows() -> list[Any]:
         dedupe_key=HOSTILE,
         body=HOSTILE.encode(),
         received_at=work.now(),
-        state="FAILED",
+        state="QUARANTINED",
         note=HOSTILE,
         last_error=HOSTILE,
         message=reply,
+        case=case,
+        summary={
+            **dict.fromkeys(("from", "name", "subject", "text"), HOSTILE),
+            "to": [HOSTILE],
+            "files": [{"name": HOSTILE, "type": HOSTILE, "size": 1}],
+        },
     )
     notice = StaffNotice.objects.create(
         question=question, address=HOSTILE, created_at=work.now(), state=NoticeState.FAILED, last_error=HOSTILE

@@ -1,9 +1,14 @@
 """The doors by which mail comes in. Each stores what it was handed, as it came; its reader understands it later."""
 
 from collections.abc import Callable
+from dataclasses import replace
+
+from django.conf import settings
 
 from outreach.inbound.arrival import Arrival, Envelope, Standing
+from outreach.inbound.authentication import standing_of
 from outreach.inbound.mail import parse
+from outreach.inbound.provider_events import read_event
 from outreach.models import InboundPayload
 
 Reader = Callable[[InboundPayload, float], Arrival]
@@ -33,6 +38,14 @@ def read_mail(payload: InboundPayload, seconds: float) -> Arrival:
     return Arrival(mail=parse(bytes(payload.body)), envelope=_envelope(payload))
 
 
+def read_served_mail(payload: InboundPayload, seconds: float) -> Arrival:
+    """A mail that our own mail server has taken, with what that server says of its sender."""
+    arrival = read_mail(payload, seconds)
+    author = arrival.mail.from_address if arrival.mail else ""
+    standing = standing_of(bytes(payload.body), author, settings.OFFLOAD_AUTHSERV_ID)
+    return replace(arrival, envelope=replace(arrival.envelope, standing=standing))
+
+
 def _envelope(payload: InboundPayload) -> Envelope:
     """The envelope as the door has stored it: `recipients`, `sender` and `standing`, each where it is known."""
     stored = payload.envelope
@@ -45,4 +58,9 @@ def _envelope(payload: InboundPayload) -> Envelope:
 
 READERS: dict[str, Reader] = {
     "sandbox": read_mail,
+    "smtp": read_served_mail,
+    "pipe": read_served_mail,
+    "imap": read_served_mail,
+    "anymail": read_served_mail,
+    "anymail_event": read_event,
 }
