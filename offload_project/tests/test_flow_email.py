@@ -47,7 +47,8 @@ class World:
 
     def ended(self, case: Case) -> Case:
         wait_for(lambda: Case.objects.get(pk=case.pk).is_terminal, 60, self.service.log()[-3000:])
-        return Case.objects.get(pk=case.pk)
+        case.refresh_from_db()
+        return case
 
 
 @pytest.fixture(params=["direct", "postfix"])
@@ -90,7 +91,7 @@ def _port(service: Service) -> int:
 
 
 def post(address: str) -> Case:
-    return services.create_case(
+    case: Case = services.create_case(
         ApiKeyFactory(is_test=False),
         channel="EMAIL",
         goal={"objective": "Please send the signed confirmation of order 4711."},
@@ -98,6 +99,7 @@ def post(address: str) -> Case:
         sender_persona={"name": "Robin Ward"},
         result_schema={"type": "object", "required": ["signedBy"], "properties": {"signedBy": {"type": "string"}}},
     )
+    return case
 
 
 def test_a_case_runs_over_real_mail(world: World) -> None:
