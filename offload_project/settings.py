@@ -309,7 +309,9 @@ OFFLOAD_AUTHSERV_ID = env("OFFLOAD_AUTHSERV_ID", default="")
 OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
 
 _CHOSEN_TRANSPORT = (
-    env("OFFLOAD_TRANSPORT", default="") or (AGENTMAIL_API_KEY and "agentmail") or ((EMAIL_URL or ANYMAIL_ESP) and "email")
+    env("OFFLOAD_TRANSPORT", default="")
+    or (AGENTMAIL_API_KEY and "agentmail")
+    or ((EMAIL_URL or ANYMAIL_ESP) and "email")
 )
 OFFLOAD_TRANSPORT = _CHOSEN_TRANSPORT or "sandbox"
 OFFLOAD_LIVE_CASES = bool(_CHOSEN_TRANSPORT)  # a live key's cases go to the sandbox only if the operator says so

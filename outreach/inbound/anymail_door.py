@@ -26,11 +26,9 @@ _AS_IT_CAME = default.clone(refold_source="none")
 def store_mail(sender: Any, event: AnymailInboundEvent, esp_name: str, **_: Any) -> None:
     """A mail that the provider has taken for us."""
     message: AnymailInboundMessage = event.message
-    envelope = {
-        "sender": message.envelope_sender or "",
-        "recipients": [message.envelope_recipient] if message.envelope_recipient else [],
-    }
-    key = event.event_id or _fingerprint(message, envelope["recipients"])
+    recipients = [message.envelope_recipient] if message.envelope_recipient else []
+    envelope = {"sender": message.envelope_sender or "", "recipients": recipients}
+    key = event.event_id or _fingerprint(message, recipients)
     intake.accept(MAIL, message.as_bytes(policy=_AS_IT_CAME), f"{esp_name} {key}"[:255], envelope=envelope)
 
 

@@ -19,7 +19,8 @@ ERRORS = (OSError, imaplib.IMAP4.error, ImapToolsError)
 TIMEOUT_SECONDS = 30.0
 IDLE_AT_MOST_SECONDS = 29 * 60.0  # RFC 2177: servers log out who idles for 30 minutes
 
-_KINDS: dict[str, tuple[type[BaseMailBox], int]] = {
+# They have one base class, but not one signature that it would tell.
+_KINDS: dict[str, tuple[Callable[..., BaseMailBox], int]] = {
     "imaps": (MailBox, 993),
     "imap+tls": (MailBoxStartTls, 143),
     "imap": (MailBoxUnencrypted, 143),
@@ -30,7 +31,7 @@ _KINDS: dict[str, tuple[type[BaseMailBox], int]] = {
 class Account:
     """Where the mail waits."""
 
-    kind: type[BaseMailBox]
+    kind: Callable[..., BaseMailBox]
     host: str
     port: int
     user: str
@@ -93,7 +94,6 @@ def wait_for_mail(mailbox: BaseMailBox, *, stopped: Callable[[float], bool], sec
         stopped(seconds)
         return
     end = time.monotonic() + min(seconds, IDLE_AT_MOST_SECONDS)
-    mailbox.idle.start()
-    while time.monotonic() < end and not stopped(0) and not mailbox.idle.poll(timeout=1):
-        pass
-    mailbox.idle.stop()
+    with mailbox.idle as idle:
+        while time.monotonic() < end and not stopped(0) and not idle.poll(timeout=1):
+            pass

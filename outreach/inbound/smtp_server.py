@@ -68,7 +68,10 @@ class Handler:
         if not isinstance(raw, bytes):
             raise TypeError("aiosmtpd was told not to decode")
         sender = "" if envelope.mail_from in (None, "<>") else str(envelope.mail_from)
-        await self._asked(partial(accept_mail, "smtp", raw, sender=sender, recipients=envelope.rcpt_tos))
+        try:
+            await self._asked(partial(accept_mail, "smtp", raw, sender=sender, recipients=envelope.rcpt_tos))
+        except Exception as error:  # noqa: BLE001 (whatever it is: an answer, after which aiosmtpd forgets this mail)
+            return await self.handle_exception(error)
         return ACCEPTED
 
     async def handle_exception(self, error: Exception) -> str:
@@ -122,8 +125,6 @@ class _CountedLMTP(LMTP, _Counted):
         self._answers = len(self.envelope.rcpt_tos) if self.envelope else 1
         try:
             await super().smtp_DATA(arg)
-        except Exception as error:  # noqa: BLE001 (what aiosmtpd would do itself, but once for each recipient)
-            await self.push(await self.handle_exception(error))
         finally:
             self._answers = 1
 
