@@ -47,7 +47,9 @@ def our_address(case: Case) -> str:
     """Where the case's mail comes from and is answered to."""
     if case.transport == "sandbox":
         return f"case-{case.pk.hex}@sandbox.invalid"  # RFC 2606: mail to it never leaves
-    shared: str = settings.AGENTMAIL_INBOX if case.transport == "agentmail" else settings.OFFLOAD_MAIL_FROM
+    if case.transport == "agentmail":
+        return case.client.agentmail_inbox or str(settings.AGENTMAIL_INBOX)
+    shared: str = settings.OFFLOAD_MAIL_FROM
     return shared
 
 

@@ -276,8 +276,8 @@ STORAGES = {
 
 AGENTMAIL_API_KEY = env("AGENTMAIL_API_KEY", default="")
 AGENTMAIL_INBOX = env("AGENTMAIL_INBOX", default="")
-AGENTMAIL_WEBHOOK_SECRET = env("AGENTMAIL_WEBHOOK_SECRET", default="")
-AGENTMAIL_BASE_URL = env("AGENTMAIL_BASE_URL", default="https://api.agentmail.to")
+AGENTMAIL_WEBHOOK_SECRET = env.list("AGENTMAIL_WEBHOOK_SECRET", default=[])  # several while one replaces another
+AGENTMAIL_BASE_URL = env("AGENTMAIL_BASE_URL", default="https://api.agentmail.to")  # in the EU: https://api.agentmail.eu
 
 EMAIL_URL = env("EMAIL_URL", default="")
 globals().update(env.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_BACKEND, EMAIL_HOST …

@@ -2,19 +2,12 @@
 
 from collections.abc import Callable
 
-from outreach.inbound.arrival import Arrival, Envelope, Standing
+from outreach.agentmail.reader import read_event
+from outreach.inbound.arrival import Arrival, DoorError, Envelope, Standing
 from outreach.inbound.mail import parse
 from outreach.models import InboundPayload
 
 Reader = Callable[[InboundPayload, float], Arrival]
-
-
-class DoorError(Exception):
-    """What a payload refers to could not be fetched. `permanent`: trying again can't help."""
-
-    def __init__(self, reason: str, *, permanent: bool) -> None:
-        super().__init__(reason)
-        self.permanent = permanent
 
 
 def open_payload(payload: InboundPayload, *, seconds: float) -> Arrival:
@@ -44,5 +37,6 @@ def _envelope(payload: InboundPayload) -> Envelope:
 
 
 READERS: dict[str, Reader] = {
+    "agentmail": read_event,
     "sandbox": read_mail,
 }
