@@ -154,6 +154,7 @@ OFFLOAD_WORK_KINDS = {
     "payload": "outreach.tasks.PAYLOADS",
     "delivery": "webhooks.tasks.DELIVERIES",
     "notice": "outreach.notices.NOTICES",
+    "chore": "cases.chores.CHORES",
 }
 OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
@@ -277,7 +278,9 @@ STORAGES = {
 AGENTMAIL_API_KEY = env("AGENTMAIL_API_KEY", default="")
 AGENTMAIL_INBOX = env("AGENTMAIL_INBOX", default="")
 AGENTMAIL_WEBHOOK_SECRET = env.list("AGENTMAIL_WEBHOOK_SECRET", default=[])  # several while one replaces another
-AGENTMAIL_BASE_URL = env("AGENTMAIL_BASE_URL", default="https://api.agentmail.to")  # in the EU: https://api.agentmail.eu
+AGENTMAIL_BASE_URL = env(
+    "AGENTMAIL_BASE_URL", default="https://api.agentmail.to"
+)  # in the EU: https://api.agentmail.eu
 
 EMAIL_URL = env("EMAIL_URL", default="")
 globals().update(env.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_BACKEND, EMAIL_HOST …
@@ -289,6 +292,14 @@ OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
 OFFLOAD_TRANSPORT = env(
     "OFFLOAD_TRANSPORT", default="agentmail" if AGENTMAIL_API_KEY else "email" if EMAIL_URL else "sandbox"
 )
+
+# What is done every so many seconds, by one worker at a time: name to dotted path and pause; see cases/chores.py.
+OFFLOAD_CHORES: dict[str, tuple[str, float]] = {}
+if AGENTMAIL_API_KEY:
+    OFFLOAD_CHORES["reconcile_mail"] = (
+        "outreach.agentmail.reconcile.look",
+        60 * env.float("OFFLOAD_RECONCILE_MINUTES", default=15.0),
+    )
 
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")

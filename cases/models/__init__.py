@@ -1,4 +1,5 @@
 from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, Status
+from cases.models.chores import Chore
 from cases.models.clients import ApiKey, Client, hash_key
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
@@ -13,6 +14,7 @@ __all__ = [
     "Attachment",
     "Case",
     "Channel",
+    "Chore",
     "Client",
     "Direction",
     "DueRow",

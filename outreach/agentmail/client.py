@@ -1,4 +1,4 @@
-"""A thin client of AgentMail's HTTP API: the few calls that are needed, each within a time limit, each answer validated.
+"""A thin client of AgentMail's HTTP API: the few calls that are needed, within a time limit, their answers validated.
 
 Not the official SDK: that one repeats unkeyed POSTs by itself, does not encode ids in paths and takes answers as they
 come. Our tests hold the stand-in against the SDK instead, and this client against the stand-in.
@@ -189,7 +189,9 @@ class AgentMail:
         """One request and its answer, of which nothing is read yet. Redirects are not followed. Raises AgentMailError
         for whatever happens on the way."""
         try:
-            request = requests.Request(method, url, headers={**(headers or {}), "Accept-Encoding": "identity"}, data=body)
+            request = requests.Request(
+                method, url, headers={**(headers or {}), "Accept-Encoding": "identity"}, data=body
+            )
             response = _adapter().send(
                 request.prepare(),
                 stream=True,

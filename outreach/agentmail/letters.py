@@ -1,4 +1,4 @@
-"""A mail as AgentMail's JSON describes it, as RFC 5322 bytes: so that one parser reads all mail, whatever it came by."""
+"""A mail as AgentMail's JSON describes it, as RFC 5322 bytes: so that one parser reads all mail."""
 
 import re
 from collections.abc import Iterable

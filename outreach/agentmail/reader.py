@@ -127,8 +127,8 @@ def _as_it_came(api: AgentMail, inbox_id: str, message_id: str, *, is_last_try: 
 
 
 def _as_described(api: AgentMail, inbox_id: str, message_id: str, message: Fields) -> InboundMail:
-    """The mail as AgentMail's JSON describes it. Its files are fetched one by one, all or none of the mail: one that lacks a
-    file would be answered as if the file had not come."""
+    """The mail as AgentMail's JSON describes it. Its files are fetched one by one, all or none of the mail: one that
+    lacks a file would be answered as if the file had not come."""
     if not letters.has_body(message):
         message = api.message(inbox_id, message_id)
     return parse(letters.write(message, list(_files(api, inbox_id, message_id, message))))

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from standardwebhooks import Webhook
-from standardwebhooks.webhooks import WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, WebhookVerificationError
 
 from outreach.agentmail import door
 
@@ -62,7 +62,7 @@ def _verify(body: bytes, request: Request) -> None:
 def _is_signed(secret: str, body: bytes, headers: dict[str, str]) -> bool:
     try:
         Webhook(secret).verify(body, headers, json_parse=False)
-    except (WebhookVerificationError, ValueError):  # ValueError: the library does not expect what is not base64 or UTF-8
+    except (WebhookVerificationError, EmptyWebhookSecretError, ValueError):  # ValueError: not base64, or not UTF-8
         return False
     return True
 

@@ -56,8 +56,8 @@ class Receipt:
 
 
 class TransportError(work.StepFailed):
-    """A mail was not accepted, or nobody knows. `permanent`: trying again can't help; else not before the pause that the
-    provider asked for."""
+    """A mail was not accepted, or nobody knows. `permanent`: trying again can't help; else it is tried again, after the
+    pause for which the provider has asked."""
 
     def __init__(self, reason: str, *, permanent: bool, retry_after_seconds: float = 0.0) -> None:
         super().__init__(reason, retry_after_seconds=retry_after_seconds)
