@@ -46,4 +46,4 @@ def dedupe_key(event: Fields, delivery_id: str = "") -> str:
         key = f"{word_in(message, 'inbox_id').lower()} {word_in(message, 'message_id')}"
     else:
         key = word_in(event, "event_id") or delivery_id
-    return key if len(key) <= MAX_KEY_CHARS else hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+    return key if len(key) <= MAX_KEY_CHARS else hashlib.sha256(key.encode()).hexdigest()

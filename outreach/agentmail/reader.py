@@ -8,6 +8,7 @@ from typing import Any
 
 from outreach.agentmail import letters
 from outreach.agentmail.client import AgentMail, AgentMailError, Fields
+from outreach.inbound import mime
 from outreach.inbound.arrival import Arrival, DoorError, Envelope, EventKind, ProviderEvent, Standing
 from outreach.inbound.content import MAX_ATTACHMENTS, InboundAttachment
 from outreach.inbound.mail import InboundMail, parse
@@ -49,9 +50,9 @@ def fields_in(event: Fields, key: str) -> Fields:
 
 
 def word_in(fields: Fields, key: str) -> str:
-    """The text under that key; empty where there is none. Without NUL, which no column takes."""
+    """The text under that key, clean enough for any column; empty where there is none."""
     value = fields.get(key)
-    return value.replace("\x00", "") if isinstance(value, str) else ""
+    return mime.clean(value) if isinstance(value, str) else ""
 
 
 # --- Reports --------------------------------------------------------------------------------------
