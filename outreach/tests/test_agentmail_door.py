@@ -324,7 +324,9 @@ def test_links_that_lead_nowhere(server: AgentMailServer, link: bytes) -> None:
 def test_what_is_too_large_is_for_staff(server: AgentMailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outreach.agentmail.reader.MAX_MAIL_BYTES", 400)
     file = InboundAttachment("big.bin", "application/octet-stream", b"x" * 500)
-    message = server.deliver(INBOX, counterparty.reply(original(server_mail(server)), text="", attachments=[file]), quietly=True)
+    message = server.deliver(
+        INBOX, counterparty.reply(original(server_mail(server)), text="", attachments=[file]), quietly=True
+    )
     with pytest.raises(DoorError, match="more than 400 bytes") as caught:
         opened(event(message=message))
     assert caught.value.permanent
