@@ -1,10 +1,10 @@
 """`make demo`: one whole case over real HTTP, on embedded defaults, printing each step as it happens.
 
-Starts web server, worker and clock as an operator would, on a database of its own under `var/demo/`, and plays the
-application, the counterparty and the staff. Exits with 0 only if every step went as it should.
+Starts web server, worker and clock as an operator would, on a database of its own under `var/demo/` (or the directory
+that is named as its argument), and plays the application, the counterparty and the staff. Exits with 0 only if every
+step went as it should. TRANSPORT says how the mail goes: `sandbox` (the default) or `agentmail` (over a stand-in).
 """
 
-import base64
 import hashlib
 import json
 import os
@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,10 +27,13 @@ import jsonschema_rs
 import requests
 from standardwebhooks import Webhook
 
+from scripts.counterparty import Counterparty, Sandbox
+from scripts.demo_agentmail import OverAgentMail
+
 ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / "var" / "demo"
 PATIENCE_SECONDS = 60
 T = TypeVar("T")
+COUNTERPARTIES: dict[str, Callable[[], Counterparty]] = {"sandbox": Sandbox, "agentmail": OverAgentMail}
 
 RESULT_SCHEMA = {
     "type": "object",
@@ -82,12 +86,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(port: int) -> dict[str, str]:
+def environment(home: Path, port: int) -> dict[str, str]:
     """Settings of a service that exists for one run; only loopback is opened to its webhooks."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "OFFLOAD_VAR_DIR": str(HOME),
+        "OFFLOAD_VAR_DIR": str(home),
         "SECRET_KEY": secrets.token_urlsafe(50),
         "ALLOWED_HOSTS": "127.0.0.1",
         "OFFLOAD_BASE_URL": f"http://127.0.0.1:{port}",
@@ -103,8 +107,8 @@ def manage(env: dict[str, str], *arguments: str) -> str:
 
 @contextmanager
 def process(name: str, command: list[str], env: dict[str, str]) -> Iterator[None]:
-    """Run a process of the service for as long as the block lasts; its log is var/demo/<name>.log."""
-    with (HOME / f"{name}.log").open("wb") as log:
+    """Run a process of the service for as long as the block lasts; its log is <name>.log in its directory."""
+    with (Path(env["OFFLOAD_VAR_DIR"]) / f"{name}.log").open("wb") as log:
         running = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
         try:
             yield
@@ -119,14 +123,19 @@ def process(name: str, command: list[str], env: dict[str, str]) -> Iterator[None
 
 def service(stack: ExitStack, env: dict[str, str]) -> None:
     """Web server, worker and clock, as the Procfile has them."""
-    python, tools = sys.executable, Path(sys.executable).parent
-    web = [str(tools / "granian"), "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", env["PORT"]]
     for name, command in (
-        ("web", [*web, "--blocking-threads", "4", "offload_project.wsgi:application"]),
-        ("worker", [python, "manage.py", "worker"]),
-        ("clock", [python, "manage.py", "clock"]),
+        ("web", web_server(env["PORT"])),
+        ("worker", [sys.executable, "manage.py", "worker"]),
+        ("clock", [sys.executable, "manage.py", "clock"]),
     ):
         stack.enter_context(process(name, command, env))
+
+
+def web_server(port: str) -> list[str]:
+    """The command that serves the application on loopback."""
+    granian = str(Path(sys.executable).parent / "granian")
+    where = ["--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", port, "--blocking-threads", "4"]
+    return [granian, *where, "offload_project.wsgi:application"]
 
 
 class Receiver:
@@ -150,6 +159,10 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}/offload"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
 
 # --- The API --------------------------------------------------------------------------------------
 
@@ -167,6 +180,9 @@ class Api:
         response = self.session.request(method, f"{self.base}{path}", json=body, timeout=20)
         check(response.status_code == expect, f"{method} {path}: {response.status_code} {response.text[:500]}")
         return response.json()["data"]
+
+    def close(self) -> None:
+        self.session.close()
 
 
 class Failed(Exception):
@@ -218,19 +234,18 @@ def signed_form() -> bytes:
 # --- The story ------------------------------------------------------------------------------------
 
 
-def play(api: Api, receiver: Receiver) -> None:
+def play(api: Api, receiver: Receiver, counterparty: Counterparty) -> None:
     """One case from POST to result; raises Failed where it goes wrong."""
-    sandbox = f"/sandbox/cases/{post(api, receiver)}"
-    case = sandbox.removeprefix("/sandbox")
+    case_id = post(api, receiver)
+    case = f"/cases/{case_id}"
 
     title("The mail, as the counterparty got it")
-    show(newest_mail(api, sandbox, 1)["raw"])
+    show(newest_mail(api, counterparty, case_id, 1)["raw"])
 
     form = signed_form()
-    title(f"The counterparty replies with a PDF of {len(form)} bytes, and asks something (POST {sandbox}/reply)")
-    attached = {"name": "confirmation.pdf", "type": "application/pdf", "content": base64.b64encode(form).decode()}
+    title(f"The counterparty replies with a PDF of {len(form)} bytes, and asks something")
     show(QUESTION)
-    api.call("POST", f"{sandbox}/reply", {"text": QUESTION, "attachments": [attached]}, expect=202)
+    counterparty.reply(api.call, case_id, QUESTION, pdf=form)
 
     event = webhook(receiver, "case.input_needed")
     title("The form agent leaves that to a human, who answers (POST /cases/{id}/input)")
@@ -239,11 +254,11 @@ def play(api: Api, receiver: Receiver) -> None:
     show_json(api.call("POST", f"{case}/input", answer, expect=202))
 
     title("The next mail carries the answer, with what is still missing")
-    show(newest_mail(api, sandbox, 2)["text"])
+    show(newest_mail(api, counterparty, case_id, 2)["text"])
 
     title("The counterparty fills in the lines")
     show(FORM)
-    api.call("POST", f"{sandbox}/reply", {"text": FORM}, expect=202)
+    counterparty.reply(api.call, case_id, FORM)
 
     webhook(receiver, "case.completed")
     finish(api, case, form)
@@ -259,9 +274,9 @@ def post(api: Api, receiver: Receiver) -> str:
     return str(answer["caseId"])
 
 
-def newest_mail(api: Api, sandbox: str, count: int) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        mails = api.call("GET", f"{sandbox}/mails")["mails"]
+def newest_mail(api: Api, counterparty: Counterparty, case_id: str, count: int) -> dict[str, str]:
+    def look() -> dict[str, str] | None:
+        mails = counterparty.mails(api.call, case_id)
         return mails[-1] if len(mails) == count else None
 
     return wait_for(f"mail number {count}", look)
@@ -298,22 +313,26 @@ def finish(api: Api, case: str, form: bytes) -> None:
 def main() -> int:
     """Set up, play, tear down; the exit status."""
     started = time.monotonic()
-    shutil.rmtree(HOME, ignore_errors=True)
-    HOME.mkdir(parents=True)
-    port = free_port()
-    env = environment(port)
+    home = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "var" / "demo"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    counterparty = COUNTERPARTIES[os.environ.get("TRANSPORT", "sandbox")]()
+    env = environment(home, free_port()) | counterparty.settings
     title("Setting up: database, client, web server, worker, clock")
+    env |= counterparty.set_up(partial(manage, env))
     manage(env, "migrate", "--verbosity", "0")
-    client = json.loads(manage(env, "create_client", "Demo", "--test", "--json"))
-    show(f"everything is under {HOME.relative_to(ROOT)}/, the logs too")
+    client = json.loads(manage(env, "create_client", "Demo", "--json", *(["--test"] if counterparty.is_test else [])))
+    show(f"everything is under {os.path.relpath(home)}/, the logs too")
     base = env["OFFLOAD_BASE_URL"]
     try:
         with ExitStack() as stack:
+            stack.enter_context(closing(counterparty))
             service(stack, env)
             wait_for("the service to be ready", lambda: is_ready(base))
-            play(Api(base, client["apiKey"]), Receiver(client["webhookSecret"]))
+            api = stack.enter_context(closing(Api(base, client["apiKey"])))
+            play(api, stack.enter_context(closing(Receiver(client["webhookSecret"]))), counterparty)
     except Failed as error:
-        print(f"\nThe demo failed: {error}\nLogs: {HOME.relative_to(ROOT)}/*.log", file=sys.stderr)
+        print(f"\nThe demo failed: {error}\nLogs: {os.path.relpath(home)}/*.log", file=sys.stderr)
         return 1
     title(f"Done in {time.monotonic() - started:.0f} s. Next: `make run`, and README.md")
     return 0

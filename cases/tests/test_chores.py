@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cases import chores, leases, work
+from cases.daemon import Complaints
 from cases.management.commands import clock
 from cases.models import Chore
 from cases.testing import run_due
@@ -96,7 +97,7 @@ def test_one_that_kills_its_process_is_left_alone_for_an_hour() -> None:
 
 
 def test_the_clock_plans_them() -> None:
-    clock.look(clock.Complaints(clock.logger))
+    clock.look(Complaints(clock.logger))
     assert Chore.objects.get().name == "sweep"
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import environ
 import psycopg
+import requests
 from django.db import connections
 
 from cases import services
@@ -24,6 +25,7 @@ from cases.factories import ApiKeyFactory
 from cases.models import Case, Status
 from cases.supervisor import ProcessGroup
 from outreach.models import SandboxMail
+from scripts import demo
 
 ROOT = Path(__file__).parents[2]
 SHORT = {  # seconds; what a test would else have to wait for
@@ -54,19 +56,32 @@ class Service:
     environment: dict[str, str]
     started: list[ProcessGroup] = field(default_factory=list)
 
-    def manage(self, *arguments: str) -> None:
-        """Run a command to its end."""
+    def manage(self, *arguments: str) -> str:
+        """Run a command to its end; what it printed."""
         command = [sys.executable, "manage.py", *arguments]
-        subprocess.run(command, cwd=ROOT, env=self.environment, check=True, capture_output=True, timeout=120)
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True, timeout=120
+        )
+        return done.stdout
 
     def start(self, command: str) -> ProcessGroup:
         """Start a command that runs until it is told to stop; its log is `<command>.log`."""
-        with (self.var_dir / f"{command}.log").open("ab") as log:
-            group = ProcessGroup(
-                [sys.executable, str(ROOT / "manage.py"), command], env=self.environment, stderr=log, stdout=log
-            )
+        return self._start(command, [sys.executable, str(ROOT / "manage.py"), command])
+
+    def _start(self, name: str, command: list[str]) -> ProcessGroup:
+        with (self.var_dir / f"{name}.log").open("ab") as log:
+            group = ProcessGroup(command, env=self.environment, stderr=log, stdout=log, cwd=ROOT)
         self.started.append(group)
         return group
+
+    def start_web(self) -> str:
+        """Start the web server on loopback and wait until it answers; its address. Before worker and clock."""
+        port = str(demo.free_port())
+        base = f"http://127.0.0.1:{port}"
+        self.environment |= {"OFFLOAD_BASE_URL": base, "OFFLOAD_WEBHOOK_ALLOW_CIDRS": "127.0.0.1/32"}
+        self._start("web", demo.web_server(port))
+        wait_for(lambda: answers(f"{base}/healthz"), 30, "the web server answers")
+        return base
 
     def start_all(self) -> ProcessGroup:
         """Start worker and clock and wait until a cluster works; returns the worker."""
@@ -135,6 +150,14 @@ class Service:
         assert left == [], f"processes {left} were left\n{self.log()[-3000:]}"
 
 
+def answers(url: str) -> bool:
+    """Whether somebody serves the URL, well or not."""
+    try:
+        return bool(requests.get(url, timeout=5).status_code)
+    except requests.ConnectionError:
+        return False
+
+
 def members(group: int) -> list[int]:
     """The ids of the processes of a group that run."""
     watched = ProcessGroup.__new__(ProcessGroup)
@@ -182,6 +205,24 @@ def database(url: str) -> Iterator[None]:
         connections["default"].close()
         connections.settings["default"] = ours
         connections["default"] = before
+
+
+@contextmanager
+def installed(url: str, var_dir: Path, blocker: Any, **settings: str) -> Iterator[Service]:
+    """A service on the migrated database at the URL, which this process uses too. Nothing of it is left afterwards."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "OFFLOAD_VAR_DIR": str(var_dir),
+        "DJANGO_SETTINGS_MODULE": "offload_project.tests.crash_settings",
+        **settings,
+    }
+    service = Service(var_dir, environment)
+    with blocker.unblock(), database(url):
+        try:
+            yield service
+        finally:
+            service.stop()
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from outreach import reading
 from outreach.agents import guard
 from outreach.inbound import attachments
 from outreach.inbound.absence import absent_until
-from outreach.inbound.arrival import EventKind, ProviderEvent
+from outreach.inbound.arrival import DoorError, EventKind, ProviderEvent
 from outreach.inbound.classify import InboundKind
 from outreach.inbound.content import InboundAttachment
-from outreach.inbound.doors import DoorError, open_payload
+from outreach.inbound.doors import open_payload
 from outreach.inbound.mail import InboundMail
 from outreach.inbound.matching import find_case, find_sent
 from outreach.models import InboundPayload, PayloadState

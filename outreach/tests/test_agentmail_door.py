@@ -32,8 +32,10 @@ def server(settings: Any) -> Iterator[AgentMailServer]:
         yield running
 
 
-def event(kind: str = "message.received", *, event_id: str = "evt_1", **content: Any) -> bytes:
-    return json.dumps({"type": "event", "event_type": kind, "event_id": event_id, **content}).encode()
+def event(kind: str = "message.received", content: dict[str, Any] | None = None, **more: Any) -> bytes:
+    """`more`: the event's id, and the object that it carries by its key."""
+    content = {"event_id": "evt_1", **(content or {}), **more}
+    return json.dumps({"type": "event", "event_type": kind, **content}).encode()
 
 
 def received(**fields: Any) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def opened(body: bytes) -> Arrival:
 def test_reports(kind: str, key: str, about: dict[str, str], expected: EventKind) -> None:
     recipients = [{"address": ANN.upper(), "status": "bounced"}, "b@peer.example", 7]
     content = {"inbox_id": INBOX, "thread_id": "t", "message_id": "<s@ses>", "recipients": recipients, **about}
-    arrival = opened(event(kind, **{key: content}))
+    arrival = opened(event(kind, {key: content}))
     assert arrival.event
     assert arrival.event.kind == expected
     assert (arrival.event.message_id, arrival.event.thread_id) == ("<s@ses>", "t")
@@ -451,7 +453,7 @@ def test_what_reports_do(
     case = begin()
     sent = server.sent()[0].fields
     ids = {name: sent[name] for name in ("inbox_id", "thread_id", "message_id")}
-    post_signed(client, event(kind, **{key: {**ids, **about}}))
+    post_signed(client, event(kind, {key: {**ids, **about}}))
     run_due()
     case.refresh_from_db()
     assert case.result_status == result_status

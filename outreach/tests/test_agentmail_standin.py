@@ -49,18 +49,18 @@ def send(sdk: AgentMail, **more: Any) -> Any:
 
 
 def test_inboxes(sdk: AgentMail, server: AgentMailServer) -> None:
-    first = sdk.inboxes.create(request={"username": "a", "client_id": "one", "display_name": "A"})  # type: ignore[arg-type]
-    again = sdk.inboxes.create(request={"username": "b", "client_id": "one"})  # type: ignore[arg-type]
+    first = sdk.inboxes.create(request={"username": "a", "client_id": "one", "display_name": "A"})
+    again = sdk.inboxes.create(request={"username": "b", "client_id": "one"})
     assert (first.inbox_id, first.display_name) == ("a@agentmail.example", "A")
     assert again == first
     assert [one.inbox_id for one in sdk.inboxes.list().inboxes] == [INBOX, first.inbox_id]
     assert sdk.inboxes.get(INBOX).inbox_id == INBOX
     with pytest.raises(ApiError) as taken:
-        sdk.inboxes.create(request={"username": "us"}, request_options=ONCE)  # type: ignore[arg-type]
+        sdk.inboxes.create(request={"username": "us"}, request_options=ONCE)
     assert taken.value.status_code == 403
     assert taken.value.body["code"] == "resource_taken"
     with pytest.raises(agentmail.ValidationError):
-        sdk.inboxes.create(request={"client_id": "a@b"})  # type: ignore[arg-type]
+        sdk.inboxes.create(request={"client_id": "a@b"})
 
 
 def test_a_mail_and_its_reply_are_one_thread(sdk: AgentMail, server: AgentMailServer) -> None:

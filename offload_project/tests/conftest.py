@@ -1,0 +1,25 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offload_project.tests.processes import Service, installed
+from offload_project.tests.steps import RecordingTransport
+from outreach import transports
+
+
+@pytest.fixture
+def transport(monkeypatch: pytest.MonkeyPatch) -> RecordingTransport:
+    recording = RecordingTransport()
+    monkeypatch.setitem(transports.TRANSPORTS, "sandbox", lambda: recording)
+    return recording
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
+    """A service on an SQLite file, with the times of production."""
+    url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
+    with installed(url, tmp_path, django_db_blocker) as service:
+        service.manage("migrate", "--skip-checks", "-v0")
+        yield service
