@@ -1,12 +1,10 @@
 """The demo's other side over AgentMail: a stand-in for AgentMail, and somebody whose mail goes through it."""
 
 import re
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import SMTP, default
-from email.utils import make_msgid
 
-from outreach.standins.agentmail import AgentMailServer, Stored
+from outreach.inbound import counterparty
+from outreach.inbound.content import InboundAttachment
+from outreach.standins.agentmail import AgentMailServer, Stored, original
 from scripts.counterparty import Call, Manage
 
 
@@ -34,26 +32,13 @@ class OverAgentMail:
 
     def reply(self, call: Call, case_id: str, text: str, *, pdf: bytes | None = None) -> None:
         newest = self._sent(case_id)[-1]
-        self.server.deliver(newest.fields["inbox_id"], reply(newest, text, pdf))
+        files = [] if pdf is None else [InboundAttachment("confirmation.pdf", "application/pdf", pdf)]
+        self.server.deliver(
+            newest.fields["inbox_id"], counterparty.reply(original(newest), text=text, attachments=files)
+        )
 
     def _sent(self, case_id: str) -> list[Stored]:
         return [sent for sent in self.server.sent() if f"case-{case_id}" in sent.labels]
 
     def close(self) -> None:
         self.server.__exit__(None, None, None)
-
-
-def reply(sent: Stored, text: str, pdf: bytes | None = None) -> bytes:
-    """An answer that quotes the mail, as mail programs do."""
-    ours = message_from_bytes(sent.raw, policy=default)
-    message = EmailMessage(policy=SMTP)
-    message["From"], message["To"] = str(ours["To"]), str(ours["From"])
-    message["Subject"] = f"Re: {ours['Subject'].removeprefix('Re: ')}"
-    message["Message-ID"] = make_msgid(domain="supplier.example")
-    message["In-Reply-To"] = ours["Message-ID"]
-    message["References"] = f"{ours['References'] or ''} {ours['Message-ID']}".strip()
-    quoted = "\n".join(f"> {line}".rstrip() for line in sent.fields["text"].splitlines())
-    message.set_content(f"{text}\n\nOn Monday, Robin Ward wrote:\n{quoted}\n")
-    if pdf is not None:
-        message.add_attachment(pdf, maintype="application", subtype="pdf", filename="confirmation.pdf")
-    return message.as_bytes()

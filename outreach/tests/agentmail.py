@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email import message_from_bytes
-from email.policy import default
 from typing import Any
 
 from django.test import Client as Browser
@@ -14,8 +12,7 @@ from cases import services
 from cases.factories import ApiKeyFactory
 from cases.models import Case
 from cases.testing import run_due
-from outreach.inbound.counterparty import OriginalMail
-from outreach.standins.agentmail import AgentMailServer, Stored
+from outreach.standins.agentmail import AgentMailServer
 
 INBOX = "us@agentmail.example"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -54,29 +51,6 @@ def begin(**fields: Any) -> Case:
     run_due()
     case.refresh_from_db()
     return case
-
-
-def original(sent: Stored) -> OriginalMail:
-    """A mail of ours, as the counterparty's mail program knows it."""
-    mail = message_from_bytes(sent.raw, policy=default)
-    [us], [them] = mail["From"].addresses, mail["To"].addresses
-    body = mail.get_body(("plain",))
-    return OriginalMail(
-        message_id=mail["Message-ID"],
-        references=tuple(str(mail["References"] or "").split()),
-        subject=mail["Subject"],
-        from_address=us.addr_spec,
-        from_name=us.display_name,
-        to_address=them.addr_spec,
-        to_name=them.display_name,
-        text=body.get_content() if body else "",
-        sent_at=mail["Date"].datetime,
-    )
-
-
-def hook(url: str = "http://testserver/inbound/agentmail", **more: Any) -> dict[str, Any]:
-    """A webhook whose secret is ours."""
-    return {"webhook_id": "ep_1", "url": url, "secret": SECRET, "enabled": True, "event_types": [], **more}
 
 
 def post_signed(

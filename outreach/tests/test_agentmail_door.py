@@ -18,8 +18,8 @@ from outreach.inbound.content import InboundAttachment
 from outreach.inbound.doors import open_payload
 from outreach.inbound.mail import InboundKind, parse
 from outreach.models import InboundPayload, PayloadState
-from outreach.standins.agentmail import AgentMailServer, Fault
-from outreach.tests.agentmail import ANN, INBOX, agentmail, begin, original, post_signed
+from outreach.standins.agentmail import AgentMailServer, Fault, original
+from outreach.tests.agentmail import ANN, INBOX, agentmail, begin, post_signed
 
 pytestmark = pytest.mark.django_db
 FORM = {"type": "object", "required": ["number"], "properties": {"number": {"type": "string"}}}

@@ -15,8 +15,8 @@ from outreach.agentmail import inboxes, reconcile, setup
 from outreach.checks import agentmail_is_configured
 from outreach.inbound import counterparty
 from outreach.models import InboundPayload
-from outreach.standins.agentmail import AgentMailServer, Fault
-from outreach.tests.agentmail import ANN, INBOX, SECRET, agentmail, begin, original
+from outreach.standins.agentmail import AgentMailServer, Fault, original
+from outreach.tests.agentmail import ANN, INBOX, SECRET, agentmail, begin
 
 pytestmark = pytest.mark.django_db
 URL = "http://testserver/inbound/agentmail"

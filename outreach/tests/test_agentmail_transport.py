@@ -17,8 +17,8 @@ from cases.testing import run_due
 from outreach.agentmail.client import AgentMail, AgentMailError
 from outreach.inbound import intake
 from outreach.inbound.counterparty import reply as written_reply
-from outreach.standins.agentmail import AgentMailServer, Fault
-from outreach.tests.agentmail import ANN, INBOX, agentmail, begin, original, post_case
+from outreach.standins.agentmail import AgentMailServer, Fault, original
+from outreach.tests.agentmail import ANN, INBOX, agentmail, begin, post_case
 from outreach.transports import OutgoingMail, Receipt, TransportError
 from outreach.transports.agentmail import AgentMailTransport, new_mail, reply
 from outreach.transports.base import OutgoingFile

@@ -1,32 +1,20 @@
-"""A stand-in for AgentMail: a real HTTP server that speaks its protocol, keeps mail in memory, and fails as told.
-
-    with AgentMailServer() as server:
-        ...  # AGENTMAIL_BASE_URL=server.url, AGENTMAIL_API_KEY=server.key
-        server.deliver("us@agentmail.example", raw)  # somebody writes to us
-        server.faults.append(Fault("after", status=500))  # the next send takes effect, and its answer is lost
-
-What it does not know of the service (docs.agentmail.to leaves some of it open) it does in the stricter way. It needs
-neither Django nor a database, and is proven by the official SDK.
-"""
+"""The stand-in itself: AgentMail's API, what it keeps, and whom it tells."""
 
 import base64
-import binascii
 import hashlib
 import json
 import re
 import secrets
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP, default
-from email.utils import formataddr, formatdate, getaddresses, make_msgid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.utils import formatdate, getaddresses, make_msgid
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -34,75 +22,30 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import requests
 from standardwebhooks import Webhook
 
-Fields = dict[str, Any]
+from outreach.standins.agentmail.http import Fault, Handler, Server
+from outreach.standins.agentmail.messages import (
+    Fields,
+    Stored,
+    addresses_in,
+    as_list,
+    file_of,
+    mailbox,
+    now,
+    reply_subject,
+    stored_mail,
+)
+from outreach.standins.agentmail.pages import HIDDEN, is_listed, page
+from outreach.standins.agentmail.refusals import Refused, invalid, not_found
 
 KEYS_LAST = timedelta(hours=24)
 MAX_REQUEST_BYTES = 6_000_000
 MAX_RECIPIENTS = 50
 MAX_EVENT_BYTES = 1_000_000
-MAX_PAGE = 100
-HIDDEN = ("spam", "blocked", "unauthenticated", "trash")  # labels that a list leaves out unless it is told otherwise
 RETRY_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)  # of deliveries; the service's own schedule goes on for a day
 DISABLED_AFTER = 10  # deliveries of one webhook that failed for good, in a row
 
 
-# --- Faults ---
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with one request: `before` it takes effect, or `after`, when only its answer is lost."""
-
-    when: str  # "before" or "after"
-    status: int = 0  # answered; 0: none
-    is_reset: bool = False  # the connection ends without an answer
-    wait_seconds: float = 0.0  # before whatever follows
-    retry_after: str = ""
-    body: bytes | None = None  # sent as it is; with status 200: an answer that is none
-    code: str = "internal_error"
-    matches: str = "/messages/"  # a part of the path of requests that it is for; others pass by
-    method: str = "POST"
-
-
-class Refused(Exception):
-    """A request that is answered by an error, in AgentMail's words."""
-
-    def __init__(self, status: int, code: str, message: str, **more: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"name": f"{code.title().replace('_', '')}Error", "code": code, "message": message, **more}
-
-
-def not_found(what: str) -> Refused:
-    return Refused(404, "not_found", f"{what} not found")
-
-
-def invalid(path: str, message: str) -> Refused:
-    """400 as AgentMail words it: with a list, and without a message."""
-    refused = Refused(400, "validation_error", message, errors=[{"path": [path], "message": message}])
-    del refused.body["message"]
-    return refused
-
-
 # --- What it keeps ---
-
-
-@dataclass
-class Stored:
-    """One message: its JSON with bodies, its bytes, and its files."""
-
-    fields: Fields
-    raw: bytes
-    files: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> list[str]:
-        return list(self.fields["labels"])
-
-    def item(self) -> Fields:
-        """As it stands in lists: without its bodies."""
-        hidden = {"reply_to", "text", "html", "extracted_text", "extracted_html"}
-        return {name: value for name, value in self.fields.items() if name not in hidden}
 
 
 @dataclass
@@ -141,7 +84,7 @@ class AgentMailServer:
         self._failed_in_a_row: dict[str, int] = {}
         self._lock = threading.RLock()
         self._stopping = threading.Event()
-        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self._server.stand_in = self
 
     @property
@@ -191,7 +134,7 @@ class AgentMailServer:
                 event_type, {"message.rejected": "reject", "message.opened": "open"}.get(event_type, "send")
             )
             about = {name: stored.fields[name] for name in ("inbox_id", "thread_id", "message_id")}
-            about |= {"timestamp": _now(), "recipients": to, **more}
+            about |= {"timestamp": now(), "recipients": to, **more}
             if key == "bounce":
                 about = {"type": "Permanent", "sub_type": "General", **about}
                 about["recipients"] = [{"address": address, "status": "bounced"} for address in to]
@@ -213,7 +156,7 @@ class AgentMailServer:
 
     def post_event(self, hook: Fields, event: Fields, *, delivery_id: str = "") -> int | None:
         """One attempt to deliver an event, signed as Svix signs; the status of the answer, None where there is none."""
-        body = _event_bytes(event)
+        body = event_bytes(event)
         delivery_id = delivery_id or f"msg_{event['event_id']}"
         at = datetime.now(UTC)
         signature = Webhook(hook["secret"]).sign(delivery_id, at, body.decode())
@@ -266,7 +209,7 @@ class AgentMailServer:
             if route_method == method and found is not None:
                 if len(body) > MAX_REQUEST_BYTES:
                     raise Refused(413, "payload_too_large", "Request body is larger than 6 MB")
-                return 200, act(self, found, query, _object(body), headers)
+                return 200, act(self, found, query, object_in(body), headers)
         raise not_found(f"Route {method} {url.path}")
 
     def take_fault(self, method: str, target: str) -> Fault | None:
@@ -310,8 +253,8 @@ class AgentMailServer:
                 "inbox_id": inbox_id,
                 "email": inbox_id,
                 **given,
-                "updated_at": _now(),
-                "created_at": _now(),
+                "updated_at": now(),
+                "created_at": now(),
             }
             return self.inboxes[inbox_id]
 
@@ -319,7 +262,7 @@ class AgentMailServer:
         return self.create_inbox(**body)
 
     def _list_inboxes(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
-        return _page("inboxes", list(self.inboxes.values()), query)
+        return page("inboxes", list(self.inboxes.values()), query)
 
     def _get_inbox(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         return self._inbox(path["inbox_id"])
@@ -345,7 +288,7 @@ class AgentMailServer:
                 raise invalid("reply_all", "excludes to, cc and bcc")
             to = body.get("to") or answered.fields.get("reply_to") or [answered.fields["from"]]
             if body.get("reply_all"):
-                to = [*_list(to), *answered.fields["to"], *answered.fields.get("cc", [])]
+                to = [*as_list(to), *answered.fields["to"], *answered.fields.get("cc", [])]
             return self._new_mail(path["inbox_id"], {**body, "to": to}, answered)
 
         return self._once(path, body, headers, effect)
@@ -397,7 +340,7 @@ class AgentMailServer:
         inbox = self._inbox(inbox_id)
         if inbox.get("status") == "paused":
             raise Refused(403, "forbidden", "Inbox is paused")
-        recipients = {name: _addresses(name, body.get(name)) for name in ("to", "cc", "bcc")}
+        recipients = {name: addresses_in(name, body.get(name)) for name in ("to", "cc", "bcc")}
         everyone = [address for listed in recipients.values() for _, address in getaddresses(listed)]
         if not everyone:
             raise Refused(422, "unprocessable", "At least one recipient is required")
@@ -407,7 +350,7 @@ class AgentMailServer:
             raise Refused(403, "message_rejected", f"Recipient is suppressed: {', '.join(blocked)}")
         if not body.get("text") and not body.get("html"):
             raise invalid("text", "text or html is required")
-        files = [_file(given) for given in _list(body.get("attachments") or [])]
+        files = [file_of(given) for given in as_list(body.get("attachments") or [])]
         stored = self._sent(inbox, body, recipients, answered, files)
         self.messages[inbox_id, stored.fields["message_id"]] = stored
         about = {name: stored.fields[name] for name in ("inbox_id", "thread_id", "message_id", "timestamp")}
@@ -424,11 +367,11 @@ class AgentMailServer:
         files: list[tuple[Fields, bytes]],
     ) -> Stored:
         mail = EmailMessage(policy=SMTP)
-        mail["From"] = _mailbox(inbox.get("display_name", ""), inbox["inbox_id"])
+        mail["From"] = mailbox(inbox.get("display_name", ""), inbox["inbox_id"])
         for name in ("to", "cc"):
             if recipients[name]:
                 mail[name.title()] = ", ".join(recipients[name])
-        mail["Subject"] = _reply_subject(answered) if answered else body.get("subject") or ""
+        mail["Subject"] = reply_subject(answered) if answered else body.get("subject") or ""
         mail["Date"] = formatdate(usegmt=True)
         mail["Message-ID"] = message_id = make_msgid(idstring="sent", domain="email.ses.example")
         for name, value in (body.get("headers") or {}).items():
@@ -448,8 +391,8 @@ class AgentMailServer:
                 content, maintype=maintype, subtype=subtype, filename=given.get("filename") or "attachment"
             )
         thread_id = answered.fields["thread_id"] if answered else str(uuid.uuid4())
-        stored = _stored(
-            inbox["inbox_id"], thread_id, message_id, mail.as_bytes(), ["sent", *_list(body.get("labels"))]
+        stored = stored_mail(
+            inbox["inbox_id"], thread_id, message_id, mail.as_bytes(), ["sent", *as_list(body.get("labels"))]
         )
         if recipients["bcc"]:
             stored.fields["bcc"] = recipients["bcc"]
@@ -465,7 +408,7 @@ class AgentMailServer:
             if inbox_id == inbox["inbox_id"] and known in named
         ]
         labels = [label] if label else ["received", "unread"]
-        return _stored(inbox["inbox_id"], threads[-1] if threads else str(uuid.uuid4()), message_id, raw, labels)
+        return stored_mail(inbox["inbox_id"], threads[-1] if threads else str(uuid.uuid4()), message_id, raw, labels)
 
     # --- Messages ---
 
@@ -478,15 +421,15 @@ class AgentMailServer:
     def _list_messages(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         self._inbox(path["inbox_id"])
         found = [one.item() for (inbox_id, _), one in self.messages.items() if inbox_id == path["inbox_id"]]
-        return _page("messages", [item for item in found if _is_listed(item, query)], query, newest_first=True)
+        return page("messages", [item for item in found if is_listed(item, query)], query, newest_first=True)
 
     def _get_message(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         return self._message(path["inbox_id"], path["message_id"]).fields
 
     def _change_message(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         fields = self._message(path["inbox_id"], path["message_id"]).fields
-        kept = [label for label in fields["labels"] if label not in _list(body.get("remove_labels"))]
-        fields["labels"] = list(dict.fromkeys([*kept, *_list(body.get("add_labels"))]))
+        kept = [label for label in fields["labels"] if label not in as_list(body.get("remove_labels"))]
+        fields["labels"] = list(dict.fromkeys([*kept, *as_list(body.get("add_labels"))]))
         return {"message_id": fields["message_id"], "labels": fields["labels"]}
 
     def _delete_message(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
@@ -544,16 +487,16 @@ class AgentMailServer:
     def _list_threads(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         inbox_id = self._inbox(path["inbox_id"])["inbox_id"]
         ids = dict.fromkeys(one.fields["thread_id"] for (inbox, _), one in self.messages.items() if inbox == inbox_id)
-        return _page("threads", [self._thread_item(inbox_id, one) for one in ids], query, newest_first=True)
+        return page("threads", [self._thread_item(inbox_id, one) for one in ids], query, newest_first=True)
 
     def _get_thread(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         item = self._thread_item(path["inbox_id"], path["thread_id"])
         mates = [one.fields for one in self.messages.values() if one.fields["thread_id"] == path["thread_id"]]
-        page = _page(
+        newest = page(
             "messages", [one for one in mates if not set(HIDDEN) & set(one["labels"])], query, newest_first=True
         )
-        page["messages"].reverse()  # ascending inside a page, the first of which holds the newest
-        return {**item, **page}
+        newest["messages"].reverse()  # ascending inside a page, the first of which holds the newest
+        return {**item, **newest}
 
     # --- Webhooks ---
 
@@ -564,23 +507,23 @@ class AgentMailServer:
             raise invalid("event_types", "at least one is required")
         for hook in self.webhooks.values():
             if body.get("client_id") and hook.get("client_id") == body["client_id"]:
-                return _without_headers(hook)
+                return without_headers(hook)
         hook = {
             "webhook_id": f"ep_{secrets.token_hex(8)}",
             **{name: value for name, value in body.items() if value is not None},
             "secret": f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
             "enabled": True,
-            "updated_at": _now(),
-            "created_at": _now(),
+            "updated_at": now(),
+            "created_at": now(),
         }
         self.webhooks[hook["webhook_id"]] = hook
-        return _without_headers(hook)
+        return without_headers(hook)
 
     def _list_webhooks(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
-        return _page("webhooks", [_without_headers(hook) for hook in self.webhooks.values()], query)
+        return page("webhooks", [without_headers(hook) for hook in self.webhooks.values()], query)
 
     def _get_webhook(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
-        return _without_headers(self._webhook(path["webhook_id"]))
+        return without_headers(self._webhook(path["webhook_id"]))
 
     def _change_webhook(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         hook = self._webhook(path["webhook_id"])
@@ -589,7 +532,7 @@ class AgentMailServer:
         if body.get("enabled") is not None:
             hook["enabled"] = body["enabled"]
             self._failed_in_a_row[hook["webhook_id"]] = 0
-        return _without_headers(hook)
+        return without_headers(hook)
 
     def _delete_webhook(self, path: Fields, query: Fields, body: Fields, headers: Fields) -> Fields:
         del self.webhooks[self._webhook(path["webhook_id"])["webhook_id"]]
@@ -639,81 +582,12 @@ def _match(pattern: str, parts: list[str]) -> Fields | None:
     return {name.strip("{}"): part for name, part in pairs if name.startswith("{")}
 
 
-# --- The HTTP server ---
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 256
-    stand_in: AgentMailServer
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that went away are part of the play: nothing is printed."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def _serve(self) -> None:
-        stand_in = self.server.stand_in
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = stand_in.take_fault(self.command, self.path)
-        if fault and fault.when == "before":
-            self._fail(fault)
-            return
-        try:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, answer = stand_in.answer(self.command, self.path, headers, body)
-        except Refused as refused:
-            status, answer = refused.status, refused.body
-        if fault:
-            self._fail(fault)
-        else:
-            self._send(status, answer if isinstance(answer, bytes) else json.dumps(answer).encode())
-
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve
-
-    def _fail(self, fault: Fault) -> None:
-        time.sleep(fault.wait_seconds)
-        if fault.is_reset:
-            self.close_connection = True
-            # Linger 0: the peer gets a reset instead of an orderly end.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-            self.connection.close()
-            return
-        error = {"name": "Error", "code": fault.code, "message": "as told"}
-        self._send(fault.status, json.dumps(error).encode() if fault.body is None else fault.body, fault.retry_after)
-
-    def _send(self, status: int, body: bytes, retry_after: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if retry_after:
-            self.send_header("Retry-After", retry_after)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silence: the requests are kept, not printed."""
-
-
 # --- Values ---
 
 _KEY = re.compile(r"[A-Za-z0-9._~-]{1,256}")
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _list(value: Any) -> list[Any]:
-    return [] if value is None else value if isinstance(value, list) else [value]
-
-
-def _object(body: bytes) -> Fields:
+def object_in(body: bytes) -> Fields:
     if not body:
         return {}
     try:
@@ -725,85 +599,7 @@ def _object(body: bytes) -> Fields:
     return value
 
 
-def _addresses(name: str, value: Any) -> list[str]:
-    given = _list(value)
-    for one in given:
-        found = getaddresses([one]) if isinstance(one, str) else []
-        if len(found) != 1 or not re.fullmatch(r"[^@\s]+@[^@\s]+", found[0][1]):
-            raise invalid(name, "must be an e-mail address")
-    return given
-
-
-def _mailbox(name: str, address: str) -> str:
-    return formataddr((name, address))
-
-
-def _reply_subject(answered: Stored) -> str:
-    subject = str(answered.fields.get("subject", ""))
-    return subject if subject.lower().startswith("re:") else f"Re: {subject}"
-
-
-def _file(given: Fields) -> tuple[Fields, bytes]:
-    if ("content" in given) == ("url" in given):
-        raise invalid("attachments", "exactly one of content and url")
-    if "url" in given:
-        raise Refused(403, "message_rejected", "Attachment could not be fetched")
-    try:
-        return given, base64.b64decode(given["content"], validate=True)
-    except binascii.Error as error:
-        raise invalid("attachments", "content is not base64") from error
-
-
-def _stored(inbox_id: str, thread_id: str, message_id: str, raw: bytes, labels: list[str]) -> Stored:
-    """The message's JSON, out of its bytes."""
-    mail = message_from_bytes(raw, policy=default)
-    files, listed = {}, []
-    for part in mail.iter_attachments():
-        attachment_id, content = f"att_{uuid.uuid4().hex[:12]}", part.get_payload(decode=True)
-        files[attachment_id] = content if isinstance(content, bytes) else part.as_bytes()
-        listed.append(
-            {
-                "attachment_id": attachment_id,
-                "filename": part.get_filename(),
-                "size": len(files[attachment_id]),
-                "content_type": part.get_content_type(),
-                "content_disposition": part.get_content_disposition() or "attachment",
-            }
-        )
-    at = _now()
-    fields: Fields = {
-        "inbox_id": inbox_id,
-        "thread_id": thread_id,
-        "message_id": message_id,
-        "labels": labels,
-        "timestamp": at,
-        "from": str(mail["From"] or ""),
-        "to": _header_addresses(mail, "To"),
-        "size": len(raw),
-        "updated_at": at,
-        "created_at": at,
-        "subject": str(mail["Subject"] or ""),
-    }
-    optional = {
-        "cc": _header_addresses(mail, "Cc"),
-        "in_reply_to": str(mail["In-Reply-To"] or "").strip(),
-        "references": str(mail["References"] or "").split(),
-        "attachments": listed,
-        **{name: _body(mail, kind) for name, kind in (("text", "plain"), ("html", "html"))},
-    }
-    return Stored({**fields, **{name: value for name, value in optional.items() if value}}, raw, files)
-
-
-def _header_addresses(mail: EmailMessage, name: str) -> list[str]:
-    return [_mailbox(display, address) for display, address in getaddresses([str(mail[name] or "")]) if address]
-
-
-def _body(mail: EmailMessage, kind: str) -> str:
-    part = mail.get_body((kind,))
-    return str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
-
-
-def _event_bytes(event: Fields) -> bytes:
+def event_bytes(event: Fields) -> bytes:
     """The event as it is posted; bodies are left out where it would be too large with them."""
     body = json.dumps(event).encode()
     if len(body) <= MAX_EVENT_BYTES or "message" not in event:
@@ -813,40 +609,5 @@ def _event_bytes(event: Fields) -> bytes:
     return json.dumps({**event, "message": kept}).encode()
 
 
-def _without_headers(hook: Fields) -> Fields:
+def without_headers(hook: Fields) -> Fields:
     return {name: value for name, value in hook.items() if name != "headers"}  # write-only
-
-
-def _is_listed(item: Fields, query: Fields) -> bool:
-    """Whether a list with this query shows the message."""
-    labels = set(item["labels"])
-    hidden = {label for label in HIDDEN if query.get(f"include_{label}", "").lower() != "true"}
-    wanted = set(_listed(query.get("labels", "[]")))
-    at = datetime.fromisoformat(item["timestamp"])
-    return (
-        not labels & hidden
-        and wanted <= labels
-        and ("after" not in query or at > datetime.fromisoformat(query["after"]))
-        and ("before" not in query or at < datetime.fromisoformat(query["before"]))
-    )
-
-
-def _listed(value: str) -> Iterator[str]:
-    """A list in a query: one JSON array, or a single value."""
-    yield from json.loads(value) if value.startswith("[") else [value]
-
-
-def _page(name: str, items: list[Fields], query: Fields, *, newest_first: bool = False) -> Fields:
-    """One page of the list. Raises Refused for a token that none of our pages gave."""
-    if newest_first and query.get("ascending", "").lower() != "true":
-        items = items[::-1]
-    limit = min(int(query.get("limit", MAX_PAGE)), MAX_PAGE)
-    token = query.get("page_token", "")
-    if token and not re.fullmatch(r"page-\d+", token):
-        raise invalid("page_token", "is not valid")
-    start = int(token.removeprefix("page-")) if token else 0
-    shown = items[start : start + limit]
-    page: Fields = {"count": len(shown), "limit": limit, name: shown}
-    if start + limit < len(items):
-        page["next_page_token"] = f"page-{start + limit}"
-    return page
