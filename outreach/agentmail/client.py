@@ -195,7 +195,7 @@ class AgentMail:
             response = _adapter().send(
                 request.prepare(),
                 stream=True,
-                timeout=(min(CONNECT_SECONDS, self._remaining()), self._remaining()),
+                timeout=(min(CONNECT_SECONDS, self._remaining()), self._longest_wait()),
                 proxies=get_environ_proxies(url),
             )
             try:
@@ -217,6 +217,9 @@ class AgentMail:
         if announced.isdecimal() and len(content) < int(announced):
             raise AgentMailError(f"{len(content)} of {announced} bytes came")
         return bytes(content)
+
+    def _longest_wait(self) -> float:
+        return min(self._remaining(), float(settings.OFFLOAD_TRANSPORT_SECONDS))
 
     def _remaining(self) -> float:
         left = self.deadline - time.monotonic()

@@ -13,19 +13,21 @@ SECONDS = 60.0
 EVENT_TYPES = [RECEIVED, *FILED, *(kind for kind in REPORTS if kind != "message.opened")]
 
 
-def inbox_of(client: Client | None, *, display_name: str, username: str, domain: str) -> str:
-    """The id of the client's inbox, or without a client of the shared one; made if none is configured.
+def inbox_of(client: Client | None, *, chosen: str = "", **wanted: str) -> str:
+    """The id of the client's inbox, or without a client of the shared one: the one that is chosen, else the one that is
+    configured, else a new one with the `username`, `domain` and `display_name` that are wanted.
 
-    Raises AgentMailError, also where the configured one does not exist.
+    Raises AgentMailError, also where the chosen or configured one does not exist.
     """
     api = AgentMail(seconds=SECONDS)
-    known = client.agentmail_inbox if client else settings.AGENTMAIL_INBOX
+    known = chosen or (client.agentmail_inbox if client else settings.AGENTMAIL_INBOX)
     if known:
-        return word(api.inbox(known), "inbox_id", 320)
-    wanted = {"username": username, "domain": domain, "display_name": display_name}
-    given = {name: value for name, value in wanted.items() if value}
-    inbox_id = word(api.create_inbox(client_id=_client_id("inbox", client), **given), "inbox_id", 320)
-    if client:
+        inbox = api.inbox(known)
+    else:
+        given = {name: value for name, value in wanted.items() if value}
+        inbox = api.create_inbox(client_id=_client_id("inbox", client), **given)
+    inbox_id = word(inbox, "inbox_id", 320)
+    if client and client.agentmail_inbox != inbox_id:
         client.agentmail_inbox = inbox_id
         client.save(update_fields=["agentmail_inbox"])
     return inbox_id

@@ -11,7 +11,7 @@ from cases import chores, work
 from cases.factories import ClientFactory
 from cases.models import Case, Chore, Direction, Message
 from cases.testing import run_due
-from outreach.agentmail import inboxes, reconcile, setup
+from outreach.agentmail import door, inboxes, reconcile, setup
 from outreach.checks import agentmail_is_configured
 from outreach.inbound import counterparty
 from outreach.models import InboundPayload
@@ -86,6 +86,19 @@ def test_a_client_gets_an_inbox_of_its_own(server: AgentMailServer, capsys: pyte
     assert inboxes.ours() == {INBOX, "acme@agentmail.example"}
 
 
+def test_an_inbox_that_exists_may_be_chosen(
+    server: AgentMailServer, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = ClientFactory(name="Acme")
+    server.create_inbox("acme", "agentmail.example")
+    call_command("agentmail_setup", "--client", "Acme", "--inbox", "acme@agentmail.example")
+    client.refresh_from_db()
+    assert client.agentmail_inbox == "acme@agentmail.example"
+    call_command("agentmail_setup", "--inbox", "acme@agentmail.example")
+    assert "Set AGENTMAIL_INBOX=acme@agentmail.example\n" in capsys.readouterr().out
+    assert len(server.inboxes) == 2
+
+
 def test_what_can_not_be_set_up(server: AgentMailServer, settings: Any) -> None:
     with pytest.raises(CommandError, match="no client named 'Nobody'"):
         call_command("agentmail_setup", "--client", "Nobody")
@@ -125,8 +138,6 @@ def test_mail_that_nobody_told_of_is_taken_in_once(
 
 
 def test_what_a_webhook_told_is_not_taken_in_again(server: AgentMailServer) -> None:
-    from outreach.agentmail import door
-
     begin()
     message = server.deliver(INBOX, counterparty.reply(original(server.sent()[0]), text="Hello"), quietly=True)
     told = {"event_type": "message.received", "event_id": "evt_1", "message": message}
@@ -148,6 +159,12 @@ def test_one_inbox_that_fails_keeps_no_other_waiting(server: AgentMailServer) ->
     with pytest.raises(work.StepFailed, match="404 not_found"):
         reconcile.since(work.now() - timedelta(hours=1), seconds=5)
     assert InboundPayload.objects.count() == 1
+
+
+def test_a_key_that_may_not_read_hidden_labels_reads_the_inbox(server: AgentMailServer) -> None:
+    server.faults.append(Fault("before", status=403, code="missing_permission", method="GET", matches="include_spam"))
+    server.deliver(INBOX, f"From: {ANN}\r\nMessage-ID: <a@b>\r\n\r\nHello".encode(), quietly=True)
+    assert reconcile.since(work.now() - timedelta(hours=1), seconds=5) == 1
 
 
 def test_pages_that_lead_nowhere_end(server: AgentMailServer) -> None:

@@ -16,6 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--client", help="name of the client that is to write from an inbox of its own")
+        parser.add_argument("--inbox", dest="chosen", default="", help="an inbox that exists, instead of a new one")
         parser.add_argument("--display-name", default="", help="name that recipients see; only for a new inbox")
         parser.add_argument("--username", default="", help="part before the @; AgentMail chooses one if not given")
         parser.add_argument("--domain", default="", help="a domain that is verified at AgentMail; default: theirs")
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, client: str | None, **options: Any) -> None:
         if not settings.AGENTMAIL_API_KEY:
             raise CommandError("AGENTMAIL_API_KEY is not set.")
-        names = {name: options[name] for name in ("display_name", "username", "domain")}
+        names = {name: options[name] for name in ("chosen", "display_name", "username", "domain")}
         try:
             self._inbox(find(client) if client else None, names)
             self._webhook()
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         inbox_id = setup.inbox_of(client, **names)
         if client:
             self.stdout.write(f"{client} writes from {inbox_id}.")
-        elif settings.AGENTMAIL_INBOX:
+        elif inbox_id == settings.AGENTMAIL_INBOX:
             self.stdout.write(f"The inbox {inbox_id} is there.")
         else:
             self.stdout.write(f"Set AGENTMAIL_INBOX={inbox_id}")
