@@ -323,6 +323,14 @@ def test_links_that_lead_nowhere(server: AgentMailServer, link: bytes) -> None:
     assert mail.text.strip() == "Hello"
 
 
+def test_a_download_that_is_no_mail_is_not_taken_for_one(server: AgentMailServer) -> None:
+    message = server.deliver(INBOX, f"From: {ANN}\r\nMessage-ID: <a@b>\r\n\r\nHello".encode(), quietly=True)
+    server.faults.append(Fault("before", status=200, body=b"<html>Sorry</html>", matches="/files/", method="GET"))
+    mail = opened(event(message=message)).mail
+    assert mail
+    assert (mail.from_address, mail.text.strip()) == (ANN, "Hello")
+
+
 def test_what_is_too_large_is_for_staff(server: AgentMailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outreach.agentmail.reader.MAX_MAIL_BYTES", 400)
     file = InboundAttachment("big.bin", "application/octet-stream", b"x" * 500)

@@ -111,9 +111,9 @@ def test_later_mail_is_a_reply_to_the_newest_and_goes_to_them(server: AgentMailS
 def test_ids_are_encoded_in_paths(server: AgentMailServer) -> None:
     odd = "<a/b?c#d%e&f@peer.example>"
     raw = f"From: {ANN}\r\nTo: {INBOX}\r\nMessage-ID: {odd}\r\n\r\nHello".encode()
-    server.deliver(INBOX, raw)
-    send(a_mail(in_reply_to=odd))
-    assert server.sent()[0].fields["in_reply_to"] == odd
+    thread_id = server.deliver(INBOX, raw)["thread_id"]
+    assert send(a_mail(in_reply_to=odd)).thread_id == thread_id
+    assert [target.rpartition("/")[2] for target, _ in posts(server)] == ["reply"]
 
 
 def test_the_request_follows_from_the_mail_alone() -> None:
