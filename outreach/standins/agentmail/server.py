@@ -19,9 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import requests
-from standardwebhooks import Webhook
-
+from outreach.standins.agentmail.events import Delivery, post
 from outreach.standins.agentmail.http import Fault, Handler, Server
 from outreach.standins.agentmail.messages import (
     Fields,
@@ -40,7 +38,6 @@ from outreach.standins.agentmail.refusals import Refused, invalid, not_found
 KEYS_LAST = timedelta(hours=24)
 MAX_REQUEST_BYTES = 6_000_000
 MAX_RECIPIENTS = 50
-MAX_EVENT_BYTES = 1_000_000
 RETRY_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)  # of deliveries; the service's own schedule goes on for a day
 DISABLED_AFTER = 10  # deliveries of one webhook that failed for good, in a row
 
@@ -55,15 +52,6 @@ class KeyedSend:
     fingerprint: str  # of endpoint and request
     answer: Fields | None = None  # none yet: still in progress
     completed_at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One attempt to deliver an event to a webhook."""
-
-    event_id: str
-    event_type: str
-    status: int | None  # None: no answer
 
 
 class AgentMailServer:
@@ -155,25 +143,8 @@ class AgentMailServer:
         return event
 
     def post_event(self, hook: Fields, event: Fields, *, delivery_id: str = "") -> int | None:
-        """One attempt to deliver an event, signed as Svix signs; the status of the answer, None where there is none."""
-        body = event_bytes(event)
-        delivery_id = delivery_id or f"msg_{event['event_id']}"
-        at = datetime.now(UTC)
-        signature = Webhook(hook["secret"]).sign(delivery_id, at, body.decode())
-        headers = {
-            "Content-Type": "application/json",
-            "svix-id": delivery_id,
-            "svix-timestamp": str(int(at.timestamp())),
-            "svix-signature": signature,
-            **hook.get("headers", {}),
-        }
-        try:
-            with requests.Session() as session:
-                session.trust_env = False
-                answer = session.post(hook["url"], data=body, headers=headers, timeout=15, allow_redirects=False)
-                status: int | None = answer.status_code
-        except requests.RequestException:
-            status = None
+        """One attempt to deliver an event, written down; the status of the answer, None where there is none."""
+        status = post(hook, event, delivery_id or f"msg_{event['event_id']}")
         with self._lock:
             self.deliveries.append(Delivery(event["event_id"], event["event_type"], status))
         return status
@@ -597,16 +568,6 @@ def object_in(body: bytes) -> Fields:
     if not isinstance(value, dict):
         raise invalid("", "The body must be an object")
     return value
-
-
-def event_bytes(event: Fields) -> bytes:
-    """The event as it is posted; bodies are left out where it would be too large with them."""
-    body = json.dumps(event).encode()
-    if len(body) <= MAX_EVENT_BYTES or "message" not in event:
-        return body
-    bodies = {"text", "html", "extracted_text", "extracted_html"}
-    kept = {name: value for name, value in event["message"].items() if name not in bodies}
-    return json.dumps({**event, "message": kept}).encode()
 
 
 def without_headers(hook: Fields) -> Fields:
