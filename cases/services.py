@@ -48,8 +48,9 @@ def our_address(case: Case) -> str:
     """Where the case's mail comes from and is answered to."""
     if case.transport == "sandbox":
         return f"case-{case.pk.hex}@sandbox.invalid"  # RFC 2606: mail to it never leaves
-    shared: str = settings.AGENTMAIL_INBOX if case.transport == "agentmail" else settings.OFFLOAD_MAIL_FROM
-    return parseaddr(shared)[1]
+    if case.transport == "agentmail":
+        return case.client.agentmail_inbox or str(settings.AGENTMAIL_INBOX)
+    return parseaddr(settings.OFFLOAD_MAIL_FROM)[1]
 
 
 def provide_input(

@@ -156,6 +156,7 @@ OFFLOAD_WORK_KINDS = {
     "payload": "outreach.tasks.PAYLOADS",
     "delivery": "webhooks.tasks.DELIVERIES",
     "notice": "outreach.notices.NOTICES",
+    "chore": "cases.chores.CHORES",
 }
 OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
@@ -278,8 +279,10 @@ STORAGES = {
 
 AGENTMAIL_API_KEY = env("AGENTMAIL_API_KEY", default="")
 AGENTMAIL_INBOX = env("AGENTMAIL_INBOX", default="")
-AGENTMAIL_WEBHOOK_SECRET = env("AGENTMAIL_WEBHOOK_SECRET", default="")
-AGENTMAIL_BASE_URL = env("AGENTMAIL_BASE_URL", default="https://api.agentmail.to")
+AGENTMAIL_WEBHOOK_SECRET = env.list("AGENTMAIL_WEBHOOK_SECRET", default=[])  # several while one replaces another
+AGENTMAIL_BASE_URL = env(
+    "AGENTMAIL_BASE_URL", default="https://api.agentmail.to"
+)  # in the EU: https://api.agentmail.eu
 
 EMAIL_URL = env("EMAIL_URL", default="")
 globals().update(env.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_BACKEND, EMAIL_HOST …
@@ -315,6 +318,14 @@ _CHOSEN_TRANSPORT = (
 )
 OFFLOAD_TRANSPORT = _CHOSEN_TRANSPORT or "sandbox"
 OFFLOAD_LIVE_CASES = bool(_CHOSEN_TRANSPORT)  # a live key's cases go to the sandbox only if the operator says so
+
+# What is done every so many seconds, by one worker at a time: name to dotted path and pause; see cases/chores.py.
+OFFLOAD_CHORES: dict[str, tuple[str, float]] = {}
+if AGENTMAIL_API_KEY:
+    OFFLOAD_CHORES["reconcile_mail"] = (
+        "outreach.agentmail.reconcile.look",
+        60 * env.float("OFFLOAD_RECONCILE_MINUTES", default=15.0),
+    )
 
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")

@@ -2,7 +2,8 @@
 
 Starts web server, worker and clock as an operator would, on a database of its own under `var/demo/` (or the directory
 that is named as its argument), and plays the application, the counterparty and the staff. Exits with 0 only if every
-step went as it should. TRANSPORT says how the mail goes: `sandbox` (the default) or `email` (over real SMTP).
+step went as it should. TRANSPORT says how the mail goes: `sandbox` (the default), `email` (over real SMTP), or
+`agentmail` (over a stand-in).
 """
 
 import hashlib
@@ -28,12 +29,17 @@ import requests
 from standardwebhooks import Webhook
 
 from scripts.counterparty import Counterparty, Sandbox
+from scripts.demo_agentmail import OverAgentMail
 from scripts.demo_email import OverEmail
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 60
 T = TypeVar("T")
-COUNTERPARTIES: dict[str, Callable[[], Counterparty]] = {"sandbox": Sandbox, "email": OverEmail}
+COUNTERPARTIES: dict[str, Callable[[], Counterparty]] = {
+    "sandbox": Sandbox,
+    "email": OverEmail,
+    "agentmail": OverAgentMail,
+}
 
 RESULT_SCHEMA = {
     "type": "object",

@@ -13,6 +13,8 @@ class Client(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
+    # The inbox from which its live cases write; empty: the one that all share. `manage.py agentmail_setup` fills it in.
+    agentmail_inbox = models.CharField(max_length=320, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -17,10 +17,10 @@ from outreach.agents import guard
 from outreach.inbound import attachments, trust
 from outreach.inbound.absence import absent_until
 from outreach.inbound.addresses import canonical
-from outreach.inbound.arrival import Envelope, EventKind, ProviderEvent
+from outreach.inbound.arrival import DoorError, Envelope, EventKind, ProviderEvent
 from outreach.inbound.classify import InboundKind
 from outreach.inbound.content import InboundAttachment
-from outreach.inbound.doors import DoorError, open_payload
+from outreach.inbound.doors import open_payload
 from outreach.inbound.mail import InboundMail
 from outreach.inbound.matching import find_case, find_sent
 from outreach.inbound.summary import summary_of
