@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -65,15 +64,13 @@ def postfix(command: str, home: Path, *, lmtp_port: int, their_port: int) -> Ite
     os.chown(home / "data", user.pw_uid, user.pw_gid)
     (home / "etc" / "main.cf").write_text(MAIN.format(home=home, lmtp_port=lmtp_port, their_port=their_port))
     (home / "etc" / "master.cf").write_text(MASTER.format(port=port))
-    log = (home / "start.log").open("wb")
-    server = subprocess.Popen([command, "-c", str(home / "etc"), "start-fg"], stdout=log, stderr=log)
+    control = [command, "-c", str(home / "etc")]
+    subprocess.run([*control, "start"], check=True, capture_output=True, timeout=30)
     try:
         wait_for(lambda: _answers(port), 30, "postfix listens")
         yield port
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(20)
-        log.close()
+        subprocess.run([*control, "stop"], check=True, capture_output=True, timeout=30)  # waits for its processes
 
 
 def _answers(port: int) -> bool:
