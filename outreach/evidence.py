@@ -10,6 +10,8 @@ from cases import result_schema
 from outreach.agents import spelling
 from outreach.agents.base import CaseView, Source
 
+SHORTEST_IN_GROUPS = 8  # characters: in a shorter value, groups may be words of their own
+
 
 def errors(case: CaseView, result: Any, sources: tuple[Source, ...]) -> list[str]:
     """What speaks against completing with this result: schema violations first, then values without evidence."""
@@ -62,11 +64,18 @@ def _proves(source: Source, value: Any, texts: dict[str, str], is_choice: bool) 
         return True  # "we can't make it" is a no: the choice need not occur, but what was said can be looked at
     if isinstance(value, int | float):
         return Decimal(str(value)) in spelling.numbers(source.quote)
-    return fold(value) in quote or _is_date_in(value, source.quote)
+    return fold(value) in quote or _is_date_in(value, source.quote) or _is_spaced_in(value, quote)
 
 
 def _is_date_in(value: str, quote: str) -> bool:
     return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", value)) and bool(spelling.dates(value) & spelling.dates(quote))
+
+
+def _is_spaced_in(value: str, quote: str) -> bool:
+    """Whether the quote has the value in groups, as people write an IBAN: `DE89 3704 0044 0532 0130 00`."""
+    if len(value) < SHORTEST_IN_GROUPS or re.search(r"\s", value):
+        return False
+    return bool(re.search(rf"(?<!\w){r' ?'.join(map(re.escape, fold(value)))}(?!\w)", quote))
 
 
 def _is_choice(schema: Any, path: str) -> bool:

@@ -120,6 +120,7 @@ def _mail(message: Message, with_images: bool) -> Mail:
         subject=message.subject,
         text=message.text,
         files=tuple(_file(file, with_images) for file in message.attachments.all() if not _is_decoration(file)),
+        sender=message.from_name,
     )
 
 
