@@ -213,7 +213,7 @@ def _please(words: Phrases, name: str, fields: Iterable[Field], reading: Reading
     optional = _optional(asked, reading)
     notes = []
     for field in asked:
-        said = "" if field.path in told else hints.hint(field, words)
+        said = hints.description(field.schema) if field.path in told else hints.hint(field, words)
         if note := "; ".join(filter(None, (said, words.say("may_be_left_out") if field.path in optional else ""))):
             notes.append(f"{field.title} – {note}")
     return [words.say(name), "\n".join(field.line for field in asked), "\n".join(notes)]

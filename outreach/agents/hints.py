@@ -13,17 +13,17 @@ LONGEST_DESCRIPTION = 300  # characters
 
 def hint(field: Field, words: Phrases) -> str:
     """What is meant by the field and what a value of it looks like; empty where the title says it all."""
-    said = (_description(field.schema), describe(field.schema, words))
+    said = (description(field.schema), describe(field.schema, words))
     return "; ".join(filter(None, said))
 
 
 def demands(schema: Schema, words: Phrases, *, is_evasive: bool = False) -> str:
     """What a value looks like, for somebody who has written what can't be used; never empty."""
-    described = describe(schema, words) or ("pattern" in schema and _description(schema))
-    return described or words.say("the_value" if is_evasive else "another_form")
+    return describe(schema, words) or words.say("the_value" if is_evasive else "another_form")
 
 
-def _description(schema: Schema) -> str:
+def description(schema: Schema) -> str:
+    """What the schema says that the value means, on one line and not too long; may be empty."""
     given = schema.get("description")
     text = " ".join(given.split()).rstrip(".;: ") if isinstance(given, str) else ""
     return text if len(text) <= LONGEST_DESCRIPTION else f"{text[: LONGEST_DESCRIPTION - 1].rstrip()}…"

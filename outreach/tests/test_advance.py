@@ -698,7 +698,7 @@ def test_metadata_in_a_staff_reply_is_held_back() -> None:
 def test_a_case_sends_only_so_many_mails_an_hour(settings: Settings) -> None:
     settings.OFFLOAD_MAX_MESSAGES_PER_HOUR = 3
     names = ["first", "second", "third", "fourth", "fifth"]
-    played = Played.begin(result_schema={"required": names, "properties": dict.fromkeys(names, {})})
+    played = Played.begin(result_schema={"required": names, "properties": {name: {} for name in names}})
     for name in names[:-1]:
         played.reply(f"{name}: yes")
     case = played.reload()
