@@ -218,6 +218,12 @@ ASKED = "The model m-1 was asked to judge the conversation, prompt 3: 1200 token
             "A mail was written by the agent “form”, which nothing else has judged",
             "",
         ),
+        (
+            "draft.refused",
+            {"agent": "openai", "faults": ["Promises a date."]},
+            "A mail that the agent “openai” had drafted was refused",
+            "- Promises a date.",
+        ),
         ("draft.judged", {**JUDGED, "rewritten": False}, f"{WRITTEN} and judged: it may be sent", ""),
         ("draft.judged", JUDGED, f"{WRITTEN}, written anew and judged: it may be sent", ""),
         (

@@ -1,5 +1,6 @@
 """A result is believed only if every value in it has a source that really says so."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,23 @@ def errors(result: Any, *sources: tuple[str, str, str], schema: Any = None) -> l
 def test_what_is_said_is_believed(value: Any, source_id: str, quote: str) -> None:
     expected = ["/x: the quoted source does not say 7"] if value == 7 else []
     assert errors({"x": value}, ("/x", source_id, quote)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "is_believed"),
+    [
+        ("DE89370400440532013000", "IBAN: DE89 3704 0044 0532 0130 00", True),
+        ("DE89370400440532013000", "IBAN: DE89 3704 0044 0532 0130 001", False),
+        ("DE89370400440532013000", "IBAN: DE89 3704 0044 0532 0130", False),
+        ("onlythis", "on ly this", True),
+        ("only it", "onl y it", False),
+        ("123", "1 2 3", False),  # three values, perhaps
+    ],
+)
+def test_a_long_value_may_be_written_in_groups(value: str, said: str, is_believed: bool) -> None:
+    case = view()
+    case = replace(case, thread=(replace(case.thread[1], text=said),))
+    assert (evidence.errors(case, {"x": value}, (Source("/x", "theirs", said),)) == []) is is_believed
 
 
 @pytest.mark.parametrize(

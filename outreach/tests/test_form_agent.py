@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from cases.services import provide_input
+from cases.testing import run_due
 from outreach import evidence
 from outreach.agents import spelling
 from outreach.agents.base import AgentAsks, Answer, CaseView, Decision, File, Mail
 from outreach.agents.form import FormAgent
 from outreach.agents.phrases import languages, phrases_in
 from outreach.agents.replies import read
-from outreach.factories import Played, run_due
+from outreach.factories import Played
 from outreach.inbound.mail import parse
 
 pytestmark = pytest.mark.django_db
