@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
+export TRANSPORT ?= sandbox
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -10,14 +11,14 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash evaluate waits check lock clean
+.PHONY: help demo run desk test crash score evaluate waits check lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null || true
 
-demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step
-	$(PY) scripts/demo.py
+demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step; TRANSPORT=email or =agentmail for those
+	$(PY) -m scripts.demo
 
 run: desk ## serve at this desk: web, worker and clock
 	@echo
@@ -37,6 +38,10 @@ test: $(DEV) ## all tests on SQLite, then those of the engine on PostgreSQL too;
 
 crash: $(DEV) ## kill real processes, ten times each
 	$(PY) -m pytest -q offload_project/tests/test_crash.py --rounds=10 $(ARGS)
+
+score: $(DEV) ## how well mail is understood, counted on public samples beside the best libraries
+	$(PY) -m scripts.fetch_samples
+	$(PY) -m pytest -q -s outreach/tests/test_score.py $(ARGS)
 
 evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \

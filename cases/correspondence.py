@@ -290,19 +290,6 @@ def record_received(
         return message
 
 
-def _back(case: Case, note: Message) -> datetime:
-    """When somebody may answer after a machine's note came just now; only so many notes without a day count."""
-    if note.absent_until:
-        return note.absent_until
-    return follow_up_time(case) if _notes_since_our_last_mail(case) <= MAX_NOTES_WITHOUT_DAY else case.now
-
-
-def _notes_since_our_last_mail(case: Case) -> int:
-    notes = case.messages.filter(purpose=Purpose.MACHINE)
-    ours = case.messages.filter(status=MessageStatus.SENT).order_by("sent_at").last()
-    return notes.filter(created_at__gte=ours.created_at).count() if ours else notes.count()
-
-
 def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
     """The mail, or None if the case has it. Another one under a Message-ID that is taken gets an id of its own.
 
@@ -318,6 +305,19 @@ def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
     content = "\0".join([mail.message_id, mail.from_address, *mail.text.split(), *digests])
     own_id = f"<{hashlib.sha256(content.encode()).hexdigest()}@reused.invalid>"
     return _under_free_id(case, replace(mail, message_id=own_id))
+
+
+def _back(case: Case, note: Message) -> datetime:
+    """When somebody may answer after a machine's note came just now; only so many notes without a day count."""
+    if note.absent_until:
+        return note.absent_until
+    return follow_up_time(case) if _notes_since_our_last_mail(case) <= MAX_NOTES_WITHOUT_DAY else case.now
+
+
+def _notes_since_our_last_mail(case: Case) -> int:
+    notes = case.messages.filter(purpose=Purpose.MACHINE)
+    ours = case.messages.filter(status=MessageStatus.SENT).order_by("sent_at").last()
+    return notes.filter(created_at__gte=ours.created_at).count() if ours else notes.count()
 
 
 def _store(case: Case, mail: ReceivedMail, absent_until: datetime | None) -> Message:

@@ -12,6 +12,7 @@ WIRE_NAMES = {
     "outreach": "outreach_message",
     "follow_up": "outreach_message",
     "reply": "outreach_message",
+    "closing": "outreach_message",
     "evaluation": "reply_evaluation",
     "check": "draft_check",
 }
@@ -76,6 +77,7 @@ class ScriptedModel:
             "outreach": f"Hello,\n\n{self.objective}",
             "follow_up": "Hello,\n\nmay I come back to my mail? I would be glad of your answer.",
             "reply": self.last_reply_body or "Thank you for your reply.",
+            "closing": "Thank you, that is all.",
         }
         return {"subject": " ".join(self.objective.split())[:70], "body": words[request.purpose], **answer}
 

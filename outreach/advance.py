@@ -6,7 +6,6 @@ to, with no transaction and no connection held; then one short transaction write
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
 from outreach import budget, deliberation, enclosures, limits, robots, suppression
 from outreach.agents import guard, registry
-from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
+from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
 from outreach.deliberation import Written
 from outreach.inbound import reply_address
@@ -38,6 +37,9 @@ def advance(claimed: Claim) -> None:
         act(claimed, now)
     except AgentGaveUp as error:
         ask_about_agent(claimed, error)
+    except AgentAsks as error:
+        with claimed.decide() as case:
+            transitions.ask(case, question=str(error), reason="The agent can't write this mail by itself.")
 
 
 def derive_again(claimed: Claim, now: Situation) -> None:
@@ -170,7 +172,9 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
     work.let_go_of_connection()
     compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up
     with metered(claimed) as meter:
-        written = deliberation.write(agent, view, partial(compose, view), meter)
+        written = deliberation.write(
+            agent, view, partial(compose, view), meter, is_reminder=purpose == Purpose.FOLLOW_UP
+        )
     with claimed.decide() as case:
         _queue(case, agent, purpose, written)
 
@@ -178,6 +182,8 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
 def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more: Any) -> None:
     """Queue what was written, or ask a human where it still breaks a rule."""
     draft = written.draft
+    if written.refused:
+        record(case, "draft.refused", agent=agent.name, faults=list(written.refused))
     record(
         case,
         "draft.judged" if written.is_judged else "draft.written",
@@ -271,7 +277,14 @@ def evaluate(claimed: Claim, now: Situation) -> None:
     ):
         return
     with claimed.decide() as case:
-        record(case, "verdict", agent=agent.name, decision=verdict.decision, reason=verdict.reason)
+        record(
+            case,
+            "verdict",
+            agent=agent.name,
+            decision=verdict.decision,
+            reason=verdict.reason,
+            unread=deliberation.unread_files(view),
+        )
         if verdict.opts_out:
             _opt_out(case, agent, now, verdict)
         elif verdict.decision == Decision.REPLY and written:
@@ -284,16 +297,11 @@ def evaluate(claimed: Claim, now: Situation) -> None:
 
 def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter, *, thanks: bool) -> Written | None:
     """The mail that the verdict wants: a reply, or at the end thanks where those are wanted."""
-    thanks = thanks and verdict.decision == Decision.GOAL_ACHIEVED
-    is_reply = verdict.decision == Decision.REPLY and not verdict.opts_out
-    if not is_reply and not thanks:
-        return None
-    if thanks and not verdict.reply_body:
-        verdict = replace(verdict, reply_body=THANKS.format(name=view.counterparty["name"], us=view.persona["name"]))
-    return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
-
-
-THANKS = "Hello {name},\n\nThank you, that is all we need. This matter is closed for us.\n\nKind regards\n{us}\n"
+    if verdict.decision == Decision.REPLY and not verdict.opts_out:
+        return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
+    if verdict.decision == Decision.GOAL_ACHIEVED and thanks:
+        return deliberation.write(agent, view, partial(agent.draft_closing, view, verdict), meter)
+    return None
 
 
 def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None) -> None:

@@ -3,12 +3,13 @@
 The talking phase of a step: nothing here touches the database.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from outreach import evidence
-from outreach.agents import guard, opt_out
-from outreach.agents.base import Agent, CaseView, Decision, Draft, Verdict
+from outreach.agents import guard, identity, opt_out
+from outreach.agents.base import Agent, CaseView, Decision, Draft, Mail, Verdict
 from outreach.budget import Meter
 
 Compose = Callable[[tuple[str, ...]], Draft]  # given what was wrong with the last draft; empty at first
@@ -16,28 +17,33 @@ Compose = Callable[[tuple[str, ...]], Draft]  # given what was wrong with the la
 
 @dataclass(frozen=True)
 class Written:
-    """A draft and what was made of it; `faults` are those that are left."""
+    """A draft and what was made of it; `faults` are those that are left, `refused` those of the one before it."""
 
     draft: Draft
     is_judged: bool
-    was_rewritten: bool = False
+    refused: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
+    @property
+    def was_rewritten(self) -> bool:
+        """Whether an earlier draft was refused."""
+        return bool(self.refused)
 
-def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter) -> Written:
+
+def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter, *, is_reminder: bool = False) -> Written:
     """A draft that was judged, rewritten once where it broke a rule, and judged again. Raises AgentError."""
     draft = meter.read(compose(()))
     if not agent.judges_drafts:
         return Written(draft, is_judged=False)
-    faults = _faults(agent, case, draft, meter)
+    faults = _faults(agent, case, draft, meter, is_reminder)
     if not faults:
         return Written(draft, is_judged=True)
     draft = meter.read(compose(faults))
-    return Written(draft, is_judged=True, was_rewritten=True, faults=_faults(agent, case, draft, meter))
+    return Written(draft, is_judged=True, refused=faults, faults=_faults(agent, case, draft, meter, is_reminder))
 
 
-def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter) -> tuple[str, ...]:
-    found = guard.faults_of_draft(case, draft)
+def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter, is_reminder: bool) -> tuple[str, ...]:
+    found = [*guard.faults_of_draft(case, draft), *(guard.faults_of_reminder(case, draft) if is_reminder else ())]
     if found:
         return tuple(found)  # plain enough without asking a model
     judgement = meter.read(agent.judge(case, draft))
@@ -57,21 +63,53 @@ def judge(agent: Agent, case: CaseView, meter: Meter) -> Verdict:
         errors = _errors(case, verdict)
     if errors:
         return _not_borne_out(errors)
+    if verdict.decision == Decision.GOAL_ACHIEVED and (doubt := _about_unread(case)):
+        return doubt
     return _left_to_humans(case, verdict)
 
 
 def _unseen(agent: Agent, case: CaseView) -> Verdict | None:
-    """A question to a human where the new mail brings pictures that the model can't be shown."""
+    """A question to a human where the new mail brings pictures that the model can't be shown, all or some of them."""
     unread = [mail for mail in case.from_counterparty if mail.unread]
-    names = [file.name for mail in unread for file in mail.files if file.is_picture]
-    if not names or agent.takes_images or not agent.judges_drafts:
+    names = [file.name for mail in unread for file in mail.files if file.is_picture and file.is_unread]
+    if not names or not agent.judges_drafts:
         return None
-    said = "\n\n".join("\n".join(f"> {line}" for line in mail.text.strip().splitlines()) for mail in unread)
     return Verdict(
         Decision.INPUT_NEEDED,
         question=f"The counterparty sent what only a person can look at: {', '.join(names)}.\n\n"
-        f"The mail says:\n\n{said}\n\nWhat do the files show, as far as it matters here?",
-        reason="The model takes no pictures.",
+        f"The mail says:\n\n{_said(unread)}\n\nWhat do the files show, as far as it matters here?",
+        reason="The model takes no pictures." if not agent.takes_images else "These can't be shown to the model.",
+    )
+
+
+_DOCUMENTS = re.compile(
+    r"\b(?:documents?|files?|forms?|pdfs?|attach\w*|certificat\w+|contracts?|agreements?|invoices?|receipts?|quotes?"
+    r"|quotations?|offers?|signed?|signature|scans?|cop(?:y|ies)|statements?|reports?|licen[cs]es?|passports?|polic(?:y|ies)"
+    r"|dokument\w*|formular\w*|vertr[aä]g\w*|rechnung\w*|angebot\w*|bescheinigung\w*|unterschr\w+|unterzeichn\w+|anhang"
+    r"|nachweis\w*|factur\w+|devis|contrat\w*|formulaire\w*|attestation\w*|documentos?|contratos?|formulario\w*"
+    r"|certificad\w+|document[io]|fattur\w+|contratt\w+|modul[oi]|formulier\w*|factuur|overeenkomst|fatura\w*"
+    r"|dokument\w*|umow\w+|faktur\w+|za[lł][aą]cznik\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def unread_files(case: CaseView) -> list[str]:
+    """The names of the new files of which something could be neither read nor shown."""
+    return [file.name for mail in case.from_counterparty if mail.unread for file in mail.files if file.is_unread]
+
+
+def _about_unread(case: CaseView) -> Verdict | None:
+    """A question to a human where a document is wanted and a file that came last could not be read: it may differ."""
+    names = unread_files(case)
+    if not names or not _DOCUMENTS.search("\n".join(identity.asking_words(case))):
+        return None
+    unread = [mail for mail in case.from_counterparty if mail.unread]
+    return Verdict(
+        Decision.INPUT_NEEDED,
+        question="The goal seems to be achieved, but this came along and could not be read, or not wholly: "
+        f"{', '.join(names)}.\n\nThe mail says:\n\n{_said(unread)}\n\n"
+        "What do the files say, as far as it matters here?",
+        reason="A file that could not be read may say something else.",
     )
 
 
@@ -92,13 +130,26 @@ def _not_borne_out(errors: list[str]) -> Verdict:
 
 def _left_to_humans(case: CaseView, verdict: Verdict) -> Verdict:
     """Changed bank or identity details are never an agent's to accept, whatever it makes of them."""
-    changed = [mail for mail in case.from_counterparty if mail.unread and guard.changes_identity(mail)]
-    if not changed or verdict.decision == Decision.INPUT_NEEDED:
+    found = identity.findings(case)
+    changed = [mail for mail in found.mails if mail.unread]
+    is_taken_over = identity.holds_refused(verdict.result, found.refused)
+    if not is_taken_over and (not changed or verdict.decision == Decision.INPUT_NEEDED):
         return verdict
-    said = "\n\n".join("\n".join(f"> {line}" for line in mail.text.strip().splitlines()) for mail in changed)
     return Verdict(
         Decision.INPUT_NEEDED,
-        question="The counterparty writes of changed bank or identity details, which can be a fraud. Confirm them by "
-        f"another way than mail before you answer:\n\n{said}\n\nWhat should be done?",
+        question="The counterparty writes of bank or identity details that have changed or that nobody asked for, "
+        "which can be a fraud. Confirm them by another way than mail before you answer; a number that is right has to "
+        f"stand in your answer itself:\n\n{_said(changed or found.mails)}\n\nWhat should be done?",
         reason="Changed bank or identity details always go to a human.",
     )
+
+
+def _said(mails: Iterable[Mail]) -> str:
+    """What the mails say, quoted, with the names of their files."""
+    return "\n\n".join(
+        "\n".join([*_quoted(mail.text), *(f"> (file: {file.name})" for file in mail.files)]) for mail in mails
+    )
+
+
+def _quoted(text: str) -> list[str]:
+    return [f"> {line}" for line in text.strip().splitlines()]

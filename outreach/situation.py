@@ -1,6 +1,6 @@
 """The read phase of a step: a case as it stands, with all that the step needs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -22,6 +22,7 @@ from cases.time_travel import Skipped
 from outreach import reading
 from outreach.agents.base import Answer, CaseView, File, Mail
 
+MOST_PICTURES = 8  # of a case that an agent is shown, those of the newest mail first
 _SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
 
 
@@ -106,6 +107,7 @@ class Situation:
     def view(self, *, with_images: bool = False) -> CaseView:
         """What the agent may see: not the metadata, not what was never sent. Images are read from the storage."""
         case = self.case
+        pictures = self._pictures() if with_images else {}
         pending = [asked.question for asked in self.questions if asked.status == RequestStatus.PENDING]
         return CaseView(
             id=str(case.pk),
@@ -114,7 +116,7 @@ class Situation:
             persona=case.sender_persona,
             constraints=tuple(case.constraints or ()),
             result_schema=case.result_schema,
-            thread=tuple(_mail(message, with_images) for message in self.messages if _is_shown(message)),
+            thread=tuple(_mail(message, pictures) for message in self.messages if _is_shown(message)),
             answers=tuple(
                 Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
                 for asked in self.questions
@@ -133,12 +135,30 @@ class Situation:
         files = self.case.enclosures.all()
         return tuple(File(str(file.pk), file.name, file.type, file.size, file.text, file.note) for file in files)
 
+    def _pictures(self) -> dict[str, bytes]:
+        """Pictures and scans by the id of their file, as many as may be shown."""
+        found: dict[str, bytes] = {}
+        for message in reversed(self.messages):
+            is_theirs = message.direction == Direction.IN and message.purpose == Purpose.HUMAN
+            for attachment in message.attachments.all() if is_theirs else ():
+                if len(found) == MOST_PICTURES:
+                    return found
+                if not _is_decoration(attachment) and _file(attachment).is_picture:
+                    found |= _picture(attachment)
+        return found
+
 
 def _is_shown(message: Message) -> bool:
     return message.status in _SHOWN and message.purpose != Purpose.DELAY
 
 
-def _mail(message: Message, with_images: bool) -> Mail:
+def _picture(attachment: Attachment) -> dict[str, bytes]:
+    """The picture by its file's id; empty where it is of a kind or size that can't be shown."""
+    image = reading.image_of(_content(attachment), attachment.type)
+    return {str(attachment.pk): image} if image else {}
+
+
+def _mail(message: Message, pictures: dict[str, bytes]) -> Mail:
     return Mail(
         id=str(message.pk),
         from_us=message.direction == Direction.OUT,
@@ -147,22 +167,25 @@ def _mail(message: Message, with_images: bool) -> Mail:
         at=message.at,
         subject=message.subject,
         text=message.text,
-        files=tuple(_file(file, with_images) for file in message.attachments.all() if not _is_decoration(file)),
+        files=tuple(
+            _file(file, pictures.get(str(file.pk), b""))
+            for file in message.attachments.all()
+            if not _is_decoration(file)
+        ),
+        sender=message.from_name,
     )
 
 
-def _file(attachment: Attachment, with_image: bool) -> File:
-    file = File(
+def _file(attachment: Attachment, image: bytes = b"") -> File:
+    return File(
         str(attachment.pk),
         attachment.name,
         attachment.type,
         attachment.size,
         text=attachment.text,
         note=attachment.note,
+        image=image,
     )
-    if with_image and file.is_picture:
-        return replace(file, image=reading.image_of(_content(attachment), attachment.type))
-    return file
 
 
 def _is_decoration(attachment: Attachment) -> bool:

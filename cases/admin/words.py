@@ -97,6 +97,7 @@ ASKED_FOR: Mapping[str, str] = {
     "outreach": "to write the first mail",
     "follow_up": "to write a follow-up",
     "reply": "to write a reply",
+    "closing": "to write the thanks at the end",
     "evaluation": "to judge the conversation",
     "check": "to look at a draft once more",
 }
@@ -107,6 +108,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "case.completed": lambda facts: "The case is completed",
     "case.failed": lambda facts: f"The case has ended: {ENDS.get(facts.get('resultStatus', ''), 'failed')}",
     "budget.exhausted": lambda facts: "No model is asked any more: a limit is reached",
+    "draft.refused": lambda facts: f"A mail that the agent “{facts.get('agent')}” had drafted was refused",
     "draft.judged": lambda facts: f"{_written(facts)} and judged: {_allowed(facts)}",
     "draft.written": lambda facts: f"{_written(facts)}, {_judged(facts)}",
     "input.provided": lambda facts: "The question was answered",
@@ -129,6 +131,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "verdict": lambda facts: (
         f"The agent “{facts.get('agent')}” finds that "
         f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"
+        + (f"; not read, or not wholly: {', '.join(facts['unread'])}" if facts.get("unread") else "")
     ),
 }
 DETAILS = ("question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them

@@ -1,4 +1,5 @@
 from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, Status
+from cases.models.chores import Chore
 from cases.models.clients import ApiKey, Client, hash_key
 from cases.models.correspondents import Admission, Correspondent
 from cases.models.due import DueRow, due_index
@@ -15,6 +16,7 @@ __all__ = [
     "Attachment",
     "Case",
     "Channel",
+    "Chore",
     "Client",
     "Correspondent",
     "Direction",

@@ -342,7 +342,7 @@ def reply_to(sent: Message) -> bytes:
 def test_a_mail_that_comes_by_ten_doors_at_once_is_kept_once() -> None:
     sent = MessageFactory()
     for door in range(10):
-        assert intake.accept(f"door {door}", reply_to(sent), "one")
+        assert intake.accept("sandbox", reply_to(sent), f"one, by door {door}")
     claims = work.claim("payload", 10)
     assert len(claims) == 10
 
@@ -357,14 +357,14 @@ def test_a_mail_that_comes_by_ten_doors_at_once_is_kept_once() -> None:
 
 def test_a_payload_that_the_provider_hands_over_twenty_times_at_once_is_stored_once() -> None:
     stored = []
-    in_threads(20, lambda: stored.append(intake.accept("test", b"Subject: one\r\n\r\nx", "evt_1")))
+    in_threads(20, lambda: stored.append(intake.accept("sandbox", b"Subject: one\r\n\r\nx", "evt_1")))
     assert sorted(stored) == [False] * 19 + [True]
     assert InboundPayload.objects.count() == 1
 
 
 def test_a_payload_that_somebody_else_has_taken_in_meanwhile_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = MessageFactory()
-    intake.accept("test", reply_to(sent), "one")
+    intake.accept("sandbox", reply_to(sent), "one")
     (slow,) = work.claim("payload", 1)
     read_files = intake.read_files
 

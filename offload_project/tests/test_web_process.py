@@ -99,7 +99,8 @@ def test_the_server_is_the_one_that_production_starts() -> None:
     assert shlex.split(command)[0] == "granian"
 
 
-FORM = b"content-type: application/x-www-form-urlencoded\r\n"
+# With the cookie, Django looks for its double in the form: it reads the body before it knows who is there.
+FORM = b"content-type: application/x-www-form-urlencoded\r\nCookie: csrftoken=" + b"a" * 32 + b"\r\n"
 ENDLESS = {
     "chunked, without a key": b"POST /cases HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{",
     "a root that takes no POST": b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{",
@@ -121,7 +122,7 @@ def test_bodies_that_stall_keep_nobody_waiting_and_are_ended(web: Web) -> None:
             assert time.monotonic() - began < 2
         began = time.monotonic()
         statuses = [int(connection.recv(4096).split()[1]) for connection in stalled[:4]]
-        assert statuses == [401, 405, 403, 404]
+        assert statuses == [401, 405, 400, 404]
         assert time.monotonic() - began < BODY_SECONDS + 5
 
 

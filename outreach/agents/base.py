@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Decision(StrEnum):
-    GOAL_ACHIEVED = "GOAL_ACHIEVED"  # result, sources
+    GOAL_ACHIEVED = "GOAL_ACHIEVED"  # result, sources; reply_body may be thanks
     REJECTED = "REJECTED"  # reason
     REPLY = "REPLY"  # reply_body
     INPUT_NEEDED = "INPUT_NEEDED"  # question, reason
@@ -30,7 +30,7 @@ class Source:
 class ModelCall:
     """One request to a model, for the timeline and the budget, however it ended."""
 
-    purpose: str  # outreach, follow_up, reply, evaluation, check
+    purpose: str  # outreach, follow_up, reply, closing, evaluation, check
     model: str
     prompt_version: str
     prompt_tokens: int
@@ -72,6 +72,16 @@ class Verdict:
     calls: tuple[ModelCall, ...] = ()
 
 
+SIGNATURES = frozenset(
+    {
+        "application/pkcs7-signature",
+        "application/x-pkcs7-signature",
+        "application/pgp-signature",
+        "application/pgp-keys",
+    }
+)  # of the mail, and nothing to read
+
+
 @dataclass(frozen=True)
 class File:
     id: str
@@ -88,6 +98,15 @@ class File:
         is_scan = self.type == "application/pdf" and (not self.text or "scanned" in self.note)
         return self.type.startswith("image/") or is_scan
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether something that it says has reached neither text nor picture: locked, damaged, too large, cut …"""
+        if self.type in SIGNATURES:
+            return False
+        if self.is_picture:
+            return not self.image or "first of" in self.note  # of several scanned pages one is shown
+        return not self.text or bool(self.note)
+
 
 @dataclass(frozen=True)
 class Mail:
@@ -101,6 +120,7 @@ class Mail:
     subject: str
     text: str
     files: tuple[File, ...] = ()
+    sender: str = ""  # the name that the mail gives
 
 
 @dataclass(frozen=True)
@@ -148,6 +168,10 @@ class AgentError(Exception):
         self.calls = calls
 
 
+class AgentAsks(AgentError):
+    """The agent can't write this mail before a person has said more; its text is the question."""
+
+
 class AgentGaveUp(AgentError):
     """The agent's answers stay unusable however often it is asked: a human has to decide."""
 
@@ -170,6 +194,9 @@ class Agent(Protocol):
 
     def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         """What to do, given the whole thread and the human's answers. Raises AgentError."""
+
+    def draft_closing(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
+        """Thanks at the end, where the verdict is GOAL_ACHIEVED. Raises AgentError."""
 
     def judge(self, case: CaseView, draft: Draft) -> Judgement:
         """Look at a draft as somebody else would, constraint by constraint. Raises AgentError."""

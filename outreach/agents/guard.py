@@ -12,47 +12,90 @@ from typing import Any
 
 from django.conf import settings
 
-from cases.models import Case
-from outreach.agents.base import CaseView, Draft, Mail
+from cases.models import Attachment, Case
+from outreach.agents import disguises
+from outreach.agents.base import CaseView, Draft
 
-SHORTEST_SECRET = 6  # shorter metadata values ("EUR", "42") occur by chance
+SHORTEST_SECRET = 6  # characters; shorter metadata values ("EUR", "42") occur by chance
+CONFIGURED = (
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "OPENAI_API_KEY",
+    "AGENTMAIL_API_KEY",
+    "AGENTMAIL_WEBHOOK_SECRET",
+    "EMAIL_URL",
+    "EMAIL_HOST_PASSWORD",
+    "ANYMAIL",
+    "DATABASES",
+    "STORAGES",
+)
+_MIXED = frozenset({"ANYMAIL", "DATABASES", "STORAGES"})  # hold secrets beside what is none
+SHORTEST_CONFIGURED = 10  # characters of a secret of the configuration; a password like "offload" occurs by chance
+_SECRET_NAMES = re.compile(r"key|secret|password|token", re.IGNORECASE)
 _KEYS = re.compile(r"offload_(?:live|test)_[\w-]{20,}|whsec_[\w+/=-]{16,}|\b(?:sk|am)[-_][\w-]{20,}")
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_HEXADECIMAL = re.compile(r"[0-9a-f]{32,}")
+MOST_IDS = 500  # looked up for one mail
 
 
 def leaks(case: Case, text: str) -> list[str]:
     """What the text gives away, named without repeating it; empty if nothing.
 
-    Looks for values of the case's metadata (unless the goal, the counterparty or a person said them too), for anything
-    shaped like a key, and for the ids of other cases.
+    Looks for the secrets of the configuration, for anything shaped like a key, for values of the case's metadata
+    (unless the goal, the persona or the counterparty said them too) and for the ids of other cases; also where they
+    are split, reversed, or written in base64 or hexadecimal.
     """
     return [*_keys(text), *_metadata(case, text), *_other_cases(case, text)]
 
 
 def _keys(text: str) -> Iterator[str]:
-    if _KEYS.search(text):
+    if _KEYS.search(text) or _KEYS.search(re.sub(r"\s", "", text)):
         yield "something that looks like a secret key"
+    elif any(len(secret) >= SHORTEST_CONFIGURED and disguises.holds(text, secret) for secret in _configured()):
+        yield "a secret of this service"
+
+
+def _configured() -> Iterator[str]:
+    for name in CONFIGURED:
+        for path, value in _named_strings(getattr(settings, name, ""), name):
+            if name not in _MIXED or _SECRET_NAMES.search(path.rpartition(".")[2]):
+                yield value
 
 
 def _metadata(case: Case, text: str) -> Iterator[str]:
-    said_by_client = [case.goal, case.counterparty, case.sender_persona, case.constraints or []]
-    said_by_them = case.messages.filter(direction="IN").values_list("text", flat=True)
-    allowed = "\n".join(map(_fold, (*_strings(said_by_client), *said_by_them)))  # a folded text holds no line break
-    folded = _fold(text)
+    allowed = "\n".join(map(_fold, _said_anyway(case)))  # a folded text holds no line break
     for path, value in _named_strings(case.metadata or {}, "metadata"):
-        if len(value) >= SHORTEST_SECRET and _fold(value) in folded and _fold(value) not in allowed:
+        if len(value) >= SHORTEST_SECRET and disguises.holds(text, value) and _fold(value) not in allowed:
             yield f"the value of {path}"
 
 
+def _said_anyway(case: Case) -> Iterator[str]:
+    """What may be said although the metadata has it too.
+
+    Not what a constraint says, which may be to keep it back, nor a human's answer, which may not be meant for them.
+    """
+    yield from _strings([case.goal, case.counterparty, case.sender_persona])
+    yield from case.messages.filter(direction="IN").values_list("text", flat=True)
+    yield from Attachment.objects.filter(message__case=case).values_list("text", flat=True)
+
+
 def _other_cases(case: Case, text: str) -> Iterator[str]:
-    ids = {found.lower() for found in _UUID.findall(text)} - {str(case.pk)}
-    if ids and Case.objects.filter(pk__in=ids).exists():
+    joined = re.sub(r"[\s-]", "", text).lower()
+    runs = (match[0] for match in _HEXADECIMAL.finditer(joined))
+    found = {run[start : start + 32] for run in runs for start in range(len(run) - 31)} - {case.pk.hex}
+    if found and Case.objects.filter(pk__in=sorted(found)[:MOST_IDS]).exists():
         yield "the id of another case"
 
 
 # --- Drafts that a model wrote ----------------------------------------------------------------------
 
 PROMPTS = Path(__file__).parent / "prompts"
+_CLAIMS_TO_BE_HUMAN = re.compile(
+    r"\bi(?:['’]m| am) (?:indeed |really |of course )?(?:a )?(?:real |actual |living )*(?:human|person)\b"
+    r"|\b(?:i(?:['’]m| am)|this is) not (?:an? |some )?(?:\w+ )?(?:machine|bot|robot|chatbot|computer|ai|automat\w+)\b"
+    r"|\bich bin (?:ein mensch|eine echte person|kein(?:e)? (?:maschine|bot|roboter|computer|ki))\b"
+    r"|\bje (?:suis (?:un (?:humain|être humain)|une (?:vraie )?personne)|ne suis pas une? (?:robot|machine|ia))\b"
+    r"|\b(?:soy (?:humano|humana|una persona real)|no soy (?:un robot|una máquina))\b"
+)
 LONGEST_OVERLAP = 60  # characters of a prompt that may stand in a mail by chance
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|https?://[^\s<>()\"']+")
 
@@ -61,8 +104,11 @@ def faults_of_draft(case: CaseView, draft: Draft) -> list[str]:
     """What is plainly wrong with a draft, without asking anybody: text of our prompts, addresses from nowhere."""
     text = _fold(f"{draft.subject}\n{draft.body}")
     faults = [] if draft.body.strip() else ["It is empty."]
-    if any(sentence in text for sentence in _prompt_sentences()):
+    bare = disguises.bare(text)
+    if any(sentence in bare for sentence in _prompt_sentences()):
         faults.append("It repeats the instructions that the agent was given.")
+    if _CLAIMS_TO_BE_HUMAN.search(text):
+        faults.append("It claims to be written by a human.")
     by_client = _strings([case.goal, case.counterparty, case.persona, list(case.constraints)])
     in_thread = (part for mail in case.thread for part in (mail.subject, mail.text))
     by_humans = (answer.text for answer in case.answers)
@@ -74,36 +120,29 @@ def faults_of_draft(case: CaseView, draft: Draft) -> list[str]:
     return faults
 
 
+MOST_REPEATED = 0.6  # of a reminder's sentences, by length
+SHORTEST_SENTENCE = 25  # characters; shorter ones, greetings and lines to fill in, may well stand in both
+
+
+def faults_of_reminder(case: CaseView, draft: Draft) -> list[str]:
+    """What is plainly wrong with a follow-up besides: it refers to the first mail and does not repeat it."""
+    first = next((_fold(mail.text) for mail in case.thread if mail.from_us), "")
+    sentences = [_fold(sentence) for sentence in re.split(r"(?<=[.!?:])\s+|\n\s*\n", draft.body)]
+    long = [sentence for sentence in sentences if len(sentence) >= SHORTEST_SENTENCE]
+    repeated = sum(len(sentence) for sentence in long if sentence in first)
+    is_copy = repeated > 0 and repeated >= MOST_REPEATED * sum(map(len, long))
+    return ["It repeats the first mail. Refer to it instead, in a sentence or two."] if is_copy else []
+
+
 @cache
 def _prompt_sentences() -> frozenset[str]:
     """The sentences of our prompts that are long enough to be recognised."""
     texts = (path.read_text() for path in sorted(PROMPTS.glob("*.md")))
     sentences = (_fold(sentence) for text in texts for sentence in re.split(r"(?<=[.!?:])\s+|\n\s*\n", text))
-    return frozenset(sentence for sentence in sentences if len(sentence) >= LONGEST_OVERLAP)
+    return frozenset(disguises.bare(sentence) for sentence in sentences if len(sentence) >= LONGEST_OVERLAP)
 
 
 # --- Mail that we get -------------------------------------------------------------------------------
-
-_CHANGED = (
-    r"new|changed?|updated?|different|moved|switched|neue[nrs]?|geändert\w*|gewechselt|andere[nrs]?|nouve(?:au|lle)\w*"
-    r"|chang[ée]\w*|modifi\w*|nuev[oa]s?|cambi\w+|actualiz\w+"
-)
-_IDENTITY = (
-    r"bank(?:ing)? (?:details?|accounts?|data)|bank|iban|account (?:number|details?)|sort code|routing number|swift|bic"
-    r"|payment details?|remittance (?:details?|address)|bankverbindung|bankdaten|konto(?:nummer|verbindung|daten)?"
-    r"|compte bancaire|coordonn[ée]es bancaires|rib|cuenta(?: bancaria)?|datos bancarios"
-    r"|vat (?:number|id)|tax id|legal name|company name|passport|identity card"
-)
-_CHANGED_IDENTITY = re.compile(
-    rf"\b(?:{_CHANGED})\b[^.!?\n]{{0,60}}\b(?:{_IDENTITY})\b|\b(?:{_IDENTITY})\b[^.!?\n]{{0,60}}\b(?:{_CHANGED})\b",
-    re.IGNORECASE,
-)
-
-
-def changes_identity(mail: Mail) -> bool:
-    """Whether the mail, or a file that came with it, says that bank or identity details are not the known ones."""
-    return any(_CHANGED_IDENTITY.search(text) for text in (mail.text, *(file.text for file in mail.files)))
-
 
 _IGNORES = "asks to ignore instructions"
 _TO_A_MODEL = "speaks to a model, not to a person"

@@ -56,6 +56,12 @@ class OpenAIAgent:
             return Draft(_signed(verdict.reply_body, case))
         return replace(self._draft("reply", case, faults, reply=verdict.reply_body), subject="")
 
+    def draft_closing(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
+        """The verdict's own thanks; the model is asked where it gave none, or faulty ones. Raises AgentError."""
+        if verdict.reply_body and not faults:
+            return Draft(_signed(verdict.reply_body, case))
+        return replace(self._draft("closing", case, faults, reply=verdict.reply_body or None), subject="")
+
     def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         """What to do, given the whole thread and the human's answers. Raises AgentError."""
         conversation = self._conversation("evaluation", wire.EVALUATION, case, faults, settings.OFFLOAD_MODEL)

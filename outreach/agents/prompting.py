@@ -23,13 +23,13 @@ _PARTS = {
     "outreach": (*_WRITING, "outreach"),
     "follow_up": (*_WRITING, "follow_up"),
     "reply": (*_WRITING, "reply"),
+    "closing": (*_WRITING, "closing"),
     "evaluation": (*_WRITING, "evaluation"),
     "check": ("ground_rules", "check"),
 }
 
 # Tokenizers differ from model to model and are large; European languages take about 4 characters a token, JSON fewer.
 CHARACTERS_PER_TOKEN = 3.5
-MOST_IMAGES = 8
 _FIRST_BYTES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
 LONGEST_ENCLOSED = 6_000  # characters of a file that goes out with the first mail
 LONGEST_ECHO = 4_000  # characters of an unusable answer that are shown to the model again
@@ -125,9 +125,8 @@ def draft_data(draft: Draft) -> dict[str, str]:
 
 
 def images_of(case: CaseView) -> list[File]:
-    """Pictures of the thread, those of the newest mails first, at most MOST_IMAGES."""
-    files = [file for mail in reversed(case.from_counterparty) for file in mail.files if file.image]
-    return files[:MOST_IMAGES]
+    """Pictures of the thread, those of the newest mails first."""
+    return [file for mail in reversed(case.from_counterparty) for file in mail.files if file.image]
 
 
 # --- The thread, within its bounds ----------------------------------------------------------------
@@ -217,4 +216,5 @@ def _file(file: File, bound: int) -> dict[str, Any]:
         "size": file.size,
         "text": cut(file.text, bound),
         "note": file.note,
+        "is_read": not file.is_unread,
     }

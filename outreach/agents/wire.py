@@ -217,6 +217,7 @@ _NEEDED = {
     Decision.INPUT_NEEDED: "question",
     Decision.WAIT: "reason",
 }
+_MAY_WRITE = {Decision.REPLY, Decision.GOAL_ACHIEVED}
 
 
 def verdict_of(answer: dict[str, Any], case: CaseView, *, is_last: bool) -> Verdict:
@@ -234,7 +235,7 @@ def verdict_of(answer: dict[str, Any], case: CaseView, *, is_last: bool) -> Verd
         decision=decision,
         result=_result(known["result"], case) if decision == Decision.GOAL_ACHIEVED else None,
         sources=tuple(Source(**source) for source in known["sources"]),
-        reply_body=(known["reply_body"] or "").strip() if decision == Decision.REPLY else "",
+        reply_body=(known["reply_body"] or "").strip() if decision in _MAY_WRITE else "",
         question=(known["question"] or "").strip(),
         reason=(known["reason"] or "").strip(),
         wait_until=_wait_until(known["wait_until"], case, is_last) if decision == Decision.WAIT else None,

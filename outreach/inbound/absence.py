@@ -15,14 +15,19 @@ _WEEKDAY = (
     r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?|(?:mon|diens|donners|frei|sams|sonn)tag"
     r"|mittwoch"
     r"|sonnabend|mo|di|mi|do|fr|sa|so|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche"
-    r"|lunes|martes|miércoles|jueves|viernes|sábado|domingo)"
+    r"|lunes|martes|miércoles|jueves|viernes|sábado|domingo"
+    r"|(?:lune|marte|mercole|giove|vener)d[ìi]|sabato|domenica|(?:segunda|terça|quarta|quinta|sexta)(?:-feira)?"
+    r"|(?:maan|dins|woens|donder|vrij|zater|zon|mån|tis|ons|tors|fre|lör|sön|man|tirs|lør|søn)dag"
+    r"|poniedziałku?|wtork?u?|środ[ay]|czwartku?|piątku?|pondělí|úterý|střed[ay]|čtvrtka?|pátku?"
+    r"|понедельника?|вторника?|сред[аы]|четверга?|пятниц[аы])"
 )
-_LEAD = rf"(?:(?:the|den|dem|le|el|on)\s+)?(?:{_WEEKDAY}\b[.,]?\s+)?(?:(?:the|den|dem|le|el)\s+)?"
+_ARTICLE = r"(?:the|den|dem|le|el|il|o|dia|de|d\.|dnia)\s+"
+_LEAD = rf"(?:(?:{_ARTICLE}|on\s+))?(?:{_WEEKDAY}\b[.,]?\s+)?(?:{_ARTICLE})?"
 _DATE = (
     rf"{_LEAD}(?:(?P<iso>\d{{4}}-\d{{2}}-\d{{2}})(?!\d)"
     r"|(?P<dotted>\d{1,2}\.\s?\d{1,2}\.(?:\s?(?:\d{4}|\d{2})(?![\d:]))?)"
     r"|(?P<slashed>\d{1,2}/\d{1,2}/\d{4})(?!\d)"
-    rf"|(?P<day_first>\d{{1,2}}(?:st|nd|rd|th|er|\.|º)?\s+(?:of\s+|de\s+)?{_MONTH}\.?(?:,?\s+(?:de\s+"
+    rf"|(?P<day_first>\d{{1,2}}(?:st|nd|rd|th|er|:e|\.|º)?\s+(?:of\s+|de\s+)?{_MONTH}\.?(?:,?\s+(?:de\s+"
     rf"|del\s+)?\d{{4}}\b)?)"
     rf"|(?P<month_first>{_MONTH}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?!\d)(?:,?\s+\d{{4}}\b)?))"
 )
@@ -34,7 +39,17 @@ _BACK = re.compile(
     r"|(?:de\s+retour|mon\s+retour|retour)\s+" + _BETWEEN + r"(?:le|à\s+partir\s+du)"
     r"|(?:regreso|regresaré|vuelvo|volveré|de\s+vuelta|vuelta|disponible)\s+"
     + _BETWEEN
-    + r"(?:el|a\s+partir\s+del))\s+"
+    + r"(?:el|a\s+partir\s+del)"
+    + r"|(?:torno|tornerò|rientro|rientrerò|di\s+ritorno)\s+"
+    + _BETWEEN
+    + r"(?:il|dal)"
+    + r"|(?:regresso|regressarei|retorno|retornarei|volto|voltarei|de\s+volta)\s+"
+    + _BETWEEN
+    + r"(?:a|em|no|ao)"
+    + r"|(?:terug|tillbaka|tilbage|tilbake)\s+"
+    + _BETWEEN
+    + r"(?:op|vanaf|den|från|fra|igen|igjen|d\.)"
+    + r"|(?:wracam|wrócę|wrócimy|vrátím\s+se|jsem\s+zpět|вернусь|буду\s+на\s+месте)(?:\s+(?:od|do\s+pracy|с|opět))*)\s+"
     + _DATE,
     re.IGNORECASE,
 )
@@ -42,12 +57,14 @@ _BACK_AFTER = re.compile(
     rf"\b(?:ab|am)\s+(?:dem\s+)?{_DATE}\s+(?:[^\W\d]+\s+){{0,3}}?(?:wieder|zurück)\b", re.IGNORECASE
 )
 _UNTIL = re.compile(
-    r"\b(?:until|till?|through|thru|up\s+to|bis|jusqu['’]au|jusqu['’]à|hasta|fino\s+al|tot)\s+"
+    r"\b(?:until|till?|through|thru|up\s+to|bis|jusqu['’]au|jusqu['’]à|hasta|fino\s+al?|tot|t/m"
+    r"|até|till|til|do|do\s+dnia|до)\s+"
     r"(?:(?:and\s+including|including|inclusive|einschließlich|einschl\.|inkl\.|inklusive|zum|und\s+mit"
     r"|zum\s+und\s+mit"
-    r"|en\s+met)\s+)*" + _DATE,
+    r"|en\s+met|och\s+med|og\s+med|ao|включительно)\s+)*" + _DATE,
     re.IGNORECASE,
 )
+_UNTIL_AFTER = re.compile(rf"\b{_DATE}\s+(?:asti|saakka|tarihine\s+kadar)\b", re.IGNORECASE)
 _FROM_TO = re.compile(
     r"\b(?:from|vom|von|du|del|desde\s+el|dal)\s+[^!?\n\d]{0,20}\d[^!?\n]{0,30}?[\w.]\s*(?:\s(?:to|al|au|a)\s|–|-)\s*"
     + _DATE,
@@ -58,12 +75,12 @@ _FROM_TO = re.compile(
 def absent_until(text: str, today: date) -> date | None:
     """The day that an out-of-office text names as the return, or else as the last of the absence.
 
-    Read are ISO dates, day.month.year, dates with English, German, French and Spanish month names, and day/month/year
+    Read are ISO dates, day.month.year, dates with month names of some fifteen languages, and day/month/year
     only where one of the two can't be a month. A date without a year is the next one, up to half a year ahead.
     None where nothing of the kind is said, where it lies before `today`, or where several different dates are said.
     """
     text = re.sub(r"[^\S\n]+", " ", text[:MAX_TEXT_CHARS].replace("\n", " "))
-    for patterns in ((_BACK, _BACK_AFTER), (_UNTIL, _FROM_TO)):
+    for patterns in ((_BACK, _BACK_AFTER), (_UNTIL, _UNTIL_AFTER, _FROM_TO)):
         found = {day for pattern in patterns for day in _dates(pattern, text, today)}
         if found:
             return found.pop() if len(found) == 1 else None

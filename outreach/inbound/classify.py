@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from outreach.inbound import content, mime, quotes, reports
+from outreach.inbound import bounces, content, mime, quotes, reports
 from outreach.inbound.absence import absent_until
 from outreach.inbound.mime import Part
 from outreach.inbound.reports import Outcome, Report
@@ -38,17 +38,30 @@ class _Evidence:
         return mime.one_line(mime.decode_words(self.tree.get("subject")), 500)
 
     @cached_property
+    def new_words(self) -> str:
+        """What stands in a quote below is not the sender's."""
+        return quotes.without_quotes(self.said[:20_000])
+
+    @cached_property
     def opening(self) -> str:
-        """The first new words, on one line: what stands in a quote below is not the sender's."""
-        return " ".join(quotes.without_quotes(self.said[:20_000])[:2000].split())
+        """The first new words, on one line."""
+        return " ".join(self.new_words[:2000].split())
 
     @cached_property
     def has_null_return_path(self) -> bool:
-        return re.fullmatch(r"<\s*>", self.tree.get("return-path").strip()) is not None
+        """Whether there is no way back; some servers write their own daemon in for it."""
+        return (
+            re.fullmatch(r"<\s*(?:mailer-daemon(?:@[^>]*)?)?>", self.tree.get("return-path").strip().lower())
+            is not None
+        )
 
     @cached_property
     def is_from_mail_system(self) -> bool:
-        return re.search(r"\b(?:mailer-daemon|mail-daemon|postmaster)@|^\s*mailer-daemon\b", self._sender) is not None
+        return _MAIL_SYSTEM.search(self._sender) is not None
+
+    @cached_property
+    def is_threaded(self) -> bool:
+        return self.tree.has("in-reply-to") or self.tree.has("references")
 
     @cached_property
     def _sender(self) -> str:
@@ -59,10 +72,9 @@ class _Evidence:
         """Signs that many machines show and that some people's mail shows too."""
         return (
             self.has_null_return_path
-            or self.is_from_mail_system
             or self.tree.has("x-auto-response-suppress")
             or self.tree.has("x-ms-exchange-inbox-rules-loop")
-            or self.tree.get("precedence").strip().lower() in ("bulk", "junk", "list")
+            or self.tree.get("precedence").strip().lower() in ("bulk", "junk")
             or re.search(r"\b(?:no|do-?not)[-_.]?reply|\bautorespon|\bvacation@", self._sender) is not None
         )
 
@@ -90,6 +102,11 @@ def _matching(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
+_MAIL_SYSTEM = _matching(
+    r"\b(?:mailer-daemon|mail-daemon|mdaemon|postmaster)\\?@|^\W*(?:mailer-daemon|postmaster)\b"
+    r"|^\W*mail delivery (?:sub)?system\W"
+    r"|<>\s*$"
+)
 _ANY = _matching("")
 _YES = _matching(r"\s*(?!no\b|false\b|0\s*$)\S")
 _AUTOMATIC = (
@@ -99,11 +116,12 @@ _AUTOMATIC = (
     r"|respuesta"
     r" automática|respuesta automatica|risposta automatica|resposta automática|automatisch antwoord"
     r"|afwezigheidsbericht"
-    r"|autosvar|automatiskt svar|automaattinen vastaus|automatyczna odpowiedź|automatická odpověď|автоответ"
+    r"|autosvar|automatiskt? svar|automaattinen vastaus|automatyczna odpowiedź|automatická odpověď|автоответ"
     r"|автоматический ответ|otomatik yanıt|自動返信|自动回复|自動回覆"
 )
 _AWAY_SUBJECT = (
-    r"out[ -]of[ -](?:the[ -])?office|ooo\b|on (?:vacation|leave|holiday)|away from|vacation|abwesen"
+    r"auto: .{0,60}(?:out of the office|abwesend|absent)"
+    r"|out[ -]of[ -](?:the[ -])?office|ooo\b|on (?:vacation|leave|holiday)|away from|vacation|abwesen"
     r"|nicht im (?:büro|haus)"
     r"|urlaub|absen(?:t|ce)|en congé|vacances|fuera de (?:la )?oficina|ausente|ausencia|vacaciones|fuori (?:sede"
     r"|ufficio)"
@@ -136,18 +154,19 @@ _CHALLENGE = (
 )
 _DELAY_SUBJECT = (
     r"warning: (?:message|could not|mail)|delivery (?:status notification )?\(?(?:delay|temporar)|delayed|deferred"
-    r"|zustellung .{0,40}verzögert|still being retried"
+    r"|delivery warning|zustellung .{0,40}verzögert|still being retried"
 )
 _BOUNCE_SUBJECT = (
     r"undeliver|(?:mail|message|delivery|e-?mail)\b.{0,40}(?:fail|return|rejected|could not be)|returned mail"
     r"|failure notice"
+    r"|fail(?:ed|ure) (?:mail|deliver)|non[- ]?delivery|not delivered|(?:邮件|郵件).{0,10}(?:失败|失敗)|退信"
     r"|delivery status notification|non[- ]?remis|unzustellbar|nicht zugestellt|nicht zustellbar"
     r"|zustellung .{0,40}fehlgeschlagen"
     r"|échec|no se puede entregar|no entregado|mancato recapito|rejected mail"
 )
 _BOUNCE_TEXT = (
     r"qmail-send program|mail delivery system|could(?: not|n't) be delivered|(?:not|cannot) be delivered"
-    r"|delivery .{0,60}"
+    r"|unable to deliver|(?:邮件|郵件).{0,5}(?:无法|無法)|delivery .{0,60}"
     r"(?:fail|has been delayed)|undeliver|permanent (?:fatal )?error|did not reach|konnte nicht zugestellt"
 )
 _PERMANENT = _matching(
@@ -187,8 +206,22 @@ def _is_from_daemon(evidence: _Evidence) -> bool:
     return from_system and not _REPLY_PREFIX.match(evidence.subject)
 
 
+def _returns_our_mail(evidence: _Evidence) -> bool:
+    """A goods-in department writes of failed deliveries too, but returns no mail."""
+    return (
+        reports.returns_original(evidence.tree)
+        and not evidence.is_threaded
+        and not _REPLY_PREFIX.match(evidence.subject)
+    )
+
+
 def _always(evidence: _Evidence) -> bool:
     return True
+
+
+def _is_sent_by_program(evidence: _Evidence) -> bool:
+    precedence = evidence.tree.get("precedence").strip().lower()
+    return evidence.has_null_return_path and precedence in ("bulk", "junk")
 
 
 def _is_hinted(evidence: _Evidence) -> bool:
@@ -201,12 +234,18 @@ _DAEMON_RULES = (
     _TextRule(_matching(_DELAY_SUBJECT), _ANY, _is_from_daemon, InboundKind.DELAY),
     _TextRule(_matching(_BOUNCE_SUBJECT), _ANY, _is_from_daemon, InboundKind.BOUNCE),
     _TextRule(_ANY, _matching(_BOUNCE_TEXT), _is_from_daemon, InboundKind.BOUNCE),
+    _TextRule(_matching(_BOUNCE_SUBJECT), _matching(_BOUNCE_TEXT), _returns_our_mail, InboundKind.BOUNCE),
 )
 _TEXT_RULES = (
     # A subject that only programs write; at its beginning, so that a person's "Re: Automatic reply: …" is none.
     _TextRule(
-        _matching(rf"^\s*(?:\[[^\]]*\]\s*)?(?:{_AUTOMATIC})\s*(?:[:：\-–]|$)"), _ANY, _always, InboundKind.AUTO_REPLY
+        _matching(rf"^\s*(?:\[[^\]]*\]\s*)?\[?(?:{_AUTOMATIC})\s*(?:[:：\-–\]]|$)"),
+        _ANY,
+        _always,
+        InboundKind.AUTO_REPLY,
     ),
+    # No person's mail is both sent in bulk and without a way back.
+    _TextRule(_ANY, _ANY, _is_sent_by_program, InboundKind.AUTO_REPLY),
     # "Out of office" is also what people write about: it takes subject and words, or one of them and a hint.
     _TextRule(_matching(rf"^\s*(?:{_AWAY_SUBJECT})"), _matching(_AWAY_TEXT), _always, InboundKind.AUTO_REPLY),
     _TextRule(_matching(rf"^\s*(?:{_AUTOMATIC}|{_AWAY_SUBJECT})"), _ANY, _is_hinted, InboundKind.AUTO_REPLY),
@@ -242,7 +281,9 @@ def _kind_of_report(report: Report) -> InboundKind | None:
         feedback = report.field("feedback-type").lower().split(";")[0].strip()
         return InboundKind.COMPLAINT if feedback in _COMPLAINTS else InboundKind.AUTO_REPLY
     if report.type == "disposition-notification":
-        return InboundKind.AUTO_REPLY
+        # Dovecot's way to refuse a mail (RFC 8098's "automatic-action", "deleted"): its words decide.
+        is_refusal = re.match(r"\s*automatic-action\b.*;\s*deleted\b", report.field("disposition").lower())
+        return None if is_refusal else InboundKind.AUTO_REPLY
     worst = reports.worst_recipient(report)
     if worst:
         return {
@@ -256,16 +297,25 @@ def _kind_of_report(report: Report) -> InboundKind | None:
 
 def _kind_of_daemon_mail(evidence: _Evidence) -> InboundKind | None:
     if evidence.tree.has("x-failed-recipients") and evidence.is_from_mail_system:
-        kind = InboundKind.BOUNCE  # Exim and Gmail name the addresses that they have given up
+        kind: InboundKind | None = InboundKind.BOUNCE  # Exim and Gmail name the addresses that they have given up
     else:
-        found = next((rule.kind for rule in _DAEMON_RULES if _holds(rule, evidence)), None)
-        if found is None:
-            return None
-        kind = found
+        kind = next((rule.kind for rule in _DAEMON_RULES if _holds(rule, evidence)), None)
+    kind = kind or _kind_by_wording(evidence)
     if kind is InboundKind.BOUNCE:
         is_permanent = _PERMANENT.search(evidence.opening) and not _TEMPORARY.search(evidence.opening)
         return InboundKind.BOUNCE if is_permanent else InboundKind.SOFT_BOUNCE
     return kind
+
+
+def _kind_by_wording(evidence: _Evidence) -> InboundKind | None:
+    """A bounce from an address like any other, by a wording that a mail system is known for."""
+    is_likely = _is_from_daemon(evidence) or (
+        _matching(_BOUNCE_SUBJECT).search(evidence.subject) and not evidence.is_threaded
+    )
+    outcome = bounces.read(evidence.new_words, evidence.tree.get("from")) if is_likely else None
+    if outcome is None:
+        return None
+    return InboundKind.DELAY if outcome is Outcome.DELAYED else InboundKind.BOUNCE
 
 
 def _by_headers(tree: Part) -> InboundKind | None:

@@ -5,20 +5,14 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from outreach.inbound.arrival import Arrival, Envelope, Standing
+from outreach.agentmail.reader import read_event as read_agentmail_event
+from outreach.inbound.arrival import Arrival, DoorError, Envelope, Standing
 from outreach.inbound.authentication import standing_of
 from outreach.inbound.mail import parse
+from outreach.inbound.provider_events import read_event
 from outreach.models import InboundPayload
 
 Reader = Callable[[InboundPayload, float], Arrival]
-
-
-class DoorError(Exception):
-    """What a payload refers to could not be fetched. `permanent`: trying again can't help."""
-
-    def __init__(self, reason: str, *, permanent: bool) -> None:
-        super().__init__(reason)
-        self.permanent = permanent
 
 
 def open_payload(payload: InboundPayload, *, seconds: float) -> Arrival:
@@ -56,8 +50,11 @@ def _envelope(payload: InboundPayload) -> Envelope:
 
 
 READERS: dict[str, Reader] = {
+    "agentmail": read_agentmail_event,
     "sandbox": read_mail,
     "smtp": read_served_mail,
     "pipe": read_served_mail,
     "imap": read_served_mail,
+    "anymail": read_served_mail,
+    "anymail_event": read_event,
 }

@@ -18,10 +18,10 @@ from outreach.agents import guard
 from outreach.inbound import attachments, trust
 from outreach.inbound.absence import absent_until
 from outreach.inbound.addresses import canonical
-from outreach.inbound.arrival import Envelope, EventKind, ProviderEvent
+from outreach.inbound.arrival import DoorError, Envelope, EventKind, ProviderEvent
 from outreach.inbound.classify import InboundKind
 from outreach.inbound.content import InboundAttachment
-from outreach.inbound.doors import DoorError, open_payload
+from outreach.inbound.doors import open_payload
 from outreach.inbound.mail import InboundMail
 from outreach.inbound.matching import find_case, find_sent
 from outreach.inbound.summary import summary_of
@@ -32,6 +32,7 @@ Claim = work.Claim[InboundPayload]
 
 TRY_AGAIN = timedelta(seconds=20)
 TIME_TO_RECORD_SECONDS = 20.0  # of a step, kept free of reading
+MAX_JUDGED_ANEW = 50
 TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the send that it answers
 NOT_CONCERNED = ", which it does not concern: it is about another mailbox, or an answer has to be judged first"
 
@@ -141,10 +142,28 @@ def _let_act(
     files = read_files(claimed, mail, store_files(payload, mail))
     suspicions = _steering(mail, files)
     with claimed.write() as payload:
+        kept_from_it = _quarantined_for(case)
         _admit(case, newcomers, actor=payload.decided_by or SYSTEM)
         _record(case, payload, mail, files, suspicions)
         payload.state, payload.note, payload.summary = PayloadState.DONE, f"{mail.kind} on case {case.pk}", {}
         _save(payload)
+        _judge_anew(kept_from_it, case)
+
+
+def _quarantined_for(case: Case) -> list[InboundPayload]:
+    """Locked, in one order and before the case, as everybody locks them."""
+    waiting = InboundPayload.objects.filter(case=case, state=PayloadState.QUARANTINED).order_by("pk")
+    locked = [InboundPayload.objects.locked(pk) for pk in waiting.values_list("pk", flat=True)[:MAX_JUDGED_ANEW]]
+    return [payload for payload in locked if payload.state == PayloadState.QUARANTINED]
+
+
+def _judge_anew(payloads: list[InboundPayload], case: Case) -> None:
+    """Mail of those who are known by now is due again: an answer can be faster than what introduces its sender."""
+    circle = trust.circle_of(case) if payloads else None
+    for payload in payloads:
+        if circle and trust.knows(circle, payload.summary.get("from", ""), payload.summary.get("name", "")):
+            payload.state = PayloadState.WAITING
+            _save(payload)
 
 
 def _admit(case: Case, newcomers: tuple[Newcomer, ...], *, actor: str) -> None:
@@ -156,11 +175,13 @@ def _admit(case: Case, newcomers: tuple[Newcomer, ...], *, actor: str) -> None:
 def _quarantine(claimed: Claim, mail: InboundMail, case: Case, why: str) -> None:
     """Keep the mail from its case: nothing of the case changes, and only its timeline tells of it."""
     with claimed.write() as payload:
+        is_told_of = payload.case_id == case.pk
         payload.state, payload.note, payload.case = PayloadState.QUARANTINED, why, case
         payload.summary = summary_of(mail)
         _save(payload)
-        locked = Case.objects.locked(case.pk)
-        record(locked, "mail.quarantined", payloadId=str(payload.pk), sender=mail.from_address, why=why)
+        if not is_told_of:
+            locked = Case.objects.locked(case.pk)
+            record(locked, "mail.quarantined", payloadId=str(payload.pk), sender=mail.from_address, why=why)
 
 
 def _keep_unmatched(claimed: Claim, why: str, *, may_come: bool, mail: InboundMail | None = None) -> None:

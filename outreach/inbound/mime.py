@@ -35,6 +35,7 @@ KNOWN_HEADERS = names(
     " arc-seal authentication-results precedence list-id"
 )
 
+_BLANK_LINES = re.compile(rb"(?:[ \t]*+\r*+\n)*+")
 _HEADER_LINE = re.compile(rb"([!-9;-~]{1,200})[ \t]*:(.*)", re.DOTALL)
 _ENCODED_WORD = re.compile(
     r"=\?([\w.:+-]{1,40})(?:\*[\w-]{0,20})?\?([qQbB])\?((?:[^?\r\n]|\?(?!=)){0,2000}?)\?=(\s+(?==\?))?"
@@ -145,12 +146,14 @@ def read_headers(raw: bytes) -> Part:
 
 def _message_start(raw: bytes) -> int:
     """Where the headers begin: behind blank lines and an mbox "From " line, if headers follow there."""
-    start = len(raw) - len(raw.lstrip(b"\r\n"))
-    if raw.startswith((b"From ", b">From "), start):
+    found = _BLANK_LINES.match(raw)
+    start = found.end() if found else 0
+    is_mbox = raw.startswith((b"From ", b">From "), start)
+    if is_mbox:
         start = raw.find(b"\n", start) + 1 or start
     found = _HEADER_LINE.match(raw[start : start + 200].split(b"\n", 1)[0])
     name = found.group(1).decode("ascii").lower() if found else ""
-    return start if name in KNOWN_HEADERS or name.startswith("x-") else 0
+    return start if name in KNOWN_HEADERS or name.startswith("x-") or (name and is_mbox) else 0
 
 
 def _header_block(raw: bytes, start: int, end: int) -> tuple[tuple[tuple[str, str], ...], int]:

@@ -4,36 +4,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import quotequail
-
 from outreach.inbound import mime
+from outreach.inbound.introductions import (
+    MAX_SCANNED_LINES,
+    SEPARATOR,
+    Intro,
+    header_block_end,
+    intros,
+    split_lines,
+)
 from outreach.inbound.visible import html_text, without_invisible
 
 __all__ = ["html_text", "reply_text", "said", "without_quotes"]
 
-MAX_SCANNED_LINES = 3000
-MAX_INTRO_CHARS = 500
 # Without a line that introduces it, a shorter run of ">" lines may be somebody's way of writing (quotequail's number).
 MIN_QUOTED_LINES = 3
 
 _FORWARD = re.compile(
     r"forward|weitergeleitet|transf[ée]r|réexpédié|reenviado|doorgestuurd|vidarebefordrat|пересылаемое", re.IGNORECASE
 )
-_SEPARATOR = re.compile(r"[\s_*=-]*")
-# Beyond quotequail's: Italian, Polish, Danish and Norwegian, Portuguese, and "X <x@y> wrote on …:"
-_MORE_INTROS = re.compile(
-    r"(?:Il .{3,300} ha scritto|W dniu .{3,300} (?:pisze|napisał(?:\(a\)|a)?)|(?:Den|På) .{3,300} skrev"
-    r"|(?:Em|No dia) .{3,300} escreveu|.{0,200}@.{0,200} (?:wrote|schrieb|a écrit|escribió)\b.{0,60}) ?:",
-    re.IGNORECASE,
-)
-_HEADER_NAMES = {
-    "from": "from von de da od från fra van от",
-    "date": "date sent datum gesendet envoyé fecha enviado data inviato skickat sendt verzonden дата",
-    "to": "to an à para pour a till til aan do кому",
-    "subject": "subject betreff objet asunto oggetto assunto ämne emne onderwerp temat тема",
-}
-_HEADER_KINDS = {name: kind for kind, names in _HEADER_NAMES.items() for name in names.split()}
-_HEADER_LINE = re.compile(r"\s*[*_]{0,2}([^\W\d_]{1,12})[*_]{0,2}\s?:[*_]{0,2}\s*(\S.{0,400})")
 
 
 def reply_text(text: str | None, html: str | None) -> str:
@@ -69,12 +58,12 @@ class _Segment:
 
     @property
     def has_words(self) -> bool:
-        return any(not _SEPARATOR.fullmatch(line) for line in self.lines)
+        return any(not SEPARATOR.fullmatch(line) for line in self.lines)
 
 
 def without_quotes(text: str) -> str:
     """`text` (plain, lines ended by "\\n") without quoted history; see `reply_text`."""
-    segments = [segment for segment in _segments(text.split("\n")) if segment.quoted or segment.has_words]
+    segments = [segment for segment in _segments(split_lines(text)) if segment.quoted or segment.has_words]
     new = [index for index, segment in enumerate(segments) if not segment.quoted]
     if not new:
         return text.strip()
@@ -84,37 +73,15 @@ def without_quotes(text: str) -> str:
     return "\n\n".join("\n".join(segments[index].lines).strip() for index in new).strip()
 
 
-@dataclass(frozen=True)
-class _Intro:
-    """A line (wrapped: two) that introduces a quote; `end` is the index behind it."""
-
-    start: int
-    end: int
-    line: str
-
-    @property
-    def is_dated(self) -> bool:
-        return self.is_strong or bool(re.search(r"\b(?:19|20)\d\d\b", self.line))
-
-    @property
-    def is_strong(self) -> bool:
-        """A date or time together with an address or a clock: nobody writes that by hand."""
-        return bool(re.search(r"\d", self.line) and re.search(r"@|\d{1,2}[:.h]\d{2}", self.line))
-
-    @property
-    def is_separator(self) -> bool:
-        return self.line.startswith("-") or bool(_SEPARATOR.fullmatch(self.line))
-
-
 def _segments(lines: list[str]) -> Iterator[_Segment]:
     """New and quoted stretches of `lines`, in order."""
-    intros = {intro.start: intro for intro in _intros(lines[:MAX_SCANNED_LINES])}
+    found = {intro.start: intro for intro in intros(lines[:MAX_SCANNED_LINES])}
     new = _Segment(quoted=False)
     least_lines = MIN_QUOTED_LINES
     index = 0
     while index < len(lines):
-        intro = intros.get(index)
-        if intro and _FORWARD.search(intro.line):
+        intro = found.get(index)
+        if _begins_forward(lines, index, intro):
             new.lines += lines[index:]  # foreign words, sent on as the sender's own message
             break
         end = _quote_end(lines, index, intro, least_lines)
@@ -130,14 +97,21 @@ def _segments(lines: list[str]) -> Iterator[_Segment]:
     yield new
 
 
-def _quote_end(lines: list[str], index: int, intro: _Intro | None, least_lines: int) -> int | None:
+def _begins_forward(lines: list[str], index: int, intro: Intro | None) -> bool:
+    if intro:
+        return bool(_FORWARD.search(intro.line))
+    is_label = len(lines[index]) < 80 and lines[index].rstrip().endswith((":", "-")) and _FORWARD.search(lines[index])
+    return bool(is_label) and header_block_end(lines, _next_text(lines, index + 1)) is not None
+
+
+def _quote_end(lines: list[str], index: int, intro: Intro | None, least_lines: int) -> int | None:
     """Where the quote that begins at `index` ends; None where none begins."""
     if intro and not (intro.is_dated or intro.is_separator):
         return None  # "As for what you wrote:" are the sender's own words
     if lines[index].startswith(">"):
         end = _run_end(lines, index)
         return end if sum(line.startswith(">") for line in lines[index:end]) >= least_lines else None
-    header_end = _header_block_end(lines, _next_text(lines, intro.end) if intro else index)
+    header_end = header_block_end(lines, _next_text(lines, intro.end) if intro else index)
     if intro is None and header_end is None:
         return None
     behind = _next_text(lines, header_end or (intro.end if intro else index))
@@ -149,8 +123,8 @@ def _quote_end(lines: list[str], index: int, intro: _Intro | None, least_lines: 
     return len(lines) if is_history else None
 
 
-def _is_original_message(intro: _Intro | None) -> bool:
-    return intro is not None and intro.is_separator and not _SEPARATOR.fullmatch(intro.line)
+def _is_original_message(intro: Intro | None) -> bool:
+    return intro is not None and intro.is_separator and not SEPARATOR.fullmatch(intro.line)
 
 
 def _next_text(lines: list[str], index: int) -> int:
@@ -169,59 +143,3 @@ def _run_end(lines: list[str], index: int) -> int:
             break
         index += 1
     return end
-
-
-def _header_block_end(lines: list[str], index: int) -> int | None:
-    """The index behind a "From: … Sent: … To: … Subject: …" block as Outlook writes above a quote; None: none begins.
-
-    Not quotequail's reading, to which two lines such as "To: Berlin" and "Date: 5 January" are a forwarded message:
-    they may be the answer. Here it takes a sender and two more, with an address or a subject among them.
-    """
-    kinds: dict[str, str] = {}
-    end = index
-    for position in range(index, min(index + 12, len(lines))):
-        found = _HEADER_LINE.match(lines[position][:MAX_INTRO_CHARS])
-        kind = _HEADER_KINDS.get(found.group(1).lower()) if found else None
-        if found and kind:
-            kinds.setdefault(kind, found.group(2))
-            end = position + 1
-        elif position == index or not lines[position].strip():
-            break
-    is_block = "from" in kinds and len(kinds) >= 3 and ("subject" in kinds or "@" in kinds["from"])
-    return end if is_block else None
-
-
-def _intros(lines: list[str]) -> Iterator[_Intro]:
-    """The lines that introduce quotes, outside of quotes."""
-    shadow = [_shadow(line) for line in lines]
-    position = 0
-    while position < len(lines):
-        rest = shadow[position:]
-        parts = quotequail.quote("\n".join(rest), limit=len(rest) + 1, quote_intro_line=True)
-        start = position + len(rest) - (parts[1][1].count("\n") + 1) if len(parts) > 1 else len(lines)
-        for index in range(position, start):
-            if _MORE_INTROS.fullmatch(shadow[index].strip()):
-                yield _Intro(index, index + 1, shadow[index].strip())
-        if start >= len(lines):
-            return
-        ahead = shadow[start : start + 2]
-        wrapped = quotequail.quote("\n".join(ahead), limit=3)[0][1].count("\n") + 1
-        intro = _Intro(start, start + wrapped, " ".join(ahead[:wrapped]).strip())
-        position = start + 1
-        # A sentence that begins with "On" above the introducing line looks to quotequail like its first half.
-        if wrapped == 1 or (intro.is_strong and not _begins_intro(ahead[1])):
-            yield intro
-            position = intro.end
-
-
-def _begins_intro(line: str) -> bool:
-    return len(quotequail.quote(line, limit=2, quote_intro_line=True)) > 1
-
-
-def _shadow(line: str) -> str:
-    """What quotequail gets to see: nothing within quotes, and nothing on which its patterns would take for ever."""
-    if line.startswith(">"):
-        return ""
-    if len(line) > MAX_INTRO_CHARS or line.count("<") > 2 or line.count("@") > 4:
-        return "x"
-    return line

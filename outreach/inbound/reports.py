@@ -94,7 +94,7 @@ def worst_recipient(report: Report) -> tuple[Outcome, DeliveryReport] | None:
 def _outcome(group: Part) -> Outcome | None:
     words = group.get("action").lower().split()
     action = re.sub(r"[^a-z]", "", words[0]) if words else ""
-    if action == "failed":
+    if action in ("failed", "failure"):
         code = _status(group) or _smtp_code(_typed(group.get("diagnostic-code")))
         # Without any code "failed" still means what RFC 3464 §2.3.3 says: given up.
         return Outcome.FAILED_FOR_NOW if code.startswith("4") else Outcome.FAILED
@@ -119,6 +119,11 @@ def _status(group: Part) -> str:
 def _smtp_code(diagnostic: str) -> str:
     found = re.match(r"\D{0,20}([45]\d\d)\b", diagnostic)
     return found.group(1) if found else ""
+
+
+def returns_original(tree: Part) -> bool:
+    """Whether a mail, or its headers, is attached: what bounces do, and forwards."""
+    return any(part.content_type in _ORIGINAL_TYPES for part in tree.walk())
 
 
 def original_message_ids(tree: Part, text: str) -> tuple[str, ...]:

@@ -81,13 +81,23 @@ def _judge_authors(mail: InboundMail, circle: Circle) -> Judgement:
     name = mail.from_name if len(authors) == 1 else ""
     newcomers = []
     for author in authors:
-        if author == circle.counterparty or author in circle.admitted:
+        if _is_known(author, circle):
             continue
         how = _admission(author, name, circle)
         if how is None:
             return Judgement(f"Its sender {author} is not known on this case.")
         newcomers.append(Newcomer(author, name, how))
     return Judgement(newcomers=tuple(newcomers))
+
+
+def knows(circle: Circle, address: str, name: str) -> bool:
+    """Whether mail of somebody who calls themselves so would act, as far as that depends on who wrote it."""
+    author = canonical(address)
+    return _is_known(author, circle) or _admission(author, name, circle) is not None
+
+
+def _is_known(author: str, circle: Circle) -> bool:
+    return author == circle.counterparty or author in circle.admitted
 
 
 def _admission(author: str, name: str, circle: Circle) -> Admission | None:

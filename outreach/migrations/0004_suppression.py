@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0004_enclosures_and_turns"),
+        ("cases", "0005_enclosures_and_turns"),
         ("outreach", "0003_payload_handling"),
     ]
 

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,16 @@ class Mail:
 class Kept:
     """A handler that keeps every mail."""
 
+    refused: list[str]  # addresses that it does not know
     mails: list[Mail] = field(default_factory=list)
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refused:
+            return "550 5.1.1 No such user"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
@@ -43,9 +52,11 @@ class Kept:
 
 
 @contextmanager
-def mail_server(*, ssl_context: ssl.SSLContext | None = None, **options: Any) -> Iterator[tuple[int, list[Mail]]]:
+def mail_server(
+    *, ssl_context: ssl.SSLContext | None = None, refused: Sequence[str] = (), **options: Any
+) -> Iterator[tuple[int, list[Mail]]]:
     """An aiosmtpd server: its port, and what it has accepted so far. `options` are those of aiosmtpd's SMTP."""
-    kept, loop = Kept(), asyncio.new_event_loop()
+    kept, loop = Kept(list(refused)), asyncio.new_event_loop()
     options = {"hostname": "mx.example", **options}
     listening = loop.run_until_complete(
         loop.create_server(lambda: SMTP(kept, loop=loop, **options), "127.0.0.1", 0, ssl=ssl_context)

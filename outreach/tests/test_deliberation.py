@@ -56,6 +56,10 @@ class Scripted:
         draft: Draft = self._next("reply", self.drafts, faults)
         return draft
 
+    def draft_closing(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
+        draft: Draft = self._next("closing", self.drafts, faults)
+        return draft
+
     def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         verdict: Verdict = self._next("evaluate", self.verdicts, faults)
         newest = case.from_counterparty[-1].id
@@ -124,6 +128,7 @@ def test_a_repaired_result_completes(agent: Scripted) -> None:
 
 def test_each_draft_is_judged_before_it_is_sent(agent: Scripted) -> None:
     agent.verdicts = deque([Verdict(Decision.REPLY, reply_body="Which?")])
+    agent.drafts = deque([Draft("Please send us the invoice."), Draft("That of March."), Draft("May I remind you?")])
     played = begin()
     played.reply("Which invoice?")
     played.wait(72)
@@ -131,6 +136,7 @@ def test_each_draft_is_judged_before_it_is_sent(agent: Scripted) -> None:
         "outreach", "judge", "evaluate", "reply", "judge", "follow_up", "judge",
     ]  # fmt: skip
     assert played.timeline.count("draft.judged") == len(played.mails) == 3
+    assert "draft.refused" not in played.timeline
 
 
 def test_a_draft_that_breaks_a_constraint_is_written_again(agent: Scripted) -> None:
@@ -141,6 +147,8 @@ def test_a_draft_that_breaks_a_constraint_is_written_again(agent: Scripted) -> N
     assert ("outreach", ("It promises a date of payment.",)) in agent.asked
     judged = played.case.events.get(type="draft.judged").data
     assert (judged["allowed"], judged["rewritten"], judged["faults"]) == (True, True, [])
+    refused = played.case.events.get(type="draft.refused").data
+    assert refused == {"agent": "scripted", "faults": ["It promises a date of payment."]}
 
 
 def test_a_draft_that_breaks_it_again_is_held_back(agent: Scripted) -> None:
@@ -192,7 +200,7 @@ def test_changed_bank_details_go_to_a_human_whatever_the_verdict(agent: Scripted
 
 def test_a_bank_account_that_was_asked_for_is_no_change(agent: Scripted) -> None:
     agent.verdicts = deque([achieved()])
-    played = begin()
+    played = begin(goal={"objective": "Get the invoice, and the bank account to pay it to."})
     played.reply(f"{TEXT} Our IBAN is DE02 1203 0000 0000 2020 51.")
     assert played.reload().status == Status.COMPLETED
 
@@ -349,6 +357,49 @@ def test_a_picture_that_the_model_can_not_see_goes_to_a_human(agent: Scripted) -
     played.reply(TEXT, attachments=[scan])
     assert (played.reload().status, agent.times("evaluate")) == (Status.INPUT_NEEDED, 0)
     assert "scan.png" in played.question.question
+
+
+TIFF = InboundAttachment("scan.tif", "image/tiff", b"II*\x00\x08\x00\x00\x00")
+PNG = InboundAttachment("scan.png", "image/png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+LOCKED = InboundAttachment("offer.docx", "application/msword", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600)
+
+
+@pytest.mark.parametrize(("files", "names"), [([TIFF], "scan.tif"), ([PNG] * 9, "scan.png"), ([PNG, TIFF], "scan.tif")])
+def test_pictures_that_can_not_be_shown_go_to_a_human_though_the_model_takes_some(
+    agent: Scripted, files: list[InboundAttachment], names: str
+) -> None:
+    agent.takes_images = True
+    agent.verdicts = deque([achieved()])
+    played = begin()
+    played.reply(TEXT, attachments=files)
+    assert (played.reload().status, agent.times("evaluate")) == (Status.INPUT_NEEDED, 0)
+    assert f"look at: {names}." in played.question.question
+
+
+def test_eight_pictures_are_shown(agent: Scripted) -> None:
+    agent.takes_images = True
+    agent.verdicts = deque([achieved()])
+    played = begin()
+    played.reply(TEXT, attachments=[PNG] * 8)
+    assert played.reload().status == Status.COMPLETED
+
+
+def test_a_document_that_could_not_be_read_may_say_something_else(agent: Scripted) -> None:
+    agent.verdicts = deque([achieved()])
+    played = begin(goal={"objective": "Get the invoice, signed."})
+    played.reply(TEXT, attachments=[LOCKED])
+    assert (played.reload().status, agent.times("evaluate")) == (Status.INPUT_NEEDED, 1)
+    assert "could not be read, or not wholly: offer.docx" in played.question.question
+    assert played.case.events.get(type="verdict").data["unread"] == ["offer.docx"]
+
+
+def test_where_no_document_is_wanted_a_file_that_could_not_be_read_is_noted(agent: Scripted) -> None:
+    schema = {"type": "object", "required": ["total"], "properties": {"total": {"type": "number"}}}
+    agent.verdicts = deque([achieved({"total": 1250.5}, total="1250.50")])
+    played = Played.begin(goal={"objective": "What is the total of order 7?"}, result_schema=schema)
+    played.reply(TEXT, attachments=[LOCKED])
+    assert played.reload().status == Status.COMPLETED
+    assert played.case.events.get(type="verdict").data["unread"] == ["offer.docx"]
 
 
 def test_a_picture_goes_to_a_model_that_takes_them(agent: Scripted) -> None:

@@ -46,7 +46,7 @@ def test_the_first_mail_carries_them_and_says_so() -> None:
         {"name": "terms.txt", "type": "text/plain", "size": 15},
         {"name": "rows.csv", "type": "text/csv", "size": 8},
     ]
-    assert "\n\nAttached: terms.txt, rows.csv.\n\n" in mail["text"]
+    assert "\n\nAttached: terms.txt and rows.csv.\n\n" in mail["text"]
     raw = message_from_string(mail["raw"], policy=policy.SMTP)
     assert [part.get_payload(decode=True) for part in raw.iter_attachments()] == [TEXT.content, CSV.content]  # type: ignore[attr-defined]
 

@@ -87,6 +87,15 @@ def test_an_admitted_sender_acts_from_now_on_and_on_this_case_only() -> None:
     assert other.received == []
 
 
+def test_with_the_sender_all_that_waits_of_them_is_let_through() -> None:
+    played, payload = quarantined("Hello")
+    played.reply("Did you get it?", from_address=EVE)
+    handling.release(payload.pk, actor="staff bea", admit=True)
+    run_due()
+    assert sorted(mail.text for mail in played.received) == ["Did you get it?", "Hello"]
+    assert not InboundPayload.objects.exclude(state=PayloadState.DONE).exists()
+
+
 def test_what_is_assigned_acts_on_the_case_that_was_chosen() -> None:
     payload, played = unmatched(), Played.begin()
     handling.assign(payload.pk, played.case.pk, actor="staff bea")

@@ -165,6 +165,24 @@ def test_a_reply_is_the_verdicts_words_and_asks_nobody(settings: Settings) -> No
     assert server.requests == []
 
 
+def test_thanks_are_the_verdicts_words_and_ask_nobody(settings: Settings) -> None:
+    with serving(settings, [says({**ACHIEVED, "reply_body": "Hallo Ann,\n\nvielen Dank.\n\nGruß"})]) as server:
+        verdict = OpenAIAgent(10).evaluate(view())
+        draft = OpenAIAgent(10).draft_closing(view(), verdict)
+    assert draft == Draft("Hallo Ann,\n\nvielen Dank.\n\nGruß\nRobin Ward\nPurchasing, Acme\n")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("body", "faults"), [("", ()), ("We pay.", ("It promises money.",))])
+def test_thanks_that_are_missing_or_faulty_are_written(settings: Settings, body: str, faults: tuple[str, ...]) -> None:
+    verdict = Verdict(Decision.GOAL_ACHIEVED, reply_body=body)
+    with serving(settings, [says(MAIL)]) as server:
+        draft = OpenAIAgent(10).draft_closing(view(), verdict, faults)
+    assert (draft.subject, draft.body, draft.calls[0].purpose) == ("", SIGNED, "closing")
+    assert server.requests[0].data["reply"] == (body or None)
+    assert all(f"- {fault}" in server.requests[0].user for fault in faults)
+
+
 def test_a_faulty_reply_is_written_anew_with_the_faults(settings: Settings) -> None:
     verdict = Verdict(Decision.REPLY, reply_body="We pay.")
     with serving(settings, [says(MAIL)]) as server:

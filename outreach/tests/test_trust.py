@@ -218,10 +218,13 @@ def test_the_counterparty_introduces_whom_it_writes_to_or_about() -> None:
 
 
 @pytest.mark.django_db
-def test_a_colleague_who_was_copied_in_takes_part_and_is_told_of() -> None:
+@pytest.mark.parametrize("header", [b"\nCc: carl@other.example\nTo: ", b"\nTo: carl@other.example, ", b"\nTo: "])
+def test_a_colleague_who_was_copied_in_takes_part_and_is_told_of(header: bytes) -> None:
     played = Played.begin()
-    ours = sandbox._newest_mail(played.case)
-    raw = counterparty.reply(ours, text="Carl will answer.").replace(b"\nTo: ", b"\nCc: carl@other.example\nTo: ", 1)
+    raw = counterparty.reply(sandbox._newest_mail(played.case), text="Carl will answer.")
+    raw = raw.replace(b"\nTo: ", header, 1)
+    if header == b"\nTo: ":
+        raw = raw.replace(b"sandbox.invalid>", b"sandbox.invalid>, carl@other.example", 1)
     played.take(raw)
     played.reply("Here it is.", from_address="carl@other.example", from_name="Carl")
     assert [mail.text for mail in played.received] == ["Carl will answer.", "Here it is."]
@@ -232,6 +235,35 @@ def test_a_colleague_who_was_copied_in_takes_part_and_is_told_of() -> None:
     played.reply("And once more.", from_address="carl@other.example", from_name="Carl")
     assert (Correspondent.objects.count(), len(played.received)) == (1, 3)
     assert {mail.to_address for mail in played.sent} == {"ann@supplier.example"}
+
+
+@pytest.mark.django_db
+def test_a_colleague_may_be_faster_than_what_introduces_them() -> None:
+    played = Played.begin()
+    played.reply("Here it is.", from_address="carl@other.example")
+    played.reply("Hello", from_address="eve@evil.example")
+    played.reply("I am copying in Carl, carl@other.example.")
+    assert sorted(mail.text for mail in played.received) == [
+        "Here it is.",
+        "I am copying in Carl, carl@other.example.",
+    ]
+    assert Correspondent.objects.get().address == "carl@other.example"
+    assert InboundPayload.objects.get(state=PayloadState.QUARANTINED).summary["from"] == "eve@evil.example"
+    assert played.timeline.count("mail.quarantined") == 2
+
+
+@pytest.mark.django_db
+def test_what_fails_at_our_server_stays_in_quarantine_whoever_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played.begin()
+    raw = counterparty.reply(sandbox._newest_mail(played.case), text="Forged")
+    failed = Arrival(mail=parse(raw), envelope=Envelope(standing=Standing.FAILED))
+    monkeypatch.setitem(doors.READERS, "smtp", lambda payload, seconds: failed)
+    intake.accept("smtp", raw, "key")
+    run_due()
+    played.reply("Real")
+    assert [mail.text for mail in played.received] == ["Real"]
+    assert InboundPayload.objects.get(source="smtp").state == PayloadState.QUARANTINED
+    assert played.timeline.count("mail.quarantined") == 1
 
 
 @pytest.mark.django_db

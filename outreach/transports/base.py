@@ -1,6 +1,7 @@
 """What a transport is: whatever has `send`."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
@@ -8,6 +9,8 @@ from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime
 from typing import Any, Protocol
+
+from cases import work
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,12 @@ class Receipt:
     thread_id: str = ""
 
 
-class TransportError(Exception):
-    """A mail was not accepted. `permanent`: trying again can't help."""
+class TransportError(work.StepFailed):
+    """A mail was not accepted, or nobody knows. `permanent`: trying again can't help; else it is tried again, after the
+    pause for which the provider has asked."""
 
-    def __init__(self, reason: str, *, permanent: bool) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, permanent: bool, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason, retry_after_seconds=retry_after_seconds)
         self.permanent = permanent
 
 
@@ -111,10 +115,10 @@ def as_email(mail: OutgoingMail, *, html: str = "") -> EmailMessage:
     message["Date"] = format_datetime(mail.queued_at)
     message["Message-ID"] = mail.message_id
     for name, ids in (("In-Reply-To", (mail.in_reply_to,)), ("References", mail.references)):
-        if usable := [one for one in ids if _is_message_id(one)]:
+        if usable := usable_ids(ids):
             message[name] = " ".join(usable)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: other machines need not answer
-    message.set_content(_NOT_IN_TEXT.sub("", mail.text.replace("\r\n", "\n").replace("\r", "\n")))
+    message.set_content(clean_text(mail.text))
     if html:
         message.add_alternative(_NOT_IN_TEXT.sub("", html), subtype="html")
     for file in mail.files:
@@ -122,6 +126,16 @@ def as_email(mail: OutgoingMail, *, html: str = "") -> EmailMessage:
     for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
         part.set_boundary(f"=_{mail.idempotency_key}_{number}")
     return message
+
+
+def clean_text(text: str) -> str:
+    """The text with "\n" for every line end, and without what can't be encoded."""
+    return _NOT_IN_TEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def usable_ids(ids: Iterable[str]) -> list[str]:
+    """Those of the Message-IDs that can stand in a header."""
+    return [one for one in ids if _is_message_id(one)]
 
 
 def _attach(message: EmailMessage, file: OutgoingFile) -> None:

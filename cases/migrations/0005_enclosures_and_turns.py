@@ -10,7 +10,7 @@ import cases.models.messages
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0003_correspondent"),
+        ("cases", "0004_chores_and_agentmail_inboxes"),
     ]
 
     operations = [
