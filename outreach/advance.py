@@ -6,6 +6,7 @@ to, with no transaction and no connection held; then one short transaction write
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
