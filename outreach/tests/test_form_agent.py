@@ -583,6 +583,25 @@ def test_lists_line_by_line() -> None:
     assert judged("Parts: Bolt; 1\nOrdered: Ann", schema=schema).reason == "not usable: Parts"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Delivery date: 14 December 2026\nPieces: 12 (subject to payment)",
+        "Delivery date: 14 December 2026, unless it snows\nPieces: 12",
+        "Delivery date: 14. Dezember 2026, falls Sie bis dahin bezahlen\nPieces: 12",
+        "Delivery date: 14 December 2026\nPieces: 12 or 24?",
+    ],
+)
+def test_a_condition_in_a_line_is_a_humans_and_not_asked_away(text: str) -> None:
+    verdict = judged(text)
+    assert verdict.decision == Decision.INPUT_NEEDED
+    assert all(f"> {line}" in verdict.question for line in text.splitlines())
+
+
+def test_a_line_that_is_merely_wrong_is_asked_for_again() -> None:
+    assert judged("Delivery date: 14 December 2026\nPieces: a dozen").decision == Decision.REPLY
+
+
 # --- What can't be asked for in lines ---
 
 DEEP = {
