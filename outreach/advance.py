@@ -153,7 +153,8 @@ def follow_up(claimed: Claim, now: Situation) -> None:
     """One follow-up in the thread, or the end where enough have been sent."""
     if now.case.follow_up_count >= now.case.max_attempts:
         with claimed.decide() as case:
-            reason = f"No answer after {case.follow_up_count} follow-ups."
+            count = case.follow_up_count
+            reason = f"No answer after {count} follow-up{'' if count == 1 else 's'}."
             transitions.fail(case, result_status=ResultStatus.MAX_RETRIES, reason=reason)
     elif not _asked_about_too_many(claimed, now):
         _compose(claimed, now, Purpose.FOLLOW_UP)

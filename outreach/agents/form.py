@@ -49,7 +49,7 @@ class FormAgent:
         return Draft(verdict.reply_body)
 
     def draft_closing(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
-        return Draft(_mail(case, "Thank you, that is all we need. This matter is closed for us."))
+        return Draft(_mail(case, phrases_in(case.language).say("end")))
 
     def judge(self, case: CaseView, draft: Draft) -> Judgement:
         return Judgement(is_allowed=True)
@@ -85,7 +85,6 @@ def _complete(case: CaseView, reading: Reading) -> Verdict:
         Decision.GOAL_ACHIEVED,
         result=reading.result,
         sources=reading.sources,
-        reply_body=_mail(case, phrases_in(case.language).say("end")),
         reason="Every required line is filled in.",
     )
 

@@ -55,7 +55,9 @@ def read(case: CaseView) -> Reading:
         now.missing,
         now.unusable,
         filled_in_now=bool(unread and unread[-1].entries),
-        has_remarks=any(reply.remarks for reply in unread) or _rests_on_remarks(case, replies, now),
+        has_remarks=any(reply.remarks for reply in unread)
+        or _has_conditions(now, unread)
+        or _rests_on_remarks(case, replies, now),
         is_stuck=_is_stuck({field.path for field in now.to_ask}, list(_asked_in_vain(case, asked, replies))),
     )
 
@@ -135,6 +137,13 @@ def _put(result: dict[str, Any], path: forms.Path, value: Any) -> None:
 
 
 # --- What a human has to see ------------------------------------------------------------------------
+
+
+def _has_conditions(now: _FilledIn, unread: Iterable[Reply]) -> bool:
+    """Whether a new line that gives no value asks something or makes a condition: `Pieces: 12 if you pay first`."""
+    new = {reply.mail.id for reply in unread}
+    said = (entry for entry in now.unusable if entry.source_id in new and not entry.says_nothing)
+    return any(remarks.is_doubtful(entry.text) for entry in said)
 
 
 def _rests_on_remarks(case: CaseView, replies: Iterable[Reply], now: _FilledIn) -> bool:

@@ -214,6 +214,13 @@ def test_without_follow_ups_the_case_ends_when_the_first_is_due() -> None:
     assert (played.reload().result_status, len(played.mails)) == (ResultStatus.MAX_RETRIES, 1)
 
 
+def test_the_reason_counts_a_single_follow_up() -> None:
+    played = Played.begin(max_attempts=1)
+    played.wait(72)
+    played.wait(72)
+    assert played.reload().failure_reason == "No answer after 1 follow-up."
+
+
 def test_a_reply_does_not_give_follow_ups_back() -> None:
     played = Played.begin(max_attempts=1, result_schema=FORM)
     played.wait(72)

@@ -12,7 +12,7 @@ from cases.services import provide_input
 from cases.testing import run_due
 from outreach import evidence
 from outreach.agents import spelling
-from outreach.agents.base import AgentAsks, Answer, CaseView, Decision, File, Mail
+from outreach.agents.base import AgentAsks, Answer, CaseView, Decision, File, Mail, Verdict
 from outreach.agents.form import FormAgent
 from outreach.agents.phrases import languages, phrases_in
 from outreach.agents.replies import read
@@ -583,6 +583,25 @@ def test_lists_line_by_line() -> None:
     assert judged("Parts: Bolt; 1\nOrdered: Ann", schema=schema).reason == "not usable: Parts"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Delivery date: 14 December 2026\nPieces: 12 (subject to payment)",
+        "Delivery date: 14 December 2026, unless it snows\nPieces: 12",
+        "Delivery date: 14. Dezember 2026, falls Sie bis dahin bezahlen\nPieces: 12",
+        "Delivery date: 14 December 2026\nPieces: 12 or 24?",
+    ],
+)
+def test_a_condition_in_a_line_is_a_humans_and_not_asked_away(text: str) -> None:
+    verdict = judged(text)
+    assert verdict.decision == Decision.INPUT_NEEDED
+    assert all(f"> {line}" in verdict.question for line in text.splitlines())
+
+
+def test_a_line_that_is_merely_wrong_is_asked_for_again() -> None:
+    assert judged("Delivery date: 14 December 2026\nPieces: a dozen").decision == Decision.REPLY
+
+
 # --- What can't be asked for in lines ---
 
 DEEP = {
@@ -633,7 +652,7 @@ def test_mail_in_every_language(language: str) -> None:
         agent.draft_follow_up(view(language=language)).body,
         agent.evaluate(case).reply_body,
         agent.evaluate(replace(case, answers=answered("4711"))).reply_body,
-        judged(COMPLETE, language=language).reply_body,
+        agent.draft_closing(case, Verdict(Decision.GOAL_ACHIEVED)).body,
     ]
     for text in texts:
         assert "{" not in text
@@ -643,6 +662,14 @@ def test_mail_in_every_language(language: str) -> None:
     for text in texts[:4]:
         ours = mail(text, 100, from_us=True, from_person=False, unread=False, at=AT)
         assert FormAgent().evaluate(replace(case, thread=(ours, mail(text, 1)))).decision == Decision.INPUT_NEEDED
+
+
+def test_the_thanks_at_the_end_are_in_the_language_of_the_case(settings: Any) -> None:
+    settings.OFFLOAD_CLOSING_MAIL = True
+    played = Played.begin(language="de", result_schema=SCHEMA)
+    played.reply(COMPLETE)
+    assert (played.reload().status, len(played.mails)) == ("COMPLETED", 2)
+    assert "das ist alles, was wir brauchen." in played.mails[1]["text"]
 
 
 def test_all_languages_say_the_same_things() -> None:
