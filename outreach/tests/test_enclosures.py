@@ -48,7 +48,7 @@ def test_the_first_mail_carries_them_and_says_so() -> None:
     ]
     assert "\n\nAttached: terms.txt and rows.csv.\n\n" in mail["text"]
     raw = message_from_string(mail["raw"], policy=policy.SMTP)
-    assert [part.get_payload(decode=True) for part in raw.iter_attachments()] == [TEXT.content, CSV.content]  # type: ignore[attr-defined]
+    assert [part.get_payload(decode=True) for part in raw.iter_attachments()] == [TEXT.content, CSV.content]
 
 
 def test_no_later_mail_does() -> None:

@@ -34,10 +34,11 @@ def in_turn(address: str) -> list[str]:
 def an_hour_passes() -> None:
     """For all sends so far, and for all that waits."""
     hour = timedelta(hours=1, seconds=1)
-    for message in Message.objects.filter(send_started_at__isnull=False):
-        Message.objects.filter(pk=message.pk).update(send_started_at=message.send_started_at - hour)
-    for case in Case.objects.filter(retry_at__isnull=False):
-        Case.objects.filter(pk=case.pk).update(retry_at=case.retry_at - hour)
+    for message in Message.objects.all():
+        begun = message.send_started_at
+        Message.objects.filter(pk=message.pk).update(send_started_at=begun and begun - hour)
+    for case in Case.objects.all():
+        Case.objects.filter(pk=case.pk).update(retry_at=case.retry_at and case.retry_at - hour)
         reschedule(case)
     run_due()
 

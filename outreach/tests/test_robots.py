@@ -17,7 +17,13 @@ from outreach.tests.test_suppression import original
 from outreach.transports.base import as_email
 
 pytestmark = pytest.mark.django_db
-RECEIPT = "Total: 5\n\nYour message has been received and will be looked at. Your ticket is {}."
+RECEIPT = "Your message has been received and will be looked at. Your ticket is {}."
+
+
+@pytest.fixture
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that has an answer to everything."""
+    monkeypatch.setattr(deliberation, "judge", lambda *_: Verdict(Decision.REPLY, reply_body="What do you mean?"))
 
 
 def test_two_cases_of_ours_that_write_to_each_other(outbox: Outbox) -> None:
@@ -33,16 +39,15 @@ def test_two_cases_of_ours_that_write_to_each_other(outbox: Outbox) -> None:
     assert not Message.objects.filter(purpose=Purpose.HUMAN).exists()
 
 
-def test_a_ticket_system_that_looks_like_a_person_gets_one_answer() -> None:
-    played = Played.begin(result_schema=FORM)
+def test_a_ticket_system_that_looks_like_a_person_gets_one_answer(talkative: None) -> None:
+    played = Played.begin()
     for number in range(10):
         played.reply(RECEIPT.format(f"T-{number}"))
     assert (len(played.mails), played.reload().status) == (2, Status.INPUT_NEEDED)
     assert played.question.question.startswith("The same reply has come before. A machine may be answering")
 
 
-def test_a_mirror_gets_no_answer_of_an_agent_that_always_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliberation, "judge", lambda *_: Verdict(Decision.REPLY, reply_body="What do you mean?"))
+def test_a_mirror_gets_no_answer(talkative: None) -> None:
     played = Played.begin()
     for _ in range(5):
         played.reply(played.mails[-1]["text"])
@@ -50,8 +55,8 @@ def test_a_mirror_gets_no_answer_of_an_agent_that_always_has_one(monkeypatch: py
     assert played.reload().status == Status.INPUT_NEEDED
 
 
-def test_who_answers_within_seconds_each_time_gets_two_answers(outbox: Outbox) -> None:
-    played = begin(result_schema=FORM)
+def test_who_answers_within_seconds_each_time_gets_two_answers(talkative: None, outbox: Outbox) -> None:
+    played = begin()
     words = ("alpha", "bravo", "charlie", "delta", "echo")
     for number, word in enumerate(words):
         payload = counterparty.reply(original(played), text=f"Total: {number}\n{word}")
@@ -60,8 +65,8 @@ def test_who_answers_within_seconds_each_time_gets_two_answers(outbox: Outbox) -
     assert (len(outbox.sent), "come within seconds" in played.question.question) == (3, True)
 
 
-def test_a_person_who_takes_their_time_is_answered_on(outbox: Outbox) -> None:
-    played = begin(result_schema=FORM)
+def test_a_person_who_takes_their_time_is_answered_on(talkative: None, outbox: Outbox) -> None:
+    played = begin()
     for number in range(5):
         Message.objects.filter(case=played.case, direction="OUT").update(
             sent_at=played.sent[-1].created_at - timedelta(minutes=2)
