@@ -56,6 +56,30 @@ class CaseAlreadyFinished(CaseError):
     code, status, message = "CASE_ALREADY_FINISHED", 409, "The case has already finished."
 
 
+class DraftNotFound(CaseError):
+    code, status, message = "DRAFT_NOT_FOUND", 404, "There is no such draft on this case."
+
+
+class DraftNotPending(CaseError):
+    code, status, message = "DRAFT_NOT_PENDING", 409, "The draft has been decided on already, or the case has moved on."
+
+
+class DraftChanged(CaseError):
+    """Trying again helps, once the draft as it is now has been looked at."""
+
+    code, status, message = (
+        "DRAFT_CHANGED",
+        409,
+        "The draft is not the one that the hash was taken of. Look at it again.",
+    )
+
+
+class DraftRefused(CaseError):
+    """Words that must not stand in any mail; `details` says why."""
+
+    message = "The draft can't be sent with these words."
+
+
 class NothingSentYet(CaseError):
     code, status, message = "NOTHING_SENT_YET", 409, "No mail has been sent for this case yet."
 

@@ -20,9 +20,12 @@ from cases.fields import (
     check_mail_address,
     translated,
 )
-from cases.models import Channel
+from cases.models import Channel, ReviewMode
 
 LONGEST_NAME = 300  # characters; names stand in headers, and mail servers refuse long ones
+LONGEST_SUBJECT = 300
+LONGEST_BODY = 100_000
+LONGEST_REASON = 2_000
 
 
 class Goal(serializers.Serializer[Any]):
@@ -71,6 +74,13 @@ class NewCase(serializers.Serializer[Any]):
     )
     clientWebhookUrl = WebhookUrl(required=False)
     metadata = AnyObject(required=False, help_text="Comes back in webhooks, never read.")
+    reviewMode = serializers.ChoiceField(
+        choices=ReviewMode.values,
+        required=False,
+        default=str(ReviewMode.NONE),
+        help_text="Which mails wait as a draft until somebody approves them.",
+        error_messages={"invalid_choice": "Must be none, first or all."},
+    )
 
     def validate_channel(self, channel: str) -> str:
         """Refuse what settings.OFFLOAD_CHANNEL_CHECK objects to: a case that nobody could ever advance."""
@@ -94,6 +104,7 @@ class NewCase(serializers.Serializer[Any]):
             "result_schema": valid.get("resultSchema"),
             "client_webhook_url": valid.get("clientWebhookUrl"),
             "metadata": valid.get("metadata"),
+            "review_mode": valid["reviewMode"],
         }
 
 
@@ -102,3 +113,26 @@ class Answer(serializers.Serializer[Any]):
 
     inputRequestId = Text(trimmed=True)
     providedContext = Text(trimmed=True)
+
+
+HASH = "The draft's `hash`, as of the words that you have seen."
+
+
+class Approval(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/approve."""
+
+    hash = Text(help_text=HASH)
+
+
+class DraftEdit(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/edit."""
+
+    hash = Text(help_text=HASH)
+    subject = Line(required=False, max_length=LONGEST_SUBJECT)
+    body = Text(max_length=LONGEST_BODY)
+
+
+class DraftRejection(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/reject; trimmed."""
+
+    reason = Text(trimmed=True, max_length=LONGEST_REASON, help_text="What the next draft should heed.")

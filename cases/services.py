@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, result_schema, transitions, work
+from cases import correspondence, drafts, result_schema, transitions, work
 from cases.errors import (
     CaseAlreadyFinished,
     CaseNotWaitingForInput,
@@ -143,6 +143,7 @@ def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
             raise MessageBeingSent
         if queued:
             correspondence.drop(case, queued, actor)
+        drafts.supersede(case, actor)
         transitions.close_question(case, RequestStatus.CLOSED)
         purpose = Purpose.REPLY if case.attempt_count else Purpose.OUTREACH
         case.retry_at = None
@@ -164,6 +165,7 @@ def wait_until(case_id: uuid.UUID, moment: datetime, *, actor: str) -> None:
         case = _open(case_id)
         if case.attempt_count == 0:
             raise NothingSentYet
+        drafts.supersede(case, actor)
         transitions.close_question(case, RequestStatus.CLOSED)
         correspondence.wait_until(case, moment, actor=actor, reason="Decided by a person.")
 

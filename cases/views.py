@@ -1,7 +1,7 @@
 """The API of the case: parse, call, answer. What a call means is decided in services.py."""
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -13,7 +13,7 @@ from rest_framework.viewsets import ViewSet
 from cases import downloads, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
-from cases.models import Attachment, Case
+from cases.models import Attachment, Case, Scope
 from cases.openapi import codes
 from cases.payload_parts import describe
 from cases.request_body import body_of
@@ -82,6 +82,7 @@ class CaseViewSet(ViewSet):
     """A client's own cases."""
 
     lookup_url_kwarg = "case_id"
+    scopes: ClassVar = {"provide_input": Scope.ANSWERS}
 
     @extend_schema(
         operation_id="createCase",

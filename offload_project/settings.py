@@ -364,13 +364,15 @@ OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[]
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 # Raises InvalidCase for a channel on which a case of this kind of key (`is_test`) could never be advanced.
 OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
+# Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
+OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],
     "DEFAULT_PARSER_CLASSES": ["offload_project.api.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "offload_project.api.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": ["cases.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "cases.authentication.KeyHasScope"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_METADATA_CLASS": "offload_project.api.NoMetadata",
     "EXCEPTION_HANDLER": "offload_project.api.exception_handler",

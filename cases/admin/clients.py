@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from cases import work
 from cases.admin.access import ReadOnlyAdmin
-from cases.models import ApiKey, Client
+from cases.models import ApiKey, Client, Scope
 
 ISSUE, REVOKE = "cases.add_apikey", "cases.change_apikey"
 
@@ -29,6 +29,14 @@ class KeyForm(forms.Form):
         coerce=lambda choice: choice == "yes",
         initial="yes",
         widget=forms.RadioSelect,
+    )
+    scopes = forms.MultipleChoiceField(
+        label="Besides reading, it may",
+        choices=Scope.choices,
+        initial=Scope.values,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="A program that must not approve its own mail, or answer its own questions, gets a key without.",
     )
     name = forms.CharField(
         label="Name", max_length=100, required=False, help_text="For you: where the key is used, for example."
@@ -110,7 +118,7 @@ class ClientAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             return self._show(request, client, form)
         with work.transaction():
-            row, key = ApiKey.issue(client, is_test=form.cleaned_data["is_test"], name=form.cleaned_data["name"])
+            row, key = ApiKey.issue(client, **form.cleaned_data)
             self.log_change(request, client, f"Issued the key {row}")
         return self._show(request, client, KeyForm(), new_key=key)
 

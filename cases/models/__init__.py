@@ -1,7 +1,8 @@
-from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, Status
+from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, ReviewMode, Status
 from cases.models.chores import Chore
-from cases.models.clients import ApiKey, Client, hash_key
+from cases.models.clients import ApiKey, Client, Scope, hash_key
 from cases.models.correspondents import Admission, Correspondent
+from cases.models.drafts import Draft
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
 from cases.models.heartbeats import Heartbeat
@@ -20,6 +21,7 @@ __all__ = [
     "Client",
     "Correspondent",
     "Direction",
+    "Draft",
     "DueRow",
     "Event",
     "Heartbeat",
@@ -29,6 +31,8 @@ __all__ = [
     "Purpose",
     "RequestStatus",
     "ResultStatus",
+    "ReviewMode",
+    "Scope",
     "Status",
     "due_index",
     "hash_key",

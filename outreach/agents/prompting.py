@@ -112,10 +112,17 @@ def data_of(task: str, case: CaseView, thread_tokens: int, **more: Any) -> dict[
         "client": client,
         "answers": [{"id": a.id, "question": a.question, "text": a.text, "is_new": not a.used} for a in case.answers],
         "open_question": case.open_question,
+        **_rejections(case),
         "counterparty": case.counterparty,
         "thread": thread_of(case.thread, int(thread_tokens * CHARACTERS_PER_TOKEN)),
         **more,
     }
+
+
+def _rejections(case: CaseView) -> dict[str, Any]:
+    """Nothing where nobody has rejected a draft: most cases are not reviewed."""
+    drafts = [{"subject": each.subject, "body": each.body, "reason": each.reason} for each in case.rejections]
+    return {"rejected_drafts": drafts} if drafts else {}
 
 
 def draft_data(draft: Draft) -> dict[str, str]:
