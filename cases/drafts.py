@@ -87,7 +87,7 @@ def _check(case: Case, draft: Draft) -> None:
 
 
 def reject(case_id: uuid.UUID, draft_id: uuid.UUID, *, reason: str, actor: str) -> Case:
-    """Take the draft back: the agent writes anew, with the reason as an instruction, or a person is asked in the end."""
+    """Take the draft back: the agent writes anew, with the reason as an instruction, or a person is asked."""
     with work.transaction():
         case, draft = _pending(case_id, draft_id)
         draft.decided_by, draft.rejection = actor, reason
