@@ -1,6 +1,7 @@
 """The API of the case: parse, call, answer. What a call means is decided in services.py."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -10,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from cases import downloads, services
+from cases import downloads, idempotency, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
+from cases.idempotency import AlreadyAnswered, Asked
 from cases.models import Attachment, Case
 from cases.openapi import codes
 from cases.payload_parts import describe
@@ -27,6 +29,20 @@ INCLUDE_TRANSCRIPT = OpenApiParameter(
 )
 INCLUDE_SOURCES = OpenApiParameter("includeSources", str, description="`true`, and nothing else, adds sources.")
 ADDITIONS = {"includeTranscript": "conversationThread", "includeSources": "sources"}  # parameter to field
+IDEMPOTENCY_KEY = OpenApiParameter(
+    idempotency.HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+    OpenApiParameter.HEADER,
+    description="Repeats of the same request within 24 hours get the first answer again.",
+)
+REPLAYED = OpenApiParameter(
+    idempotency.REPLAYED,
+    {"const": "true"},
+    OpenApiParameter.HEADER,
+    description="The answer is the first one to the same request, again.",
+    response=[201],
+)
+ONCE = {409: codes("IDEMPOTENCY_KEY_IN_USE"), 422: codes("IDEMPOTENCY_KEY_REUSED")}
 NO_CASE = codes("CASE_NOT_FOUND")
 NEW_CASE = {
     "channel": "EMAIL",
@@ -78,6 +94,16 @@ def shown(case: Case, *including: str) -> dict[str, Any]:
     return CaseResource(case, context={"including": set(including)}).data
 
 
+def answered_once(request: Request, body: Any, act: Callable[[Asked | None], Response]) -> Response:
+    """The answer of `act`, or the first one to the same request where this one repeats it."""
+    asked = idempotency.asked_by(caller_of(request).key, request.headers.get(idempotency.HEADER), request.path, body)
+    try:
+        with idempotency.turn_of(asked):
+            return act(asked)
+    except AlreadyAnswered as first:
+        return Response(first.answer, status=first.status, headers={idempotency.REPLAYED: "true"})
+
+
 class CaseViewSet(ViewSet):
     """A client's own cases."""
 
@@ -88,15 +114,20 @@ class CaseViewSet(ViewSet):
         summary="Create a case and queue its first message",
         tags=["cases"],
         request=NewCase,
-        responses={201: CaseCreated},
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        responses={201: CaseCreated, **ONCE},
         examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
     )
     def create(self, request: Request) -> Response:
-        key = caller_of(request).key
-        new = NewCase(data=body_of(request), context={"key": key})
-        new.is_valid(raise_exception=True)
-        case = services.create_case(key, **new.model_fields())
-        return Response(CaseCreated(case).data, status=201)
+        key, body = caller_of(request).key, body_of(request)
+
+        def act(asked: Asked | None) -> Response:
+            new = NewCase(data=body, context={"key": key})
+            new.is_valid(raise_exception=True)
+            case = services.create_case(key, asked=asked, **new.model_fields())
+            return Response(CaseCreated(case).data, status=201)
+
+        return answered_once(request, body, act)
 
     @extend_schema(
         operation_id="getCase",
