@@ -11,15 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from cases import downloads, idempotency, services
+from cases import downloads, idempotency, listing, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
 from cases.idempotency import AlreadyAnswered, Asked
 from cases.models import Attachment, Case
 from cases.openapi import codes
-from cases.payload_parts import describe
+from cases.payload_parts import attachments_of, describe
+from cases.queries import CasesQuery
 from cases.request_body import body_of
-from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseResource
+from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource
 from cases.serializers import Answer, NewCase
 
 CASE_ID = OpenApiParameter("case_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -128,6 +129,21 @@ class CaseViewSet(ViewSet):
             return Response(CaseCreated(case).data, status=201)
 
         return answered_once(request, body, act)
+
+    @extend_schema(
+        operation_id="listCases",
+        summary="Your cases, the newest first",
+        tags=["cases"],
+        parameters=[CasesQuery],
+        responses={200: CaseList},
+    )
+    def list(self, request: Request) -> Response:
+        query = CasesQuery.of(request)
+        page = listing.page_of_cases(caller_of(request).client, query)
+        context = {"including": set(), "attachments": attachments_of(page.rows)}
+        return Response(
+            {"cases": CaseResource(page.rows, many=True, context=context).data, "nextCursor": page.next_cursor}
+        )
 
     @extend_schema(
         operation_id="getCase",
