@@ -7,7 +7,7 @@ import cases.models.clients
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0004_chores_and_agentmail_inboxes"),
+        ("cases", "0005_more_of_the_api"),
     ]
 
     operations = [
