@@ -61,6 +61,15 @@ def test_a_test_key_is_one(keeper: Browser) -> None:
     assert ApiKey.objects.get().is_test is True
 
 
+def test_a_key_may_do_what_is_ticked(keeper: Browser) -> None:
+    client = ClientFactory()
+    issue(keeper, client, is_test="yes", scopes=["answers", "cases"])
+    assert ApiKey.objects.get().scopes == ["cases", "answers"]
+    assert "cases, answers" in keeper.get(reverse("admin:cases_client_change", args=[client.pk])).content.decode()
+    assert issue(keeper, client, is_test="yes", scopes=["everything"]).status_code == 200
+    assert ApiKey.objects.count() == 1
+
+
 @pytest.mark.parametrize("data", [{}, {"is_test": "perhaps"}, {"is_test": "yes", "name": "x" * 101}])
 def test_a_key_of_no_kind_is_not_issued(keeper: Browser, data: dict[str, str]) -> None:
     response = issue(keeper, ClientFactory(), **data)

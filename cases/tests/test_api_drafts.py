@@ -138,6 +138,19 @@ def test_what_is_not_there_or_anothers_is_refused_before_the_body(api: Api, draf
     assert others.status == MessageStatus.DRAFT
 
 
+def test_the_timeline_tells_what_became_of_a_draft_and_not_its_words(api: Api, draft: Draft) -> None:
+    changed = decide(api, draft, "edit", hash=draft.hash, body="Send it, please.").json()["data"]["draft"]
+    decide(api, draft, "approve", hash=changed["hash"])
+    events = api.get(f"/cases/{draft.case_id}/timeline").json()["data"]["events"]
+    about = {"id": str(draft.pk), "purpose": "OUTREACH"}
+    assert [(event["type"], event["actor"], event["data"]) for event in events] == [
+        ("case.draft_ready", "system", about),
+        ("draft.edited", "client", about),
+        ("draft.approved", "client", about),
+    ]
+    assert api.get(f"/cases/{draft.case_id}/messages").json()["data"]["messages"] == []
+
+
 # --- Scopes ---
 
 
