@@ -33,7 +33,8 @@ def waiting_draft(*, hours: int = 0, text: str = "Please send it.", **fields: An
     written_at = work.now() - timedelta(hours=hours)
     Message.objects.filter(pk=message.pk).update(drafted_at=written_at)
     case.events.update(at=written_at)
-    return Draft.objects.get(pk=message.pk)
+    draft: Draft = Draft.objects.get(pk=message.pk)
+    return draft
 
 
 def page_of(draft: Draft) -> str:

@@ -467,7 +467,7 @@ def test_a_model_that_answers_nonsense_for_ever_asks_a_human_and_sends_nothing(m
     assert "could not go on" in played.question.question
 
 
-# --- 7. People who look at mail before it is sent ------------------------------------------------------
+# --- 6. People who look at mail before it is sent ------------------------------------------------------
 
 
 def test_the_model_reads_why_a_draft_was_rejected_as_data_and_writes_anew(model: Model) -> None:
