@@ -56,6 +56,10 @@ class CaseAlreadyFinished(CaseError):
     code, status, message = "CASE_ALREADY_FINISHED", 409, "The case has already finished."
 
 
+class AlreadySent(CaseError):
+    code, status, message = "ALREADY_SENT", 409, "Mail has gone to the counterparty's address: it can't be changed."
+
+
 class NothingSentYet(CaseError):
     code, status, message = "NOTHING_SENT_YET", 409, "No mail has been sent for this case yet."
 

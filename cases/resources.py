@@ -35,10 +35,17 @@ class Milliseconds(Shown):
 )
 class Schedule(Milliseconds):
     def get_attribute(self, instance: Any) -> Any:
-        return super().get_attribute(instance) or NOTHING_SCHEDULED
+        planned = None if instance.paused_at else super().get_attribute(instance)
+        return planned or NOTHING_SCHEDULED
 
     def to_representation(self, value: Any) -> int:
         return value if isinstance(value, int) else milliseconds(value)
+
+
+@extend_schema_field({"type": "boolean", "const": True, "description": "Absent unless the case is paused."})
+class IsPaused(Shown):
+    def to_representation(self, value: Any) -> bool:
+        return True
 
 
 @extend_schema_field({"type": "boolean", "const": True})
@@ -171,6 +178,8 @@ class CaseResource(serializers.Serializer[Any]):
     createdAt = Milliseconds(source="created_at")
     updatedAt = Milliseconds(source="updated_at")
     nextActionAt = Schedule(source="next_action_at")
+    deadlineAt = Milliseconds(source="deadline_at", required=False)
+    paused = IsPaused(source="paused_at", required=False)
     attemptCount = serializers.IntegerField(source="attempt_count", help_text="Messages sent, replies included.")
     maxAttempts = serializers.IntegerField(source="max_attempts")
     channel = serializers.ChoiceField(choices=Channel.choices)
@@ -187,7 +196,15 @@ class CaseResource(serializers.Serializer[Any]):
     conversationThread = Transcript(source="*", required=False)
     sources = Sources(source="*", required=False)
 
-    ABSENT_IF_NONE = ("clientReferenceId", "resultStatus", "resultSchema", "constraints", "language")
+    ABSENT_IF_NONE = (
+        "clientReferenceId",
+        "resultStatus",
+        "resultSchema",
+        "constraints",
+        "language",
+        "deadlineAt",
+        "paused",
+    )
     ONLY_IF_ASKED_FOR = ("conversationThread", "sources")
 
     def get_fields(self) -> dict[str, Any]:

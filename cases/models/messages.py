@@ -48,8 +48,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.filter(UNREAD)
 
     def waiting_facts(self) -> dict[str, Any]:
-        """When something began to wait: `queued`, `unread_first`, `unread_last`; None where nothing does."""
+        """When something began to wait: `queued`, `sending`, `unread_first`, `unread_last`; None where nothing does.
+
+        `sending` is a queued message whose send has begun.
+        """
         facts: dict[str, Any] = self.aggregate(
+            sending=Min("created_at", filter=Q(status=MessageStatus.QUEUED, send_started_at__isnull=False)),
             queued=Min("created_at", filter=Q(status=MessageStatus.QUEUED)),
             unread_first=Min("created_at", filter=UNREAD),
             unread_last=Max("created_at", filter=UNREAD),

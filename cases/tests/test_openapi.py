@@ -52,12 +52,20 @@ def test_every_answer_is_documented(document: Any) -> None:
         **no_case,
         "409": waiting,
     }
-    assert codes(document, "post", "/cases/{case_id}/cancel") == {
+    for what in ("cancel", "pause", "resume"):
+        assert codes(document, "post", f"/cases/{{case_id}}/{what}") == {
+            "200": [],
+            **ANYWHERE,
+            **WITH_BODY,  # it needs none, and looks at what comes
+            **no_case,
+            "409": ["CASE_ALREADY_FINISHED"],
+        }
+    assert codes(document, "patch", "/cases/{case_id}") == {
         "200": [],
         **ANYWHERE,
-        **WITH_BODY,  # it needs none, and looks at what comes
+        **WITH_BODY,
         **no_case,
-        "409": ["CASE_ALREADY_FINISHED"],
+        "409": ["CASE_ALREADY_FINISHED", "ALREADY_SENT"],
     }
 
 

@@ -145,6 +145,7 @@ class CaseView:
     answers: tuple[Answer, ...] = field(default=())
     open_question: str | None = None
     language: str | None = None  # BCP 47, of the first mail
+    deadline: datetime | None = None  # the answer is of no use afterwards
     now: datetime | None = None  # the database's time as the case was read
 
     @property
