@@ -118,9 +118,11 @@ def next_to_send(case: Case) -> Message | None:
     """The queued message of a case you hold locked; None if there is none, or if the case has moved on without it.
 
     A message whose send has begun is given again: its outcome is unknown, and repeating it is safe. A person's own
-    words are sent even if something has come in since they wrote them.
+    words are sent even if something has come in since they wrote them. While the case is paused nothing else is sent.
     """
     message = case.messages.filter(status=MessageStatus.QUEUED).first()
+    if message and not message.send_started_at and case.paused_at:
+        return None
     if message and not message.send_started_at and not message.written_by and message.case_version != case.version:
         drop(case, message)
         return None
@@ -187,18 +189,18 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
     elif case.input_requests.filter(status=RequestStatus.PENDING).exists():
         transitions.store(case)  # a question is still open: no follow-up is planned until it is answered
     else:
-        transitions.run(case, next_action_at=max([follow_up_time(case), *_absences_since(case, message)]))
+        transitions.run(case, next_action_at=max([follow_up_time(case), *absences_since(case, message)]))
 
 
-def _absences_since(case: Case, message: Message) -> list[datetime]:
-    """What machines have answered while the message was under way: some are faster than the commit of the send."""
+def absences_since(case: Case, message: Message) -> list[datetime]:
+    """What machines have answered to the message; while it is under way, too: some are faster than its commit."""
     notes = case.messages.filter(created_at__gte=message.created_at)
     return [note.absent_until for note in notes if note.absent_until]
 
 
-def follow_up_time(case: Case) -> datetime:
-    """When the next follow-up is due after something was sent now, within the counterparty's working hours."""
-    delay = timedelta(hours=case.follow_up_delay_hours)
+def follow_up_time(case: Case, *, waited: timedelta = timedelta()) -> datetime:
+    """When the next follow-up is due after something was sent so long ago, within the counterparty's working hours."""
+    delay = max(timedelta(hours=case.follow_up_delay_hours) - waited, timedelta())
     return working_time(case, case.now + min(delay, LATEST - case.now))
 
 

@@ -80,6 +80,10 @@ class DraftRefused(CaseError):
     message = "The draft can't be sent with these words."
 
 
+class AlreadySent(CaseError):
+    code, status, message = "ALREADY_SENT", 409, "Mail has gone to the counterparty's address: it can't be changed."
+
+
 class NothingSentYet(CaseError):
     code, status, message = "NOTHING_SENT_YET", 409, "No mail has been sent for this case yet."
 

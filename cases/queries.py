@@ -1,18 +1,15 @@
 """What clients ask for in the query of an address. Parameters that are not known are ignored, as fields are."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from cases.fields import Line, Text
+from cases.fields import EPOCH, LATEST_MILLISECONDS, Line, Text
 from cases.models import Status
-
-LATEST = 253402300799999  # milliseconds: the year 9999 ends
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Digits(serializers.IntegerField):
@@ -24,12 +21,12 @@ class Digits(serializers.IntegerField):
         return int(data)
 
 
-@extend_schema_field({"type": "integer", "format": "int64", "minimum": 0, "maximum": LATEST})
+@extend_schema_field({"type": "integer", "format": "int64", "minimum": 0, "maximum": LATEST_MILLISECONDS})
 class Moment(Digits):
     """Unix milliseconds, as an aware datetime."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"min_value": 0, "max_value": LATEST, **options})
+        super().__init__(**{"min_value": 0, "max_value": LATEST_MILLISECONDS, **options})
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         validated = super().run_validation(data)

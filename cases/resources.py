@@ -35,12 +35,18 @@ class Milliseconds(Shown):
     {"type": "integer", "format": "int64", "description": f"{NOTHING_SCHEDULED}: nothing is scheduled."}
 )
 class Schedule(Shown):
-    """Of a case: when its next follow-up is planned. While a draft waits, none is."""
+    """Of a case: when its next follow-up is planned. None is while it is paused, or a draft waits."""
 
     def to_representation(self, case: Case) -> int:
-        if case.next_action_at is None or drafts.waiting(case):
+        if case.next_action_at is None or case.paused_at or drafts.waiting(case):
             return NOTHING_SCHEDULED
         return milliseconds(case.next_action_at)
+
+
+@extend_schema_field({"type": "boolean", "const": True, "description": "Absent unless the case is paused."})
+class IsPaused(Shown):
+    def to_representation(self, value: Any) -> bool:
+        return True
 
 
 @extend_schema_field({"type": "boolean", "const": True})
@@ -209,6 +215,8 @@ class CaseResource(serializers.Serializer[Any]):
     createdAt = Milliseconds(source="created_at")
     updatedAt = Milliseconds(source="updated_at")
     nextActionAt = Schedule(source="*")
+    deadlineAt = Milliseconds(source="deadline_at", required=False)
+    paused = IsPaused(source="paused_at", required=False)
     attemptCount = serializers.IntegerField(source="attempt_count", help_text="Messages sent, replies included.")
     maxAttempts = serializers.IntegerField(source="max_attempts")
     channel = serializers.ChoiceField(choices=Channel.choices)
@@ -235,6 +243,8 @@ class CaseResource(serializers.Serializer[Any]):
         "language",
         "reviewMode",
         "draft",
+        "deadlineAt",
+        "paused",
     )
     ONLY_IF_ASKED_FOR = ("conversationThread", "sources")
 

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from cases.fields import (
     AnyObject,
+    FutureTime,
     Language,
     Line,
     ResultSchema,
@@ -72,6 +73,7 @@ class NewCase(serializers.Serializer[Any]):
     resultSchema = ResultSchema(
         required=False, help_text="JSON Schema (2020-12 unless $schema says else) of the result."
     )
+    deadlineAt = FutureTime(required=False, help_text="Unix time in milliseconds; past it the case fails.")
     clientWebhookUrl = WebhookUrl(required=False)
     metadata = AnyObject(required=False, help_text="Comes back in webhooks, never read.")
     reviewMode = serializers.ChoiceField(
@@ -101,6 +103,7 @@ class NewCase(serializers.Serializer[Any]):
             "language": valid.get("language"),
             "max_attempts": valid["maxAttempts"],
             "follow_up_delay_hours": valid["followUpDelayHours"],
+            "deadline_at": valid.get("deadlineAt"),
             "result_schema": valid.get("resultSchema"),
             "client_webhook_url": valid.get("clientWebhookUrl"),
             "metadata": valid.get("metadata"),
@@ -136,3 +139,49 @@ class DraftRejection(serializers.Serializer[Any]):
     """The body of POST /cases/{id}/drafts/{draftId}/reject; trimmed."""
 
     reason = Text(trimmed=True, max_length=LONGEST_REASON, help_text="What the next draft should heed.")
+
+
+class GoalChange(serializers.Serializer[Any]):
+    knowledge = TextOrObject(required=False)
+
+
+class CounterpartyChange(serializers.Serializer[Any]):
+    address = Line(max_length=254, required=False, help_text="Only while nothing has been sent.")
+
+    def validate_address(self, address: str) -> str:
+        if self.context["case"].channel == Channel.EMAIL:
+            check_mail_address(address)
+        return address
+
+
+class CaseChange(serializers.Serializer[Any]):
+    """The body of PATCH /cases/{id}; the context has the `case`."""
+
+    goal = GoalChange(required=False)
+    counterparty = CounterpartyChange(required=False)
+    constraints = serializers.ListField(child=Text(allow_blank=True), required=False)
+    followUpDelayHours = Whole(required=False, min_value=1)
+    deadlineAt = FutureTime(required=False, help_text="Unix time in milliseconds.")
+    clientWebhookUrl = WebhookUrl(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not any(value != {} for value in attrs.values()):
+            raise serializers.ValidationError(f"Name what is to change: {', '.join(CHANGEABLE)}.")
+        return attrs
+
+    def changes(self) -> dict[str, Any]:
+        """What changes, in the words of cases/changes.py."""
+        valid = dict(self.validated_data)
+        for part in ("goal", "counterparty"):
+            valid |= {f"{part}.{name}": value for name, value in valid.get(part, {}).items()}
+        return {name: valid[field] for field, name in CHANGEABLE.items() if field in valid}
+
+
+CHANGEABLE = {
+    "goal.knowledge": "knowledge",
+    "counterparty.address": "address",
+    "constraints": "constraints",
+    "followUpDelayHours": "follow_up_delay_hours",
+    "deadlineAt": "deadline_at",
+    "clientWebhookUrl": "client_webhook_url",
+}

@@ -9,7 +9,6 @@ from django.conf import settings
 
 from cases import correspondence, drafts, idempotency, result_schema, transitions, work
 from cases.errors import (
-    CaseAlreadyFinished,
     CaseNotWaitingForInput,
     InputRequestMismatch,
     InputRequestNotPending,
@@ -116,7 +115,7 @@ def fail_case(case_id: uuid.UUID, *, reason: str, actor: str) -> Case:
 
 def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: str) -> Case:
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         transitions.fail(case, result_status=result_status, reason=reason, actor=actor)
         return case
 
@@ -127,7 +126,7 @@ def complete_case(case_id: uuid.UUID, *, result: Any, actor: str) -> Case:
     Raises InvalidResult, NothingSentYet or CaseAlreadyFinished.
     """
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         if case.status == Status.CREATED:
             raise NothingSentYet
         result_schema.check(case.result_schema, result)
@@ -142,7 +141,7 @@ def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
     Raises MessageBeingSent while another mail is under way, or CaseAlreadyFinished.
     """
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         queued = case.messages.filter(status=MessageStatus.QUEUED).first()
         if queued and queued.send_started_at:
             raise MessageBeingSent
@@ -167,16 +166,9 @@ def subject_of(case: Case) -> str:
 def wait_until(case_id: uuid.UUID, moment: datetime, *, actor: str) -> None:
     """Do nothing before the moment, then follow up; an open question is closed. Raises NothingSentYet."""
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         if case.attempt_count == 0:
             raise NothingSentYet
         drafts.supersede(case, actor)
         transitions.close_question(case, RequestStatus.CLOSED)
         correspondence.wait_until(case, moment, actor=actor, reason="Decided by a person.")
-
-
-def _open(case_id: uuid.UUID) -> Case:
-    case = Case.objects.locked(case_id)
-    if case.is_terminal:
-        raise CaseAlreadyFinished
-    return case

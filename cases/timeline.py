@@ -17,6 +17,9 @@ from cases.payload_parts import milliseconds
 SHOWN: Mapping[str, Mapping[str, str]] = {
     "case.created": {},
     "case.input_needed": {"inputRequestId": "inputRequestId", "question": "question"},
+    "case.changed": {"fields": "fields"},
+    "case.paused": {},
+    "case.resumed": {},
     "case.waiting": {"until": "until"},
     "case.completed": {},
     "case.failed": {"resultStatus": "resultStatus"},

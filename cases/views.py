@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from cases import downloads, idempotency, listing, services
+from cases import changes, downloads, idempotency, listing, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
 from cases.idempotency import AlreadyAnswered, Asked
@@ -21,7 +21,7 @@ from cases.payload_parts import attachments_of, describe
 from cases.queries import CasesQuery
 from cases.request_body import body_of
 from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource
-from cases.serializers import Answer, NewCase
+from cases.serializers import Answer, CaseChange, NewCase
 
 CASE_ID = OpenApiParameter("case_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 ATTACHMENT_ID = OpenApiParameter("attachment_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -158,6 +158,21 @@ class CaseViewSet(ViewSet):
         return Response(shown(own_case(request, case_id), *asked_for))
 
     @extend_schema(
+        operation_id="changeCase",
+        summary="Change what an open case goes by",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=CaseChange,
+        responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED", "ALREADY_SENT")},
+        examples=[OpenApiExample("Patience", {"followUpDelayHours": 120}, request_only=True)],
+    )
+    def partial_update(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        change = CaseChange(data=body_of(request), context={"case": case})
+        change.is_valid(raise_exception=True)
+        return Response(shown(changes.change_case(case.pk, change.changes(), actor=caller_of(request).actor)))
+
+    @extend_schema(
         operation_id="getAttachment",
         summary="An attachment and a link to download it",
         tags=["cases"],
@@ -211,3 +226,31 @@ class CaseViewSet(ViewSet):
         case = own_case(request, case_id)
         body_of(request, may_be_empty=True)
         return Response(shown(services.cancel_case(case.pk, actor=caller_of(request).actor)))
+
+    @extend_schema(
+        operation_id="pauseCase",
+        summary="Send and evaluate nothing until the case is resumed",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=None,
+        responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED")},
+    )
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        body_of(request, may_be_empty=True)
+        return Response(shown(changes.pause_case(case.pk, actor=caller_of(request).actor)))
+
+    @extend_schema(
+        operation_id="resumeCase",
+        summary="Let a paused case go on",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=None,
+        responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED")},
+    )
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        body_of(request, may_be_empty=True)
+        return Response(shown(changes.resume_case(case.pk, actor=caller_of(request).actor)))

@@ -244,6 +244,13 @@ def take_draft_back(claimed: Claim, now: Situation) -> None:
         drafts.supersede(case)
 
 
+def fail_for_deadline(claimed: Claim, now: Situation) -> None:
+    """Whatever still comes would come too late."""
+    with claimed.decide() as case:
+        reason = "The deadline passed before the goal was reached."
+        transitions.fail(case, result_status=ResultStatus.DEADLINE_PASSED, reason=reason)
+
+
 # --- Judging --------------------------------------------------------------------------------------
 
 
@@ -344,6 +351,9 @@ def _reply_has_settled(now: Situation) -> bool:
 
 TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], None]], ...] = (
     (lambda now: not now.is_open, derive_again),
+    (lambda now: now.is_sending, send_queued),
+    (lambda now: now.is_paused, derive_again),
+    (lambda now: now.is_too_late, fail_for_deadline),
     (lambda now: now.has_queued, send_queued),
     (lambda now: now.has_outdated_draft, take_draft_back),
     (lambda now: now.case.status == Status.CREATED, compose_first),

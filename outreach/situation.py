@@ -60,6 +60,21 @@ class Situation:
         return any(draft.case_version != self.case.version for draft in drafted)
 
     @property
+    def is_sending(self) -> bool:
+        """Whether the send of a mail has begun, so that it may be out there already."""
+        return any(message.status == MessageStatus.QUEUED and message.send_started_at for message in self.messages)
+
+    @property
+    def is_paused(self) -> bool:
+        return self.case.paused_at is not None
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether the deadline has passed and nothing is left that came in before it and can be looked at."""
+        has_passed = self.case.deadline_at is not None and self.case.deadline_at <= self.now
+        return has_passed and (self.is_held_up or not (self.unread or self.has_new_answer))
+
+    @property
     def unread(self) -> list[Message]:
         """A person's mail that nothing has taken into account yet, oldest first."""
         return [
@@ -135,6 +150,7 @@ class Situation:
             rejections=tuple(Rejection(draft.subject, draft.text, draft.rejection) for draft in self.rejected),
             open_question=pending[0] if pending else None,
             language=case.language,
+            deadline=case.deadline_at,
             now=self.now,
         )
 

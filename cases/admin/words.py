@@ -73,6 +73,8 @@ def next_step(case: Case, now: datetime) -> str:
 
 
 def _next_step(case: Any, now: datetime) -> str:
+    if case.paused_at:
+        return f"Paused for {span(case.paused_at, now)}"
     if case.asked_at:
         return f"Has waited {span(case.asked_at, now)} for an answer"
     if case.drafted_at:

@@ -2,13 +2,13 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Min, Q
 
-from cases.errors import CaseNotFound, IllegalTransition
+from cases.errors import CaseAlreadyFinished, CaseNotFound, IllegalTransition
 from cases.models.clients import Client
 from cases.models.due import DueManager, DueRow, due_index
 from cases.models.json import KeptJSONField
@@ -64,6 +64,13 @@ class CaseManager(DueManager):
             raise CaseNotFound from error
         return case
 
+    def locked_open(self, pk: uuid.UUID) -> "Case":
+        """As `locked`, for what is done to a case that has not ended. Raises CaseAlreadyFinished, too."""
+        case = self.locked(pk)
+        if case.is_terminal:
+            raise CaseAlreadyFinished
+        return case
+
 
 class Case(DueRow):
     """A goal to be reached with one person outside, from POST to result."""
@@ -100,6 +107,8 @@ class Case(DueRow):
     attempt_count = models.PositiveIntegerField(default=0)  # every outbound message
     follow_up_count = models.PositiveIntegerField(default=0)  # those that max_attempts bounds
     next_action_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)  # past it the case fails, and nothing more is sent
+    paused_at = models.DateTimeField(null=True, blank=True)  # since then nothing is sent and nothing evaluated
 
     # What models have been asked for this case, see outreach/budget.py. Facts of ours: they raise no `version`.
     model_calls = models.PositiveIntegerField(default=0, editable=False)
@@ -183,8 +192,12 @@ class Case(DueRow):
         if self.is_terminal:
             return
         facts = self.messages.waiting_facts(self.version)
-        if facts["draft"]:
-            return  # until a person has decided, or something changes, nothing happens
+        if self.paused_at:
+            yield from filter(None, [facts["sending"]])  # it may be out there already
+            return
+        if facts["draft"]:  # until a person has decided, or something changes, nothing happens
+            yield from filter(None, [self.deadline_at])
+            return
         if facts["outdated_draft"]:
             yield facts["outdated_draft"]
         if self.status == Status.CREATED:
@@ -193,8 +206,13 @@ class Case(DueRow):
             yield self.next_action_at
         if facts["queued"]:
             yield facts["queued"]
-        if self.is_held_up:
-            return
+        news = [] if self.is_held_up else [*self._news(facts)]
+        yield from news
+        if self.deadline_at and not news:  # what has come in by then is looked at first
+            yield self.deadline_at
+
+    def _news(self, facts: dict[str, Any]) -> Iterator[datetime]:
+        """When what has come in is looked at: mail once it has settled, an answer at once."""
         if facts["unread_first"]:
             yield min(facts["unread_last"] + self.settle, facts["unread_first"] + 5 * self.settle)
         answered_at = self.input_requests.unused_answers().aggregate(Min("resolved_at"))["resolved_at__min"]

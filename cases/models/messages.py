@@ -50,12 +50,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def waiting_facts(self, version: int) -> dict[str, Any]:
         """When something began to wait for a case of that version; None where nothing does.
 
-        `queued`, `unread_first`, `unread_last`, `draft` and `outdated_draft`, which the case has moved on without.
+        `queued`, `unread_first`, `unread_last`; `sending`, a queued message whose send has begun; `draft`, and
+        `outdated_draft`, which the case has moved on without.
         """
         is_draft, is_current = Q(status=MessageStatus.DRAFT), Q(case_version=version)
         facts: dict[str, Any] = self.aggregate(
             draft=Min("created_at", filter=is_draft & is_current),
             outdated_draft=Min("created_at", filter=is_draft & ~is_current),
+            sending=Min("created_at", filter=Q(status=MessageStatus.QUEUED, send_started_at__isnull=False)),
             queued=Min("created_at", filter=Q(status=MessageStatus.QUEUED)),
             unread_first=Min("created_at", filter=UNREAD),
             unread_last=Max("created_at", filter=UNREAD),

@@ -60,12 +60,20 @@ def test_every_answer_is_documented(document: Any) -> None:
             "404": ["CASE_NOT_FOUND", "DRAFT_NOT_FOUND", "NOT_FOUND"],
             "409": ["DRAFT_NOT_PENDING", *conflicts],
         }
-    assert codes(document, "post", "/cases/{case_id}/cancel") == {
+    for what in ("cancel", "pause", "resume"):
+        assert codes(document, "post", f"/cases/{{case_id}}/{what}") == {
+            "200": [],
+            **ANYWHERE,
+            **WITH_BODY,  # it needs none, and looks at what comes
+            **no_case,
+            "409": ["CASE_ALREADY_FINISHED"],
+        }
+    assert codes(document, "patch", "/cases/{case_id}") == {
         "200": [],
         **ANYWHERE,
-        **WITH_BODY,  # it needs none, and looks at what comes
+        **WITH_BODY,
         **no_case,
-        "409": ["CASE_ALREADY_FINISHED"],
+        "409": ["CASE_ALREADY_FINISHED", "ALREADY_SENT"],
     }
 
 

@@ -155,6 +155,7 @@ class CaseView:
     rejections: tuple[Rejection, ...] = field(default=())  # oldest first
     open_question: str | None = None
     language: str | None = None  # BCP 47, of the first mail
+    deadline: datetime | None = None  # the answer is of no use afterwards
     now: datetime | None = None  # the database's time as the case was read
 
     @property

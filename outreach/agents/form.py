@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cases import result_schema
 from outreach.agents import fields as forms
@@ -40,6 +41,7 @@ class FormAgent:
     def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         behalf = f" on behalf of {case.persona['company']}" if case.persona.get("company") else ""
         body = [f"I am writing to you{behalf} about the following.", _objective(case), *_words_of_humans(case)]
+        body += _deadline(case)
         if asked := forms.fields_of(case.result_schema):
             body += _please("Could you reply to this mail with these lines filled in?", asked)
         return Draft(_mail(case, *body))
@@ -50,6 +52,7 @@ class FormAgent:
             f"I wrote to you on {last.at:%-d %B %Y} and have not had your answer yet. Could you look at it again? "
             "This is what it is about.",
             _objective(case),
+            *_deadline(case),
         ]
         if asked := read(case).to_ask or forms.fields_of(case.result_schema):
             body += _please("Please reply with these lines filled in:", asked)
@@ -205,6 +208,14 @@ def _mail(case: CaseView, *paragraphs: str) -> str:
 
 def _objective(case: CaseView) -> str:
     return str(case.goal["objective"]).strip()
+
+
+def _deadline(case: CaseView) -> list[str]:
+    if case.deadline is None:
+        return []
+    zone = case.counterparty.get("timezone", "UTC")
+    by = case.deadline.astimezone(ZoneInfo(zone))
+    return [f"We need your answer by {by:%-d %B %Y, %H:%M} ({zone})."]
 
 
 def _words_of_humans(case: CaseView) -> list[str]:

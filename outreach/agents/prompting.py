@@ -104,6 +104,7 @@ def data_of(task: str, case: CaseView, thread_tokens: int, **more: Any) -> dict[
         "constraints": list(case.constraints),
         "persona": case.persona,
         "language": case.language,
+        **({"deadline": case.deadline.isoformat()} if case.deadline else {}),
         "result_schema": case.result_schema,
     }
     return {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from cases import drafts, services, work
+from cases import changes, drafts, services, work
 from cases.errors import CaseError, DraftChanged, DraftNotFound, DraftNotPending, DraftRefused
 from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory
 from cases.models import Case, Draft, Message, MessageStatus, Purpose, Status
@@ -206,11 +206,12 @@ def test_a_draft_can_not_be_decided_on_once_its_case_has_changed_though_no_worke
         case = Case.objects.locked(played.case.pk)
         case.touch()
         case.save()
-    for decide in (
+    decisions: tuple[Callable[[], Case], ...] = (
         lambda: drafts.approve(draft.case_id, draft.pk, hash=draft.hash, **ANN),
         lambda: drafts.edit(draft.case_id, draft.pk, hash=draft.hash, body="Hello", **ANN),
         lambda: drafts.reject(draft.case_id, draft.pk, reason="No.", **ANN),
-    ):
+    )
+    for decide in decisions:
         with pytest.raises(DraftNotPending):
             decide()
     draft.refresh_from_db()
@@ -258,6 +259,26 @@ def test_a_case_that_ends_takes_its_draft_along() -> None:
     run_due()
     draft.refresh_from_db()
     assert (draft.status, played.mails) == (MessageStatus.DROPPED, [])
+
+
+def test_a_pause_outdates_the_draft_and_it_is_written_anew_when_the_case_goes_on() -> None:
+    played = begin()
+    draft = draft_of(played)
+    changes.pause_case(played.case.pk, **ANN)
+    run_due()
+    assert drafts.waiting(played.reload()) is None
+    with pytest.raises(DraftNotPending):
+        drafts.approve(draft.case_id, draft.pk, hash=draft.hash, **ANN)
+    changes.resume_case(played.case.pk, **ANN)
+    run_due()
+    assert (draft_of(played).pk != draft.pk, draft_of(played).text, played.mails) == (True, draft.text, [])
+
+
+def test_a_deadline_ends_a_case_although_its_draft_waits() -> None:
+    played = begin(deadline_at=work.now() + timedelta(hours=10))
+    assert draft_of(played).case.due_at == played.case.deadline_at
+    played.wait(11)
+    assert (played.reload().result_status, played.mails) == ("deadline_passed", [])
 
 
 def test_waiting_by_a_persons_decision_keeps_what_the_draft_answered_dealt_with() -> None:
