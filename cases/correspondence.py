@@ -77,10 +77,12 @@ def queue(
     text: str,
     actor: str = SYSTEM,
     completion: dict[str, Any] | None = None,
+    is_draft: bool = False,
 ) -> Message:
     """Freeze the next mail of a case you hold locked; it answers all unread mail and makes use of all unused answers.
 
-    From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same.
+    From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same. A draft
+    is not sent before a person has approved it, who may change its words (cases/drafts.py).
     """
     case.touch()
     thread = [message for message in case.messages.shown() if message.message_id and message.status != "DROPPED"]
@@ -88,7 +90,8 @@ def queue(
         case=case,
         direction=Direction.OUT,
         purpose=purpose,
-        status=MessageStatus.QUEUED,
+        status=MessageStatus.DRAFT if is_draft else MessageStatus.QUEUED,
+        drafted_at=case.now if is_draft else None,
         message_id=make_msgid(domain=case.our_address.rpartition("@")[2]),
         in_reply_to=thread[-1].message_id if thread else "",
         references=" ".join(earlier.message_id for earlier in thread),
@@ -108,7 +111,8 @@ def queue(
     case.messages.unread().update(read_at=case.now, answered_by=message)
     case.input_requests.unused_answers().update(used_at=case.now, used_by=message)
     transitions.store(case)
-    record(case, "message.queued", actor=actor, messageId=str(message.pk), purpose=purpose)
+    type_ = "case.draft_ready" if is_draft else "message.queued"
+    record(case, type_, actor=actor, messageId=str(message.pk), purpose=purpose)
     return message
 
 
@@ -116,9 +120,11 @@ def next_to_send(case: Case) -> Message | None:
     """The queued message of a case you hold locked; None if there is none, or if the case has moved on without it.
 
     A message whose send has begun is given again: its outcome is unknown, and repeating it is safe. A person's own
-    words are sent even if something has come in since they wrote them.
+    words are sent even if something has come in since they wrote them. While the case is paused nothing else is sent.
     """
     message = case.messages.filter(status=MessageStatus.QUEUED).first()
+    if message and not message.send_started_at and case.paused_at:
+        return None
     if message and not message.send_started_at and not message.written_by and message.case_version != case.version:
         drop(case, message)
         return None
@@ -139,14 +145,19 @@ def begin_send(case: Case, message: Message) -> None:
 
 
 def drop(case: Case, message: Message, actor: str = SYSTEM) -> None:
-    """Take back a message whose send has not begun: what it answered is open again."""
+    """Take back a message whose send has not begun, and say so on the timeline: what it answered is open again."""
+    take_back(case, message)
+    record(case, "message.dropped", actor=actor, messageId=str(message.pk))
+
+
+def take_back(case: Case, message: Message) -> None:
+    """The message of a case you hold locked will never be sent: what it answered is open again."""
     case.touch()
     message.status = MessageStatus.DROPPED
     message.save(update_fields=["status"])
     case.messages.filter(answered_by=message).update(read_at=None, answered_by=None)
     case.input_requests.filter(used_by=message).update(used_at=None, used_by=None)
     transitions.store(case)
-    record(case, "message.dropped", actor=actor, messageId=str(message.pk))
 
 
 def record_sent(message_pk: uuid.UUID, *, provider_id: str = "", message_id: str = "", thread_id: str = "") -> None:
@@ -180,18 +191,18 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
     elif case.input_requests.filter(status=RequestStatus.PENDING).exists():
         transitions.store(case)  # a question is still open: no follow-up is planned until it is answered
     else:
-        transitions.run(case, next_action_at=max([follow_up_time(case), *_absences_since(case, message)]))
+        transitions.run(case, next_action_at=max([follow_up_time(case), *absences_since(case, message)]))
 
 
-def _absences_since(case: Case, message: Message) -> list[datetime]:
-    """What machines have answered while the message was under way: some are faster than the commit of the send."""
+def absences_since(case: Case, message: Message) -> list[datetime]:
+    """What machines have answered to the message; while it is under way, too: some are faster than its commit."""
     notes = case.messages.filter(created_at__gte=message.created_at)
     return [note.absent_until for note in notes if note.absent_until]
 
 
-def follow_up_time(case: Case) -> datetime:
-    """When the next follow-up is due after something was sent now, within the counterparty's working hours."""
-    delay = timedelta(hours=case.follow_up_delay_hours)
+def follow_up_time(case: Case, *, waited: timedelta = timedelta()) -> datetime:
+    """When the next follow-up is due after something was sent so long ago, within the counterparty's working hours."""
+    delay = max(timedelta(hours=case.follow_up_delay_hours) - waited, timedelta())
     return working_time(case, case.now + min(delay, LATEST - case.now))
 
 

@@ -56,6 +56,34 @@ class CaseAlreadyFinished(CaseError):
     code, status, message = "CASE_ALREADY_FINISHED", 409, "The case has already finished."
 
 
+class DraftNotFound(CaseError):
+    code, status, message = "DRAFT_NOT_FOUND", 404, "There is no such draft on this case."
+
+
+class DraftNotPending(CaseError):
+    code, status, message = "DRAFT_NOT_PENDING", 409, "The draft has been decided on already, or the case has moved on."
+
+
+class DraftChanged(CaseError):
+    """Trying again helps, once the draft as it is now has been looked at."""
+
+    code, status, message = (
+        "DRAFT_CHANGED",
+        409,
+        "The draft is not the one that the hash was taken of. Look at it again.",
+    )
+
+
+class DraftRefused(CaseError):
+    """Words that must not stand in any mail; `details` says why."""
+
+    message = "The draft can't be sent with these words."
+
+
+class AlreadySent(CaseError):
+    code, status, message = "ALREADY_SENT", 409, "Mail has gone to the counterparty's address: it can't be changed."
+
+
 class NothingSentYet(CaseError):
     code, status, message = "NOTHING_SENT_YET", 409, "No mail has been sent for this case yet."
 
@@ -64,6 +92,17 @@ class MessageBeingSent(CaseError):
     """Trying again in a moment helps."""
 
     code, status, message = "MESSAGE_BEING_SENT", 409, "A mail of this case is being sent right now. Try again shortly."
+
+
+class IdempotencyKeyReused(CaseError):
+    code, status, message = "IDEMPOTENCY_KEY_REUSED", 422, "The Idempotency-Key has been used for another request."
+
+
+class IdempotencyKeyInUse(CaseError):
+    """Trying again in a moment helps."""
+
+    code, status = "IDEMPOTENCY_KEY_IN_USE", 409
+    message = "The first request with this Idempotency-Key is still being answered. Try again shortly."
 
 
 class IllegalTransition(CaseError):

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +15,10 @@ from django.utils.module_loading import import_string
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from cases import result_schema
+from cases import database, result_schema
 from cases.errors import InvalidCase
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What ends a line somewhere (also U+0085, U+2028, U+2029), or is a control character: such a name could add a header.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -149,6 +152,23 @@ class Whole(serializers.IntegerField):
         if type(data) is int or (isinstance(data, float) and data.is_integer()):
             return int(data)
         self.fail("invalid")
+
+
+LATEST_MILLISECONDS = 253402300799999  # the year 9999 ends
+
+
+@extend_schema_field({"type": "integer", "format": "int64", "minimum": 0, "maximum": LATEST_MILLISECONDS})
+class FutureTime(Whole):
+    """Unix milliseconds, later than the database's time; as an aware datetime."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_value": LATEST_MILLISECONDS, **options})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        moment = EPOCH + timedelta(milliseconds=super().run_validation(data))
+        if moment <= database.now():
+            raise serializers.ValidationError("Must be in the future.")
+        return moment
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})

@@ -5,9 +5,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from cases import drafts
 from cases.fields import AnyObject
-from cases.models import Case, Channel, InputRequest, RequestStatus, ResultStatus, Status
-from cases.payload_parts import attachment_metadata, milliseconds
+from cases.models import Case, Channel, InputRequest, Purpose, ResultStatus, ReviewMode, Status
+from cases.payload_parts import attachment_metadata, draft_content, milliseconds
 from cases.serializers import Counterparty, Goal, SenderPersona
 from cases.transcript import transcript
 
@@ -33,12 +34,19 @@ class Milliseconds(Shown):
 @extend_schema_field(
     {"type": "integer", "format": "int64", "description": f"{NOTHING_SCHEDULED}: nothing is scheduled."}
 )
-class Schedule(Milliseconds):
-    def get_attribute(self, instance: Any) -> Any:
-        return super().get_attribute(instance) or NOTHING_SCHEDULED
+class Schedule(Shown):
+    """Of a case: when its next follow-up is planned. None is while it is paused, or a draft waits."""
 
-    def to_representation(self, value: Any) -> int:
-        return value if isinstance(value, int) else milliseconds(value)
+    def to_representation(self, case: Case) -> int:
+        if case.next_action_at is None or case.paused_at or drafts.waiting(case):
+            return NOTHING_SCHEDULED
+        return milliseconds(case.next_action_at)
+
+
+@extend_schema_field({"type": "boolean", "const": True, "description": "Absent unless the case is paused."})
+class IsPaused(Shown):
+    def to_representation(self, value: Any) -> bool:
+        return True
 
 
 @extend_schema_field({"type": "boolean", "const": True})
@@ -69,6 +77,11 @@ class CounterpartyAsSent(AnyObject):
 
 @extend_schema_field(SenderPersona)
 class SenderPersonaAsSent(AnyObject):
+    pass
+
+
+@extend_schema_field({"type": ["string", "null"], "description": "For the next page; null: this is the last one."})
+class NextCursor(Shown):
     pass
 
 
@@ -116,18 +129,16 @@ class CurrentQuestion(Shown):
     """The open question, else the one that was resolved last, else null."""
 
     def to_representation(self, case: Case) -> Any:
-        questions = case.input_requests
-        question = (
-            questions.filter(status=RequestStatus.PENDING).first()
-            or questions.order_by("-resolved_at", "-requested_at").first()
-        )
+        questions = case.input_requests.all()  # which a list has read along
+        question = max(questions, key=lambda asked: (asked.is_pending, asked.last_change), default=None)
         return question and Question(question).data
 
 
 @extend_schema_field(AttachmentMetadata(many=True))
 class Attachments(Shown):
     def to_representation(self, case: Case) -> Any:
-        return attachment_metadata(case)
+        read_along = self.context.get("attachments")
+        return attachment_metadata(case) if read_along is None else read_along[case.pk]
 
 
 @extend_schema_field({"type": ["string", "null"], "description": "Only with includeTranscript=true."})
@@ -154,11 +165,48 @@ class Sources(Shown):
         return None if not case.has_result else SourceOfValue(case.sources or [], many=True).data
 
 
+class DraftFile(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes.")
+    type = serializers.CharField(help_text="MIME type.")
+    sha256 = serializers.CharField(help_text="In hex.")
+
+
+@extend_schema_serializer(component_name="Draft")
+class DraftContent(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    purpose = serializers.ChoiceField(choices=[Purpose.OUTREACH, Purpose.FOLLOW_UP, Purpose.REPLY])
+    to = serializers.CharField()
+    subject = serializers.CharField()
+    body = serializers.CharField()
+    attachments = DraftFile(many=True)
+    hash = serializers.CharField(help_text="Of recipient, subject, body and attachments: what an approval is about.")
+    createdAt = serializers.IntegerField(help_text="Unix time in milliseconds.")
+
+
+@extend_schema_field(DraftContent)
+class DraftThatWaits(Shown):
+    """The mail that is sent once somebody has approved it; absent where none waits."""
+
+    def to_representation(self, case: Case) -> Any:
+        draft = drafts.waiting(case)
+        return draft and draft_content(draft)
+
+
+@extend_schema_field({"type": "string", "enum": [str(ReviewMode.FIRST), str(ReviewMode.ALL)]})
+class ReviewModeIfAny(Shown):
+    """Absent where mail is sent without review."""
+
+    def to_representation(self, value: str) -> str | None:
+        return None if value == ReviewMode.NONE else value
+
+
 @extend_schema_serializer(component_name="Case")
 class CaseResource(serializers.Serializer[Any]):
     """A case as its client sees it. What was not given, or does not exist yet, is absent.
 
-    `including` in the context names those of ONLY_IF_ASKED_FOR that are shown; without it, all are.
+    `including` in the context names those of ONLY_IF_ASKED_FOR that are shown; without it, all are. `attachments` are
+    those of all cases of a list, read at once.
     """
 
     caseId = serializers.UUIDField(source="pk")
@@ -166,7 +214,9 @@ class CaseResource(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Status.choices)
     createdAt = Milliseconds(source="created_at")
     updatedAt = Milliseconds(source="updated_at")
-    nextActionAt = Schedule(source="next_action_at")
+    nextActionAt = Schedule(source="*")
+    deadlineAt = Milliseconds(source="deadline_at", required=False)
+    paused = IsPaused(source="paused_at", required=False)
     attemptCount = serializers.IntegerField(source="attempt_count", help_text="Messages sent, replies included.")
     maxAttempts = serializers.IntegerField(source="max_attempts")
     channel = serializers.ChoiceField(choices=Channel.choices)
@@ -182,8 +232,20 @@ class CaseResource(serializers.Serializer[Any]):
     inputRequest = CurrentQuestion(source="*")
     conversationThread = Transcript(source="*", required=False)
     sources = Sources(source="*", required=False)
+    reviewMode = ReviewModeIfAny(source="review_mode", required=False)
+    draft = DraftThatWaits(source="*", required=False)
 
-    ABSENT_IF_NONE = ("clientReferenceId", "resultStatus", "resultSchema", "constraints", "language")
+    ABSENT_IF_NONE = (
+        "clientReferenceId",
+        "resultStatus",
+        "resultSchema",
+        "constraints",
+        "language",
+        "reviewMode",
+        "draft",
+        "deadlineAt",
+        "paused",
+    )
     ONLY_IF_ASKED_FOR = ("conversationThread", "sources")
 
     def get_fields(self) -> dict[str, Any]:
@@ -198,3 +260,8 @@ class CaseResource(serializers.Serializer[Any]):
         if not instance.has_result:
             del shown["result"]
         return {name: value for name, value in shown.items() if value is not None or name not in self.ABSENT_IF_NONE}
+
+
+class CaseList(serializers.Serializer[Any]):
+    cases = CaseResource(many=True)
+    nextCursor = NextCursor()

@@ -11,6 +11,7 @@ from cases.enclosures import GivenFile
 from cases.fields import (
     AnyObject,
     Base64,
+    FutureTime,
     Language,
     Line,
     MediaType,
@@ -24,9 +25,12 @@ from cases.fields import (
     check_mail_address,
     translated,
 )
-from cases.models import Channel
+from cases.models import Channel, ReviewMode
 
 LONGEST_NAME = 300  # characters; names stand in headers, and mail servers refuse long ones
+LONGEST_SUBJECT = 300
+LONGEST_BODY = 100_000
+LONGEST_REASON = 2_000
 
 
 class Goal(serializers.Serializer[Any]):
@@ -86,6 +90,7 @@ class NewCase(serializers.Serializer[Any]):
     resultSchema = ResultSchema(
         required=False, help_text="JSON Schema (2020-12 unless $schema says else) of the result."
     )
+    deadlineAt = FutureTime(required=False, help_text="Unix time in milliseconds; past it the case fails.")
     clientWebhookUrl = WebhookUrl(required=False)
     metadata = AnyObject(required=False, help_text="Comes back in webhooks, never read.")
     attachments = serializers.ListField(
@@ -93,6 +98,13 @@ class NewCase(serializers.Serializer[Any]):
         required=False,
         max_length=enclosures.MAX_FILES,
         help_text=f"Go out with the first mail; together at most {enclosures.MAX_TOTAL_BYTES} bytes.",
+    )
+    reviewMode = serializers.ChoiceField(
+        choices=ReviewMode.values,
+        required=False,
+        default=str(ReviewMode.NONE),
+        help_text="Which mails wait as a draft until somebody approves them.",
+        error_messages={"invalid_choice": "Must be none, first or all."},
     )
 
     def validate_channel(self, channel: str) -> str:
@@ -124,9 +136,11 @@ class NewCase(serializers.Serializer[Any]):
             "language": valid.get("language"),
             "max_attempts": valid["maxAttempts"],
             "follow_up_delay_hours": valid["followUpDelayHours"],
+            "deadline_at": valid.get("deadlineAt"),
             "result_schema": valid.get("resultSchema"),
             "client_webhook_url": valid.get("clientWebhookUrl"),
             "metadata": valid.get("metadata"),
+            "review_mode": valid["reviewMode"],
         }
 
 
@@ -135,3 +149,72 @@ class Answer(serializers.Serializer[Any]):
 
     inputRequestId = Text(trimmed=True)
     providedContext = Text(trimmed=True)
+
+
+HASH = "The draft's `hash`, as of the words that you have seen."
+
+
+class Approval(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/approve."""
+
+    hash = Text(help_text=HASH)
+
+
+class DraftEdit(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/edit."""
+
+    hash = Text(help_text=HASH)
+    subject = Line(required=False, max_length=LONGEST_SUBJECT)
+    body = Text(max_length=LONGEST_BODY)
+
+
+class DraftRejection(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/reject; trimmed."""
+
+    reason = Text(trimmed=True, max_length=LONGEST_REASON, help_text="What the next draft should heed.")
+
+
+class GoalChange(serializers.Serializer[Any]):
+    knowledge = TextOrObject(required=False)
+
+
+class CounterpartyChange(serializers.Serializer[Any]):
+    address = Line(max_length=254, required=False, help_text="Only while nothing has been sent.")
+
+    def validate_address(self, address: str) -> str:
+        if self.context["case"].channel == Channel.EMAIL:
+            check_mail_address(address)
+        return address
+
+
+class CaseChange(serializers.Serializer[Any]):
+    """The body of PATCH /cases/{id}; the context has the `case`."""
+
+    goal = GoalChange(required=False)
+    counterparty = CounterpartyChange(required=False)
+    constraints = serializers.ListField(child=Text(allow_blank=True), required=False)
+    followUpDelayHours = Whole(required=False, min_value=1)
+    deadlineAt = FutureTime(required=False, help_text="Unix time in milliseconds.")
+    clientWebhookUrl = WebhookUrl(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not any(value != {} for value in attrs.values()):
+            raise serializers.ValidationError(f"Name what is to change: {', '.join(CHANGEABLE)}.")
+        return attrs
+
+    def changes(self) -> dict[str, Any]:
+        """What changes, in the words of cases/changes.py."""
+        valid = dict(self.validated_data)
+        for part in ("goal", "counterparty"):
+            valid |= {f"{part}.{name}": value for name, value in valid.get(part, {}).items()}
+        return {name: valid[field] for field, name in CHANGEABLE.items() if field in valid}
+
+
+CHANGEABLE = {
+    "goal.knowledge": "knowledge",
+    "counterparty.address": "address",
+    "constraints": "constraints",
+    "followUpDelayHours": "follow_up_delay_hours",
+    "deadlineAt": "deadline_at",
+    "clientWebhookUrl": "client_webhook_url",
+}

@@ -8,10 +8,9 @@ from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, enclosures, result_schema, transitions, work
+from cases import correspondence, drafts, enclosures, idempotency, result_schema, transitions, work
 from cases.enclosures import GivenFile
 from cases.errors import (
-    CaseAlreadyFinished,
     CaseNotWaitingForInput,
     InputRequestMismatch,
     InputRequestNotPending,
@@ -19,6 +18,7 @@ from cases.errors import (
     NothingSentYet,
 )
 from cases.events import record
+from cases.idempotency import Asked
 from cases.models import (
     ApiKey,
     Case,
@@ -32,13 +32,15 @@ from cases.models import (
 )
 
 
-def create_case(key: ApiKey, *, files: Sequence[GivenFile] = (), **fields: Any) -> Case:
+def create_case(key: ApiKey, *, asked: Asked | None = None, files: Sequence[GivenFile] = (), **fields: Any) -> Case:
     """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
 
     `files` go along with its first mail. They are written before the transaction begins: a storage may be slow.
+    Raises AlreadyAnswered where the same request has created one: see cases/idempotency.py.
     """
     case = Case(client=key.client, is_test=key.is_test, **fields)
     with enclosures.stored(case, files) as enclosed, work.transaction():
+        idempotency.keep(asked, status=201, answer={"caseId": str(case.pk)})
         case.now = case.created_at = case.updated_at = work.now()
         case.transport = "sandbox" if key.is_test else settings.OFFLOAD_TRANSPORT
         case.our_address = our_address(case)
@@ -128,7 +130,7 @@ def fail_case(
 
 def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: str) -> Case:
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         transitions.fail(case, result_status=result_status, reason=reason, actor=actor)
         return case
 
@@ -139,7 +141,7 @@ def complete_case(case_id: uuid.UUID, *, result: Any, actor: str) -> Case:
     Raises InvalidResult, NothingSentYet or CaseAlreadyFinished.
     """
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         if case.status == Status.CREATED:
             raise NothingSentYet
         result_schema.check(case.result_schema, result)
@@ -154,12 +156,13 @@ def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
     Raises MessageBeingSent while another mail is under way, or CaseAlreadyFinished.
     """
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         queued = case.messages.filter(status=MessageStatus.QUEUED).first()
         if queued and queued.send_started_at:
             raise MessageBeingSent
         if queued:
             correspondence.drop(case, queued, actor)
+        drafts.supersede(case, actor)
         transitions.close_question(case, RequestStatus.CLOSED)
         purpose = Purpose.REPLY if case.attempt_count else Purpose.OUTREACH
         case.retry_at = None
@@ -178,15 +181,9 @@ def subject_of(case: Case) -> str:
 def wait_until(case_id: uuid.UUID, moment: datetime, *, actor: str) -> None:
     """Do nothing before the moment, then follow up; an open question is closed. Raises NothingSentYet."""
     with work.transaction():
-        case = _open(case_id)
+        case = Case.objects.locked_open(case_id)
         if case.attempt_count == 0:
             raise NothingSentYet
+        drafts.supersede(case, actor)
         transitions.close_question(case, RequestStatus.CLOSED)
         correspondence.wait_until(case, moment, actor=actor, reason="Decided by a person.")
-
-
-def _open(case_id: uuid.UUID) -> Case:
-    case = Case.objects.locked(case_id)
-    if case.is_terminal:
-        raise CaseAlreadyFinished
-    return case

@@ -50,10 +50,11 @@ def _move(kind: work.Kind[Any], pk: Any, length: timedelta) -> None:
     with work.transaction():
         row = kind.model._default_manager.locked(pk)
         waits = {name: moment for name in (*kind.time_facts, "retry_at") if (moment := getattr(row, name))}
-        if row.due_at is None or not waits:
+        is_paused_case = isinstance(row, Case) and row.paused_at is not None  # not due; what is planned comes nearer
+        if (row.due_at is None and not is_paused_case) or not waits:
             return
-        if isinstance(row, Case) and row.next_action_at:
-            row.touch()  # clients see when that is planned
+        if isinstance(row, Case) and (row.next_action_at or row.deadline_at):
+            row.touch()  # clients see when that is
         for name, moment in waits.items():
             setattr(row, name, moment - length)
         if row.failing_since:

@@ -56,9 +56,10 @@ def fail(case: Case, *, result_status: ResultStatus, reason: str | None, actor: 
 
 
 def _end(case: Case) -> None:
-    case.next_action_at = None
+    case.next_action_at = case.paused_at = None
     close_question(case, RequestStatus.CLOSED)
     mark_read(case)
+    case.messages.filter(status=MessageStatus.DRAFT).update(status=MessageStatus.DROPPED)
     queued = case.messages.filter(status=MessageStatus.QUEUED)
     queued.filter(send_started_at__isnull=True).update(status=MessageStatus.DROPPED)
     queued.update(status=MessageStatus.UNKNOWN)  # those whose send had begun; an answer may still say SENT
@@ -93,6 +94,8 @@ def mark_read(case: Case) -> None:
 
 
 def store(case: Case) -> None:
-    """Derive when the case is due and save it."""
+    """Derive when the case is due and save it. What is planned is never planned for later than the deadline."""
+    if case.deadline_at and case.next_action_at:
+        case.next_action_at = min(case.next_action_at, case.deadline_at)
     work.reschedule(case)
     case.save()

@@ -7,7 +7,9 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from cases import downloads
+from cases.draft_views import DraftViewSet
 from cases.enclosures import MAX_ENCODED_BYTES
+from cases.thread_views import ThreadViewSet
 from cases.views import CaseViewSet
 
 
@@ -23,5 +25,7 @@ class CaseRouter(SimpleRouter):
 
 router = CaseRouter(trailing_slash=False, use_regex_path=False)
 router.register("cases", CaseViewSet, basename="case")
+router.register("cases/<str:case_id>/drafts", DraftViewSet, basename="draft")
+router.register("cases", ThreadViewSet, basename="thread")
 
 urlpatterns = [*router.urls, path("files/<str:token>", downloads.DownloadView.as_view(), name="download")]

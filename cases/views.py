@@ -1,7 +1,8 @@
 """The API of the case: parse, call, answer. What a call means is decided in services.py."""
 
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
@@ -11,15 +12,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from cases import downloads, services
+from cases import changes, downloads, idempotency, listing, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
-from cases.models import Attachment, Case
+from cases.idempotency import AlreadyAnswered, Asked
+from cases.models import Attachment, Case, Scope
 from cases.openapi import codes
-from cases.payload_parts import describe
+from cases.payload_parts import attachments_of, describe
+from cases.queries import CasesQuery
 from cases.request_body import body_of, check_length
-from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseResource
-from cases.serializers import Answer, NewCase
+from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource
+from cases.serializers import Answer, CaseChange, NewCase
 
 CASE_ID = OpenApiParameter("case_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 ATTACHMENT_ID = OpenApiParameter("attachment_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -28,6 +31,20 @@ INCLUDE_TRANSCRIPT = OpenApiParameter(
 )
 INCLUDE_SOURCES = OpenApiParameter("includeSources", str, description="`true`, and nothing else, adds sources.")
 ADDITIONS = {"includeTranscript": "conversationThread", "includeSources": "sources"}  # parameter to field
+IDEMPOTENCY_KEY = OpenApiParameter(
+    idempotency.HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+    OpenApiParameter.HEADER,
+    description="Repeats of the same request within 24 hours get the first answer again.",
+)
+REPLAYED = OpenApiParameter(
+    idempotency.REPLAYED,
+    {"const": "true"},
+    OpenApiParameter.HEADER,
+    description="The answer is the first one to the same request, again.",
+    response=[201],
+)
+ONCE = {409: codes("IDEMPOTENCY_KEY_IN_USE"), 422: codes("IDEMPOTENCY_KEY_REUSED")}
 NO_CASE = codes("CASE_NOT_FOUND")
 NEW_CASE = {
     "channel": "EMAIL",
@@ -79,6 +96,16 @@ def shown(case: Case, *including: str) -> dict[str, Any]:
     return CaseResource(case, context={"including": set(including)}).data
 
 
+def answered_once(request: Request, body: Any, act: Callable[[Asked | None], Response]) -> Response:
+    """The answer of `act`, or the first one to the same request where this one repeats it."""
+    asked = idempotency.asked_by(caller_of(request).key, request.headers.get(idempotency.HEADER), request.path, body)
+    try:
+        with idempotency.turn_of(asked):
+            return act(asked)
+    except AlreadyAnswered as first:
+        return Response(first.answer, status=first.status, headers={idempotency.REPLAYED: "true"})
+
+
 def _encoded_bytes(body: dict[str, Any]) -> int:
     """How much of the body its files are, whether they are valid or not."""
     files = body.get("attachments")
@@ -91,23 +118,43 @@ class CaseViewSet(ViewSet):
 
     lookup_url_kwarg = "case_id"
     max_body_bytes = settings.OFFLOAD_MAX_BODY_BYTES
+    scopes: ClassVar = {"provide_input": Scope.ANSWERS}
 
     @extend_schema(
         operation_id="createCase",
         summary="Create a case and queue its first message",
         tags=["cases"],
         request=NewCase,
-        responses={201: CaseCreated},
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        responses={201: CaseCreated, **ONCE},
         examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
     )
     def create(self, request: Request) -> Response:
-        key = caller_of(request).key
-        body = body_of(request)
+        key, body = caller_of(request).key, body_of(request)
         check_length(request, besides=_encoded_bytes(body))
-        new = NewCase(data=body, context={"key": key})
-        new.is_valid(raise_exception=True)
-        case = services.create_case(key, files=new.files(), **new.model_fields())
-        return Response(CaseCreated(case).data, status=201)
+
+        def act(asked: Asked | None) -> Response:
+            new = NewCase(data=body, context={"key": key})
+            new.is_valid(raise_exception=True)
+            case = services.create_case(key, asked=asked, files=new.files(), **new.model_fields())
+            return Response(CaseCreated(case).data, status=201)
+
+        return answered_once(request, body, act)
+
+    @extend_schema(
+        operation_id="listCases",
+        summary="Your cases, the newest first",
+        tags=["cases"],
+        parameters=[CasesQuery],
+        responses={200: CaseList},
+    )
+    def list(self, request: Request) -> Response:
+        query = CasesQuery.of(request)
+        page = listing.page_of_cases(caller_of(request).client, query)
+        context = {"including": set(), "attachments": attachments_of(page.rows)}
+        return Response(
+            {"cases": CaseResource(page.rows, many=True, context=context).data, "nextCursor": page.next_cursor}
+        )
 
     @extend_schema(
         operation_id="getCase",
@@ -119,6 +166,21 @@ class CaseViewSet(ViewSet):
     def retrieve(self, request: Request, case_id: str) -> Response:
         asked_for = [field for name, field in ADDITIONS.items() if request.query_params.get(name) == "true"]
         return Response(shown(own_case(request, case_id), *asked_for))
+
+    @extend_schema(
+        operation_id="changeCase",
+        summary="Change what an open case goes by",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=CaseChange,
+        responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED", "ALREADY_SENT")},
+        examples=[OpenApiExample("Patience", {"followUpDelayHours": 120}, request_only=True)],
+    )
+    def partial_update(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        change = CaseChange(data=body_of(request), context={"case": case})
+        change.is_valid(raise_exception=True)
+        return Response(shown(changes.change_case(case.pk, change.changes(), actor=caller_of(request).actor)))
 
     @extend_schema(
         operation_id="getAttachment",
@@ -174,3 +236,31 @@ class CaseViewSet(ViewSet):
         case = own_case(request, case_id)
         body_of(request, may_be_empty=True)
         return Response(shown(services.cancel_case(case.pk, actor=caller_of(request).actor)))
+
+    @extend_schema(
+        operation_id="pauseCase",
+        summary="Send and evaluate nothing until the case is resumed",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=None,
+        responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED")},
+    )
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        body_of(request, may_be_empty=True)
+        return Response(shown(changes.pause_case(case.pk, actor=caller_of(request).actor)))
+
+    @extend_schema(
+        operation_id="resumeCase",
+        summary="Let a paused case go on",
+        tags=["cases"],
+        parameters=[CASE_ID],
+        request=None,
+        responses={200: CaseResource, 404: NO_CASE, 409: codes("CASE_ALREADY_FINISHED")},
+    )
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        body_of(request, may_be_empty=True)
+        return Response(shown(changes.resume_case(case.pk, actor=caller_of(request).actor)))

@@ -44,7 +44,7 @@ def describe_envelope(result: dict[str, Any], **context: Any) -> dict[str, Any]:
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             if method in METHODS:
-                _describe(operation, has_parameters="{" in path, looks_at_bodies=method == "post")
+                _describe(operation, has_parameters="{" in path, looks_at_bodies=method in {"post", "patch"})
     return result
 
 

@@ -369,13 +369,15 @@ OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
 # Tells a safe name and the real type of a file that a client gives along.
 OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
+# Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
+OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],
     "DEFAULT_PARSER_CLASSES": ["offload_project.api.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "offload_project.api.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": ["cases.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "cases.authentication.KeyHasScope"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_METADATA_CLASS": "offload_project.api.NoMetadata",
     "EXCEPTION_HANDLER": "offload_project.api.exception_handler",

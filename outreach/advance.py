@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, services, transitions, work
+from cases import correspondence, drafts, services, transitions, work
 from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
 from outreach import budget, deliberation, enclosures, limits, robots, suppression
@@ -102,9 +102,13 @@ def send_queued(claimed: Claim, now: Situation) -> None:
 def _stop_leak(case: Case, message: Message, leaked: list[str]) -> None:
     """A mail that gives something away is not sent; a human says what to write instead."""
     correspondence.drop(case, message)
+    _ask_about_leak(case, message.text, leaked)
+
+
+def _ask_about_leak(case: Case, text: str, leaked: list[str]) -> None:
     transitions.ask(
         case,
-        question=f"The next mail was held back, because it contains {', '.join(leaked)}:\n\n{message.text}\n\n"
+        question=f"The next mail was held back, because it contains {', '.join(leaked)}:\n\n{text}\n\n"
         "What should be written instead?",
         reason="Guard: a mail must not give away metadata, keys, or other cases.",
     )
@@ -182,7 +186,7 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
 
 
 def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more: Any) -> None:
-    """Queue what was written, or ask a human where it still breaks a rule."""
+    """Queue what was written, or put it to review; ask a human where it still breaks a rule."""
     draft = written.draft
     if written.refused:
         record(case, "draft.refused", agent=agent.name, faults=list(written.refused))
@@ -204,7 +208,25 @@ def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more:
         )
         return
     subject = draft.subject or services.subject_of(case)
-    correspondence.queue(case, purpose=purpose, subject=subject, text=draft.body, **more)
+    is_draft = case.reviews_next_mail
+    if not (is_draft and _asked_instead_of_review(case, subject, draft.body)):
+        correspondence.queue(case, purpose=purpose, subject=subject, text=draft.body, is_draft=is_draft, **more)
+
+
+def _asked_instead_of_review(case: Case, subject: str, text: str) -> bool:
+    """Whether a human was asked what to write, since nobody should be shown this draft, or has rejected it before."""
+    if leaked := guard.leaks(case, f"{subject}\n{text}"):
+        _ask_about_leak(case, text, leaked)
+        return True
+    reasons = [draft.rejection for draft in drafts.rejected(case) if draft.text.split() == text.split()]
+    if reasons:
+        transitions.ask(
+            case,
+            question=f"The draft was rejected: {reasons[-1]}\n\nThe agent writes the same again:\n\n{text}\n\n"
+            "What should the mail say?",
+            reason="The agent can't write it otherwise.",
+        )
+    return bool(reasons)
 
 
 TOO_MANY = "The limit of mails per case and hour is reached."
@@ -247,6 +269,19 @@ def ask_about_agent(claimed: Claim, error: AgentGaveUp) -> None:
         "counterparty or end the case yourself."
     )
     _ask_about_ourselves(claimed, question, "The agent's answers could not be used.")
+
+
+def take_draft_back(claimed: Claim, now: Situation) -> None:
+    """The case has moved on without the draft that waits: look at it afresh."""
+    with claimed.decide() as case:
+        drafts.supersede(case)
+
+
+def fail_for_deadline(claimed: Claim, now: Situation) -> None:
+    """Whatever still comes would come too late."""
+    with claimed.decide() as case:
+        reason = "The deadline passed before the goal was reached."
+        transitions.fail(case, result_status=ResultStatus.DEADLINE_PASSED, reason=reason)
 
 
 # --- Judging --------------------------------------------------------------------------------------
@@ -372,7 +407,11 @@ def _reply_has_settled(now: Situation) -> bool:
 
 TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], None]], ...] = (
     (lambda now: not now.is_open, derive_again),
+    (lambda now: now.is_sending, send_queued),
+    (lambda now: now.is_paused, derive_again),
+    (lambda now: now.is_too_late, fail_for_deadline),
     (lambda now: now.has_queued, send_queued),
+    (lambda now: now.has_outdated_draft, take_draft_back),
     (lambda now: now.case.status == Status.CREATED, compose_first),
     (_unsent_and_answered, compose_first),
     (_answered, evaluate),

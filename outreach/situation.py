@@ -6,11 +6,12 @@ from typing import Self
 
 from django.core.files.storage import default_storage
 
-from cases import work
+from cases import drafts, work
 from cases.models import (
     Attachment,
     Case,
     Direction,
+    Draft,
     InputRequest,
     Message,
     MessageStatus,
@@ -20,7 +21,7 @@ from cases.models import (
 )
 from cases.time_travel import Skipped
 from outreach import reading
-from outreach.agents.base import Answer, CaseView, File, Mail
+from outreach.agents.base import Answer, CaseView, File, Mail, Rejection
 
 MOST_PICTURES = 8  # of a case that an agent is shown, those of the newest mail first
 _SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
@@ -35,12 +36,14 @@ class Situation:
     questions: tuple[InputRequest, ...]  # oldest first
     now: datetime
     skipped: Skipped
+    rejected: tuple[Draft, ...]  # the drafts that people have just rejected, oldest first
 
     @classmethod
     def of(cls, case: Case) -> Self:
         messages = case.messages.prefetch_related("attachments")
         questions = case.input_requests.order_by("requested_at", "id")
-        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case))
+        rejected = tuple(drafts.rejected(case))
+        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case), rejected)
 
     @property
     def is_open(self) -> bool:
@@ -49,6 +52,27 @@ class Situation:
     @property
     def has_queued(self) -> bool:
         return any(message.status == MessageStatus.QUEUED for message in self.messages)
+
+    @property
+    def has_outdated_draft(self) -> bool:
+        """Whether a draft waits although the case has moved on."""
+        drafted = (message for message in self.messages if message.status == MessageStatus.DRAFT)
+        return any(draft.case_version != self.case.version for draft in drafted)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the send of a mail has begun, so that it may be out there already."""
+        return any(message.status == MessageStatus.QUEUED and message.send_started_at for message in self.messages)
+
+    @property
+    def is_paused(self) -> bool:
+        return self.case.paused_at is not None
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether the deadline has passed and nothing is left that came in before it and can be looked at."""
+        has_passed = self.case.deadline_at is not None and self.case.deadline_at <= self.now
+        return has_passed and (self.is_held_up or not (self.unread or self.has_new_answer))
 
     @property
     def unread(self) -> list[Message]:
@@ -78,8 +102,9 @@ class Situation:
 
     @property
     def has_thanked(self) -> bool:
-        """Whether the counterparty has been thanked, although the case went on."""
-        return any(message.completion is not None and message.status != "DROPPED" for message in self.messages)
+        """Whether the counterparty has been thanked, although the case went on, or a person would not have it."""
+        thanks = [message for message in self.messages if message.completion is not None]
+        return any(message.status != MessageStatus.DROPPED or message.rejection for message in thanks)
 
     @property
     def follow_up_is_due(self) -> bool:
@@ -122,8 +147,10 @@ class Situation:
                 for asked in self.questions
                 if asked.status == RequestStatus.RESOLVED and not asked.is_operational
             ),
+            rejections=tuple(Rejection(draft.subject, draft.text, draft.rejection) for draft in self.rejected),
             open_question=pending[0] if pending else None,
             language=case.language,
+            deadline=case.deadline_at,
             now=self.now,
             enclosed=self._enclosed(),
         )

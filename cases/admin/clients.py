@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from cases import work
 from cases.admin.access import ReadOnlyAdmin
-from cases.models import ApiKey, Client
+from cases.models import ApiKey, Client, Scope
 
 ISSUE, REVOKE = "cases.add_apikey", "cases.change_apikey"
 
@@ -30,6 +30,14 @@ class KeyForm(forms.Form):
         coerce=lambda choice: choice == "yes",
         initial="yes",
         widget=forms.RadioSelect,
+    )
+    scopes = forms.MultipleChoiceField(
+        label="Besides reading, it may",
+        choices=Scope.choices,
+        initial=Scope.values,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="A program that must not approve its own mail, or answer its own questions, gets a key without.",
     )
     name = forms.CharField(
         label="Name", max_length=100, required=False, help_text="For you: where the key is used, for example."

@@ -10,7 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from cases import services
+from cases import changes, services
 from cases.admin.skeleton import skeleton
 from cases.errors import InvalidResult
 from cases.models import Case, ResultStatus, Status
@@ -190,6 +190,30 @@ class WaitForm(ActionForm):
         services.wait_until(case_id, self.cleaned_data["moment"], actor=actor)
 
 
+class PauseForm(ActionForm):
+    name, title, button = "pause", "Pause", "Pause the case"
+    done = "The case is paused: nothing is sent and nothing evaluated until it is resumed."
+
+    @classmethod
+    def applies_to(cls, case: Case) -> bool:
+        return not case.is_terminal and not case.paused_at
+
+    def carry_out(self, case_id: uuid.UUID, actor: str) -> None:
+        changes.pause_case(case_id, actor=actor)
+
+
+class ResumeForm(ActionForm):
+    name, title, button = "resume", "Resume", "Let the case go on"
+    done = "The case goes on."
+
+    @classmethod
+    def applies_to(cls, case: Case) -> bool:
+        return not case.is_terminal and case.paused_at is not None
+
+    def carry_out(self, case_id: uuid.UUID, actor: str) -> None:
+        changes.resume_case(case_id, actor=actor)
+
+
 class CancelForm(ActionForm):
     name, title, button = "cancel", "Cancel the case", "Cancel the case"
     done = "The case is cancelled."
@@ -202,7 +226,7 @@ class CancelForm(ActionForm):
 
 
 ACTIONS: dict[str, type[ActionForm]] = {
-    form.name: form for form in (ReplyForm, CompleteForm, WaitForm, FailForm, CancelForm)
+    form.name: form for form in (ReplyForm, CompleteForm, WaitForm, PauseForm, ResumeForm, FailForm, CancelForm)
 }
 
 

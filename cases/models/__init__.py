@@ -1,10 +1,12 @@
-from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, Status
+from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, ReviewMode, Status
 from cases.models.chores import Chore
-from cases.models.clients import ApiKey, Client, hash_key
+from cases.models.clients import ApiKey, Client, Scope, hash_key
 from cases.models.correspondents import Admission, Correspondent
+from cases.models.drafts import Draft
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
 from cases.models.heartbeats import Heartbeat
+from cases.models.idempotency import IdempotencyKey
 from cases.models.input_requests import InputRequest, RequestStatus
 from cases.models.messages import Attachment, Direction, Enclosure, Message, MessageStatus, Purpose, Waits
 
@@ -20,16 +22,20 @@ __all__ = [
     "Client",
     "Correspondent",
     "Direction",
+    "Draft",
     "DueRow",
     "Enclosure",
     "Event",
     "Heartbeat",
+    "IdempotencyKey",
     "InputRequest",
     "Message",
     "MessageStatus",
     "Purpose",
     "RequestStatus",
     "ResultStatus",
+    "ReviewMode",
+    "Scope",
     "Status",
     "Waits",
     "due_index",

@@ -2,13 +2,13 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Min, Q
 
-from cases.errors import CaseNotFound, IllegalTransition
+from cases.errors import CaseAlreadyFinished, CaseNotFound, IllegalTransition
 from cases.models.clients import Client
 from cases.models.due import DueManager, DueRow, due_index
 from cases.models.json import KeptJSONField
@@ -43,6 +43,14 @@ class ResultStatus(models.TextChoices):
     FAILED_BY_STAFF = "failed_by_staff"
 
 
+class ReviewMode(models.TextChoices):
+    """Which of a case's mails wait for a person's approval before they are sent; the words are the API's."""
+
+    NONE = "none"
+    FIRST = "first"  # until the first one is sent
+    ALL = "all"
+
+
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED})
 OPEN = frozenset(Status) - TERMINAL
 
@@ -54,6 +62,13 @@ class CaseManager(DueManager):
             case: Case = super().locked(pk)
         except Case.DoesNotExist as error:
             raise CaseNotFound from error
+        return case
+
+    def locked_open(self, pk: uuid.UUID) -> "Case":
+        """As `locked`, for what is done to a case that has not ended. Raises CaseAlreadyFinished, too."""
+        case = self.locked(pk)
+        if case.is_terminal:
+            raise CaseAlreadyFinished
         return case
 
 
@@ -77,6 +92,7 @@ class Case(DueRow):
     result_schema = KeptJSONField(null=True, blank=True)
     client_webhook_url = models.TextField(null=True, blank=True)
     metadata = KeptJSONField(null=True, blank=True)
+    review_mode = models.CharField(max_length=5, choices=ReviewMode.choices, default=ReviewMode.NONE)
 
     counterparty_address = models.CharField(max_length=320, db_index=True)  # lower case, to look mail up by
     transport = models.CharField(max_length=20)  # the one it began with: a thread does not change its provider
@@ -91,6 +107,8 @@ class Case(DueRow):
     attempt_count = models.PositiveIntegerField(default=0)  # every outbound message
     follow_up_count = models.PositiveIntegerField(default=0)  # those that max_attempts bounds
     next_action_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)  # past it the case fails, and nothing more is sent
+    paused_at = models.DateTimeField(null=True, blank=True)  # since then nothing is sent and nothing evaluated
 
     # What models have been asked for this case, see outreach/budget.py. Facts of ours: they raise no `version`.
     model_calls = models.PositiveIntegerField(default=0, editable=False)
@@ -147,6 +165,12 @@ class Case(DueRow):
         return timedelta(seconds=0 if self.transport == "sandbox" else settings.OFFLOAD_SETTLE_SECONDS)
 
     @property
+    def reviews_next_mail(self) -> bool:
+        """Whether the agent's next mail waits for a person's approval."""
+        is_first = self.review_mode == ReviewMode.FIRST and self.attempt_count == 0
+        return is_first or self.review_mode == ReviewMode.ALL
+
+    @property
     def is_held_up(self) -> bool:
         """Whether the service itself asks what to do; judging mail or answers would only fail again."""
         if self.status != Status.INPUT_NEEDED:
@@ -167,15 +191,28 @@ class Case(DueRow):
     def due_facts(self) -> Iterator[datetime]:
         if self.is_terminal:
             return
+        facts = self.messages.waiting_facts(self.version)
+        if self.paused_at:
+            yield from filter(None, [facts["sending"]])  # it may be out there already
+            return
+        if facts["draft"]:  # until a person has decided, or something changes, nothing happens
+            yield from filter(None, [self.deadline_at])
+            return
+        if facts["outdated_draft"]:
+            yield facts["outdated_draft"]
         if self.status == Status.CREATED:
             yield self.created_at
         if self.status == Status.RUNNING and self.next_action_at:
             yield self.next_action_at
-        facts = self.messages.waiting_facts()
         if facts["queued"]:
             yield facts["queued"]
-        if self.is_held_up:
-            return
+        news = [] if self.is_held_up else [*self._news(facts)]
+        yield from news
+        if self.deadline_at and not news:  # what has come in by then is looked at first
+            yield self.deadline_at
+
+    def _news(self, facts: dict[str, Any]) -> Iterator[datetime]:
+        """When what has come in is looked at: mail once it has settled, an answer at once."""
         if facts["unread_first"]:
             yield min(facts["unread_last"] + self.settle, facts["unread_first"] + 5 * self.settle)
         answered_at = self.input_requests.unused_answers().aggregate(Min("resolved_at"))["resolved_at__min"]

@@ -14,7 +14,7 @@ class Direction(models.TextChoices):
 
 
 class MessageStatus(models.TextChoices):
-    DRAFT = "DRAFT"  # waits for a person's approval
+    DRAFT = "DRAFT"  # waits for a person's approval; outdated as soon as the case has moved on
     QUEUED = "QUEUED"  # frozen; will be sent, or dropped if the case moves on before the send begins
     SENT = "SENT"
     DROPPED = "DROPPED"  # never handed to the transport
@@ -47,9 +47,17 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """A person's mail that no verdict has taken into account yet."""
         return self.filter(UNREAD)
 
-    def waiting_facts(self) -> dict[str, Any]:
-        """When something began to wait: `queued`, `unread_first`, `unread_last`; None where nothing does."""
+    def waiting_facts(self, version: int) -> dict[str, Any]:
+        """When something began to wait for a case of that version; None where nothing does.
+
+        `queued`, `unread_first`, `unread_last`; `sending`, a queued message whose send has begun; `draft`, and
+        `outdated_draft`, which the case has moved on without.
+        """
+        is_draft, is_current = Q(status=MessageStatus.DRAFT), Q(case_version=version)
         facts: dict[str, Any] = self.aggregate(
+            draft=Min("created_at", filter=is_draft & is_current),
+            outdated_draft=Min("created_at", filter=is_draft & ~is_current),
+            sending=Min("created_at", filter=Q(status=MessageStatus.QUEUED, send_started_at__isnull=False)),
             queued=Min("created_at", filter=Q(status=MessageStatus.QUEUED)),
             unread_first=Min("created_at", filter=UNREAD),
             unread_last=Max("created_at", filter=UNREAD),
@@ -95,6 +103,11 @@ class Message(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)  # when a mail system told us so, where one does
     provider_id = models.CharField(max_length=998, blank=True)
+    # Of a mail that people look at before it is sent, see cases/drafts.py.
+    drafted_at = models.DateTimeField(null=True, blank=True)  # null: it needed nobody's approval
+    edited_by = models.CharField(max_length=200, blank=True)  # the last one who changed its words
+    decided_by = models.CharField(max_length=200, blank=True)  # who approved or rejected it
+    rejection = models.TextField(blank=True)  # why it was rejected, as an instruction to whoever writes it anew
     # Of a closing mail: {result, sources, reason} with which the case completes once it is sent.
     completion = models.JSONField(null=True, blank=True)
 
@@ -117,6 +130,9 @@ class Message(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="message_one_queued_a_case", fields=["case"], condition=Q(status=MessageStatus.QUEUED)
+            ),
+            models.UniqueConstraint(
+                name="message_one_draft_a_case", fields=["case"], condition=Q(status=MessageStatus.DRAFT)
             ),
             models.UniqueConstraint(
                 name="message_sent_once", fields=["idempotency_key"], condition=~Q(idempotency_key="")
@@ -143,9 +159,10 @@ def attachment_path(attachment: "Attachment", name: str) -> str:
 
 
 class AttachmentQuerySet(models.QuerySet["Attachment"]):
-    def shown(self, case: Case) -> "AttachmentQuerySet":
-        """The received files that the case's client may see."""
-        return self.filter(message__in=case.messages.shown().filter(direction=Direction.IN))
+    def shown(self, *cases: Case) -> "AttachmentQuerySet":
+        """The received files that the clients of these cases may see."""
+        messages = Message.objects.shown().filter(case__in=cases, direction=Direction.IN)
+        return self.filter(message__in=messages)
 
 
 class Attachment(models.Model):

@@ -29,6 +29,10 @@ class Api:
     def get(self, path: str, **query: str) -> Any:
         return self.client.get(path, query, headers={"x-api-key": self.key.key})  # type: ignore[attr-defined]
 
+    def patch(self, path: str, body: Any) -> Any:
+        headers = {"x-api-key": self.key.key}  # type: ignore[attr-defined]
+        return self.client.patch(path, json.dumps(body), content_type="application/json", headers=headers)
+
     def post(self, path: str, body: Any = None, **options: Any) -> Any:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body)
         headers = {"x-api-key": self.key.key}  # type: ignore[attr-defined]

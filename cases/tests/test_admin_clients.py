@@ -74,6 +74,15 @@ def test_the_form_sent_again_issues_no_other_key(keeper: Browser) -> None:
     assert str(first.context["form"]["key_id"].value()) != key_id  # the next key has its own
 
 
+def test_a_key_may_do_what_is_ticked(keeper: Browser) -> None:
+    client = ClientFactory()
+    issue(keeper, client, is_test="yes", scopes=["answers", "cases"])
+    assert ApiKey.objects.get().scopes == ["cases", "answers"]
+    assert "cases, answers" in keeper.get(reverse("admin:cases_client_change", args=[client.pk])).content.decode()
+    assert issue(keeper, client, is_test="yes", scopes=["everything"]).status_code == 200
+    assert ApiKey.objects.count() == 1
+
+
 @pytest.mark.parametrize("data", [{}, {"is_test": "perhaps"}, {"is_test": "yes", "name": "x" * 101}])
 def test_a_key_of_no_kind_is_not_issued(keeper: Browser, data: dict[str, str]) -> None:
     response = issue(keeper, ClientFactory(), **data)

@@ -30,13 +30,16 @@ def codes(document: Any, method: str, path: str) -> dict[str, list[str]]:
 
 ANYWHERE = {"400": ["INVALID_REQUEST"], "401": ["UNAUTHORIZED"], "403": ["FORBIDDEN"], "500": ["INTERNAL_ERROR"]}
 WITH_BODY = {"408": ["REQUEST_TIMEOUT"], "413": ["PAYLOAD_TOO_LARGE"], "415": ["UNSUPPORTED_MEDIA_TYPE"]}
+ONCE = {"409": ["IDEMPOTENCY_KEY_IN_USE"], "422": ["IDEMPOTENCY_KEY_REUSED"]}
 
 
 def test_every_answer_is_documented(document: Any) -> None:
     no_case = {"404": ["CASE_NOT_FOUND", "NOT_FOUND"]}
     waiting = ["CASE_NOT_WAITING_FOR_INPUT", "INPUT_REQUEST_NOT_PENDING", "INPUT_REQUEST_MISMATCH"]
-    assert codes(document, "post", "/cases") == {"201": [], **ANYWHERE, **WITH_BODY}
-    assert codes(document, "get", "/cases/{case_id}") == {"200": [], **ANYWHERE, **no_case}
+    assert codes(document, "post", "/cases") == {"201": [], **ANYWHERE, **WITH_BODY, **ONCE}
+    assert codes(document, "get", "/cases") == {"200": [], **ANYWHERE}
+    for path in ("/cases/{case_id}", "/cases/{case_id}/messages", "/cases/{case_id}/timeline"):
+        assert codes(document, "get", path) == {"200": [], **ANYWHERE, **no_case}
     assert codes(document, "get", "/cases/{case_id}/attachments/{attachment_id}") == {
         "200": [],
         **ANYWHERE,
@@ -49,12 +52,28 @@ def test_every_answer_is_documented(document: Any) -> None:
         **no_case,
         "409": waiting,
     }
-    assert codes(document, "post", "/cases/{case_id}/cancel") == {
+    for how, conflicts in (("approve", ["DRAFT_CHANGED"]), ("edit", ["DRAFT_CHANGED"]), ("reject", [])):
+        assert codes(document, "post", f"/cases/{{case_id}}/drafts/{{draft_id}}/{how}") == {
+            "200": [],
+            **ANYWHERE,
+            **WITH_BODY,
+            "404": ["CASE_NOT_FOUND", "DRAFT_NOT_FOUND", "NOT_FOUND"],
+            "409": ["DRAFT_NOT_PENDING", *conflicts],
+        }
+    for what in ("cancel", "pause", "resume"):
+        assert codes(document, "post", f"/cases/{{case_id}}/{what}") == {
+            "200": [],
+            **ANYWHERE,
+            **WITH_BODY,  # it needs none, and looks at what comes
+            **no_case,
+            "409": ["CASE_ALREADY_FINISHED"],
+        }
+    assert codes(document, "patch", "/cases/{case_id}") == {
         "200": [],
         **ANYWHERE,
-        **WITH_BODY,  # it needs none, and looks at what comes
+        **WITH_BODY,
         **no_case,
-        "409": ["CASE_ALREADY_FINISHED"],
+        "409": ["CASE_ALREADY_FINISHED", "ALREADY_SENT"],
     }
 
 

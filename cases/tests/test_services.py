@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from cases import services, work
+from cases import changes, services, work
 from cases.errors import (
     CaseAlreadyFinished,
     CaseError,
@@ -82,6 +82,25 @@ def test_of_many_ends_at_once_one_counts() -> None:
     assert found == {"ok": 1, "CASE_ALREADY_FINISHED": 8}
     assert case.events.count() == 1
     assert fresh(case).version == 2
+
+
+@pytest.mark.engine
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_changed_paused_or_resumed_after_an_end_that_comes_at_the_same_moment() -> None:
+    case = CaseFactory(status=Status.RUNNING)
+    acts: list[Callable[[], Any]] = [
+        lambda: services.cancel_case(case.pk, actor=STAFF),
+        lambda: changes.pause_case(case.pk, actor=STAFF),
+        lambda: changes.change_case(case.pk, {"constraints": ["No."]}, actor=STAFF),
+        lambda: changes.resume_case(case.pk, actor=STAFF),
+    ]
+    found = outcomes(20, lambda number: acts[number % 4]())
+    assert found["ok"] + found["CASE_ALREADY_FINISHED"] == 20
+    assert found["CASE_ALREADY_FINISHED"] >= 4  # of five ends one counts
+    assert [event.type for event in case.events.order_by("id")][-1] == "case.failed"
+    ended = fresh(case)
+    assert (ended.status, ended.due_at, ended.paused_at) == (Status.FAILED, None, None)
+    assert ended.version == 1 + case.events.count()
 
 
 # --- After the end, before the beginning ---

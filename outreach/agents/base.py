@@ -134,6 +134,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Rejection:
+    """A draft that a person would not have sent, and why: an instruction as good as an answer."""
+
+    subject: str
+    body: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class CaseView:
     """All that an agent sees of a case; `metadata` and keys are not in it."""
 
@@ -145,8 +154,10 @@ class CaseView:
     result_schema: dict[str, Any] | None = None
     thread: tuple[Mail, ...] = field(default=())
     answers: tuple[Answer, ...] = field(default=())
+    rejections: tuple[Rejection, ...] = field(default=())  # oldest first
     open_question: str | None = None
     language: str | None = None  # BCP 47, of the first mail
+    deadline: datetime | None = None  # the answer is of no use afterwards
     now: datetime | None = None  # the database's time as the case was read
     enclosed: tuple[File, ...] = ()  # what goes out with the first mail
 

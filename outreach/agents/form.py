@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cases import result_schema
 from outreach.agents import fields as forms
@@ -31,7 +33,7 @@ class FormAgent:
         words = phrases_in(case.language)
         company = case.persona.get("company")
         about = words.say("about_for", company=company) if company else words.say("about")
-        body = [about, _objective(case), *_words_of_humans(case)]
+        body = [about, _objective(case), *_words_of_humans(case), *_deadline(case, words)]
         if case.enclosed:
             body.append(words.say("attached", names=words.listed([file.name for file in case.enclosed])))
         body += _please(words, "please", asked)
@@ -40,9 +42,9 @@ class FormAgent:
     def draft_follow_up(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
         words = phrases_in(case.language)
         at = next(mail.at for mail in reversed(case.thread) if mail.from_us)
-        date = words.say("date", day=at.day, month=words.month(at.month), year=at.year)
         asked = read(case).to_ask or forms.fields_of(case.result_schema)
-        body = [words.say("reminder", date=date), _objective(case), *_please(words, "please_again", asked)]
+        body = [words.say("reminder", date=_day(words, at)), _objective(case), *_deadline(case, words)]
+        body += _please(words, "please_again", asked)
         return Draft(_mail(case, *body))
 
     def draft_reply(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
@@ -194,6 +196,18 @@ def _mail(case: CaseView, *paragraphs: str) -> str:
 
 def _objective(case: CaseView) -> str:
     return str(case.goal["objective"]).strip()
+
+
+def _deadline(case: CaseView, words: Phrases) -> list[str]:
+    if case.deadline is None:
+        return []
+    zone = case.counterparty.get("timezone", "UTC")
+    by = case.deadline.astimezone(ZoneInfo(zone))
+    return [words.say("deadline", date=_day(words, by), time=f"{by:%H:%M}", zone=zone)]
+
+
+def _day(words: Phrases, at: datetime) -> str:
+    return words.say("date", day=at.day, month=words.month(at.month), year=at.year)
 
 
 def _words_of_humans(case: CaseView) -> list[str]:

@@ -105,6 +105,7 @@ def data_of(task: str, case: CaseView, thread_tokens: int, **more: Any) -> dict[
         "constraints": list(case.constraints),
         "persona": case.persona,
         "language": case.language,
+        **({"deadline": case.deadline.isoformat()} if case.deadline else {}),
         "result_schema": case.result_schema,
     }
     return {
@@ -113,11 +114,18 @@ def data_of(task: str, case: CaseView, thread_tokens: int, **more: Any) -> dict[
         "client": client,
         "answers": [{"id": a.id, "question": a.question, "text": a.text, "is_new": not a.used} for a in case.answers],
         "open_question": case.open_question,
+        **_rejections(case),
         "counterparty": case.counterparty,
         **({"attached": [_file(file, LONGEST_ENCLOSED) for file in case.enclosed]} if case.enclosed else {}),
         "thread": thread_of(case.thread, int(thread_tokens * CHARACTERS_PER_TOKEN)),
         **more,
     }
+
+
+def _rejections(case: CaseView) -> dict[str, Any]:
+    """Nothing where nobody has rejected a draft: most cases are not reviewed."""
+    drafts = [{"subject": each.subject, "body": each.body, "reason": each.reason} for each in case.rejections]
+    return {"rejected_drafts": drafts} if drafts else {}
 
 
 def draft_data(draft: Draft) -> dict[str, str]:

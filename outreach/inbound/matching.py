@@ -115,7 +115,8 @@ def _by_sender_and_subject(mail: InboundMail, written_to: set[str]) -> set[UUID]
     topics = possible_topics(mail.subject)
     cases = _cases_of_inboxes(written_to).filter(_with(mail.from_address), status__in=sorted(OPEN))
     sent = Message.objects.filter(direction=Direction.OUT, case__in=cases.order_by().values("pk"))
-    subjects = sent.exclude(status=MessageStatus.DROPPED).order_by().values_list("case_id", "subject").distinct()
+    unsent = (MessageStatus.DRAFT, MessageStatus.DROPPED)
+    subjects = sent.exclude(status__in=unsent).order_by().values_list("case_id", "subject").distinct()
     return {case_id for case_id, subject in subjects if topic(subject) in topics}
 
 
