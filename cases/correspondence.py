@@ -4,9 +4,10 @@ Facts are recorded whatever has happened to the case meanwhile (rule 2 of the en
 change nothing that clients see.
 """
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import make_msgid
 from typing import Any
@@ -242,9 +243,10 @@ def record_received(
     """
     with work.transaction():
         case = Case.objects.locked(case_id)
-        if mail.message_id and case.messages.filter(direction=Direction.IN, message_id=mail.message_id).exists():
+        kept = _under_free_id(case, mail)
+        if kept is None:
             return None
-        message = _store(case, mail, absent_until)
+        message = _store(case, kept, absent_until)
         if not case.is_terminal and mail.purpose != Purpose.DELAY:
             case.touch()
             if mail.purpose == Purpose.HUMAN:
@@ -256,6 +258,23 @@ def record_received(
         if suspicions:
             record(case, "mail.suspicious", messageId=str(message.pk), why=list(suspicions))
         return message
+
+
+def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
+    """The mail, or None if the case has it. Another one under a Message-ID that is taken gets an id of its own.
+
+    Some programs give all their mail one id, and nobody may keep a reply out by being the first to use its id.
+    """
+    taken = case.messages.filter(direction=Direction.IN, message_id=mail.message_id).first()
+    if taken is None or not mail.message_id:
+        return mail
+    digests = sorted(file.sha256 for file in mail.files)
+    is_same = (mail.from_address, mail.text.split()) == (taken.from_address, taken.text.split())
+    if is_same and digests == sorted(taken.attachments.values_list("sha256", flat=True)):
+        return None
+    content = "\0".join([mail.message_id, mail.from_address, *mail.text.split(), *digests])
+    own_id = f"<{hashlib.sha256(content.encode()).hexdigest()}@reused.invalid>"
+    return _under_free_id(case, replace(mail, message_id=own_id))
 
 
 def _back(case: Case, note: Message) -> datetime:

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
@@ -47,8 +48,9 @@ def our_address(case: Case) -> str:
     """Where the case's mail comes from and is answered to."""
     if case.transport == "sandbox":
         return f"case-{case.pk.hex}@sandbox.invalid"  # RFC 2606: mail to it never leaves
-    shared: str = settings.AGENTMAIL_INBOX if case.transport == "agentmail" else settings.OFFLOAD_MAIL_FROM
-    return shared
+    if case.transport == "agentmail":
+        return case.client.agentmail_inbox or str(settings.AGENTMAIL_INBOX)
+    return parseaddr(settings.OFFLOAD_MAIL_FROM)[1]
 
 
 def provide_input(
@@ -102,9 +104,19 @@ def cancel_case(case_id: uuid.UUID, *, actor: str, reason: str | None = None) ->
     return _end(case_id, ResultStatus.CANCELLED, reason or "The case was cancelled.", actor)
 
 
-def fail_case(case_id: uuid.UUID, *, reason: str, actor: str) -> Case:
-    """End the case by a person's decision, with their reason. Raises CaseAlreadyFinished."""
-    return _end(case_id, ResultStatus.FAILED_BY_STAFF, reason, actor)
+STAFF_ENDS = (ResultStatus.FAILED_BY_STAFF, ResultStatus.FAILED_REJECTED)
+
+
+def fail_case(
+    case_id: uuid.UUID, *, reason: str, actor: str, result_status: ResultStatus = ResultStatus.FAILED_BY_STAFF
+) -> Case:
+    """End the case by a person's decision, with their reason: a refusal that a person has read, or anything else.
+
+    `result_status` is one of STAFF_ENDS; the others say what only the service can know. Raises CaseAlreadyFinished.
+    """
+    if result_status not in STAFF_ENDS:
+        raise ValueError(f"{result_status} is no end that a person decides")
+    return _end(case_id, result_status, reason, actor)
 
 
 def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: str) -> Case:

@@ -17,9 +17,10 @@ from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
 from outreach import budget, deliberation
 from outreach.agents import guard, registry
-from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
+from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
 from outreach.deliberation import Written
+from outreach.inbound import reply_address
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, TransportError, transport_named
 
@@ -35,6 +36,9 @@ def advance(claimed: Claim) -> None:
         act(claimed, now)
     except AgentGaveUp as error:
         ask_about_agent(claimed, error)
+    except AgentAsks as error:
+        with claimed.decide() as case:
+            transitions.ask(case, question=str(error), reason="The agent can't write this mail by itself.")
 
 
 def derive_again(claimed: Claim, now: Situation) -> None:
@@ -110,6 +114,7 @@ def _outgoing(case: Case, message: Message) -> OutgoingMail:
         references=tuple(message.references.split()),
         idempotency_key=message.idempotency_key,
         queued_at=message.created_at,
+        reply_to=reply_address.address_for(case) if case.transport == "email" else "",
         thread_id=case.thread_id,
         send_began_at=message.send_started_at,
     )
@@ -151,6 +156,8 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
 def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more: Any) -> None:
     """Queue what was written, or ask a human where it still breaks a rule."""
     draft = written.draft
+    if written.refused:
+        record(case, "draft.refused", agent=agent.name, faults=list(written.refused))
     record(
         case,
         "draft.judged" if written.is_judged else "draft.written",

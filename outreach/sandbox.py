@@ -34,12 +34,13 @@ def mailbox(case: Case) -> list[dict[str, Any]]:
 def _readable(mail: SandboxMail) -> dict[str, Any]:
     raw = bytes(mail.raw)
     message = message_from_bytes(raw, policy=policy.SMTP)
+    text = message.get_body(("plain",))
     return {
         "messageId": mail.message_id,
         "from": str(message["From"]),
         "to": str(message["To"]),
         "subject": str(message["Subject"]),
-        "text": message.get_content().replace("\r\n", "\n"),
+        "text": text.get_content().replace("\r\n", "\n") if text else "",
         "sentAt": milliseconds(mail.delivered_at),
         "raw": raw.decode(),
     }

@@ -1,5 +1,7 @@
 from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, Status
+from cases.models.chores import Chore
 from cases.models.clients import ApiKey, Client, hash_key
+from cases.models.correspondents import Admission, Correspondent
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
 from cases.models.heartbeats import Heartbeat
@@ -9,11 +11,14 @@ from cases.models.messages import Attachment, Direction, Message, MessageStatus,
 __all__ = [
     "OPEN",
     "TERMINAL",
+    "Admission",
     "ApiKey",
     "Attachment",
     "Case",
     "Channel",
+    "Chore",
     "Client",
+    "Correspondent",
     "Direction",
     "DueRow",
     "Event",

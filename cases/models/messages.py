@@ -72,7 +72,7 @@ class Message(models.Model):
     from_address = models.CharField(max_length=320)
     from_name = models.TextField(blank=True)
     to_address = models.CharField(max_length=320)
-    cc = models.JSONField(default=list, blank=True)  # list of addresses
+    cc = models.JSONField(default=list, blank=True)  # list of addresses: all others that it went to, by To or Cc
     subject = models.TextField(blank=True)
     text = models.TextField(blank=True)  # ours: as sent; theirs: the new words, without the quoted history
     full_text = models.TextField(blank=True)  # theirs: the whole text, quoted history included

@@ -213,7 +213,7 @@ def test_working_hours_decide_when_somebody_is_back_except_in_the_sandbox() -> N
     for transport, hours in (("email", {12, 13}), ("sandbox", {0})):  # 8 o'clock in New York
         case = CaseFactory(transport=transport, counterparty=zone, status=Status.RUNNING)
         sent = MessageFactory(case=case, message_id=f"<{transport}@x>")
-        original = counterparty.OriginalMail("", (), "", "us@x.example", "", "ann@x.example", "", "", work.now())
+        original = counterparty.OriginalMail("", (), "", "us@x.example", "", "ann@supplier.example", "", "", work.now())
         raw = counterparty.out_of_office(original, until=day).replace(
             b"Subject:", f"In-Reply-To: {sent.message_id}\r\nSubject:".encode(), 1
         )
