@@ -89,7 +89,6 @@ class _Pinned:
             raise
         return connected
 
-
     def peer(self) -> Address:
         """The address at the other end."""
         return ip_address(self.sock.getpeername()[0])

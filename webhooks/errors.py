@@ -15,6 +15,14 @@ class SecretUnreadable(WebhookError):
     """A stored signing secret can't be decrypted. Helps: the old SECRET_KEY among SECRET_KEY_FALLBACKS."""
 
 
+class TestedTooSoon(WebhookError):
+    """The client had an endpoint tested a moment ago; trying again after `wait_seconds` helps."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__("An endpoint was tested a moment ago.")
+        self.wait_seconds = wait_seconds
+
+
 class EventNotFound(CaseError):
     code, status, message = "EVENT_NOT_FOUND", 404, "There is no such event."
 

@@ -46,7 +46,6 @@ class Endpoint(models.Model):
     failures = models.PositiveIntegerField(default=0)  # in a row
     parked_at = models.DateTimeField(null=True, blank=True)  # null: its events are sent; see webhooks/endpoints.py
     parked_reason = models.TextField(blank=True)
-    tested_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[EndpointManager] = EndpointManager()
 
@@ -154,3 +153,13 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}: {self.status or self.error}"
+
+
+class EndpointTest(models.Model):
+    """When a client last had one of its endpoints tested; see webhooks/trial.py."""
+
+    client = models.OneToOneField(Client, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"of {self.client}"

@@ -11,6 +11,8 @@ from webhooks import order
 from webhooks.errors import StillWaiting
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
+MOST_AT_ONCE = 1000  # by one request of a person or a client, the oldest; the next one takes the next
+
 
 def replay(delivery_pk: uuid.UUID) -> Delivery:
     """Send the delivery again, at once. Raises StillWaiting for one that has not ended.
@@ -28,10 +30,10 @@ def replay(delivery_pk: uuid.UUID) -> Delivery:
 
 
 def replay_all(deliveries: QuerySet[Delivery]) -> int:
-    """Send again all of these that have ended, those of a case in order; how many."""
+    """Send again those of the deliveries that have ended, of a case in order; how many. At most MOST_AT_ONCE."""
     ended = deliveries.exclude(state=DeliveryState.WAITING)
     # The first of a case first: once it is back in line, those behind it wait until it has arrived.
-    pks = list(ended.order_by("created_at", "sequence").values_list("pk", flat=True))
+    pks = list(ended.order_by("created_at", "sequence").values_list("pk", flat=True)[:MOST_AT_ONCE])
     return sum(_was_replayed(pk) for pk in pks)
 
 
