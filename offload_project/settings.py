@@ -41,6 +41,9 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = DESK_KEY.read_text().strip() if AT_A_DESK else _required("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
+# Encrypt clients' secrets in the database, the first one; without any, SECRET_KEY does. Others are old ones.
+OFFLOAD_ENCRYPTION_KEYS = env.list("OFFLOAD_ENCRYPTION_KEYS", default=[])
+
 if AT_A_DESK:
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
     OFFLOAD_BASE_URL = env("OFFLOAD_BASE_URL", default=f"http://localhost:{env.int('PORT', default=8000)}").rstrip("/")

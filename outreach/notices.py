@@ -73,7 +73,7 @@ def give_up(claimed: Claim, cause: str) -> None:
 
 def compose(notice: StaffNotice) -> EmailMessage:
     """The notice as a mail in plain text, with a link to the page on which people can do something about it."""
-    subject, text = _of_question(notice.question) if notice.question else _of_parking(notice.parking)
+    subject, text = _of_parking(notice.parking) if notice.parking else _of_question(notice.question)
     return EmailMessage(
         subject=one_line(subject, MAX_SUBJECT_CHARS),
         body=text,

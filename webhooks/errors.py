@@ -12,7 +12,7 @@ class AddressRefused(WebhookError):
 
 
 class SecretUnreadable(WebhookError):
-    """A stored signing secret can't be decrypted. Helps: the old SECRET_KEY among SECRET_KEY_FALLBACKS."""
+    """A stored signing secret can't be decrypted. Helps: the old key behind the new one; see webhooks/signing.py."""
 
 
 class TestedTooSoon(WebhookError):

@@ -75,7 +75,7 @@ class EventsOfCase(serializers.Serializer[Any]):
 
 class WebhookEndpoint(WithoutNone):
     origin = serializers.CharField(help_text="Scheme, host and port of your URLs: what shares them fails together.")
-    state = serializers.SerializerMethodField()
+    health = serializers.SerializerMethodField()
     consecutiveFailures = serializers.IntegerField(source="failures")
     failingSince = Milliseconds(source="failing_since", required=False)
     lastSuccessAt = Milliseconds(source="last_success_at", required=False)
@@ -87,7 +87,7 @@ class WebhookEndpoint(WithoutNone):
     ABSENT_IF_NONE = ("failingSince", "lastSuccessAt", "lastFailureAt", "parkedAt", "parkedReason")
 
     @extend_schema_field({"type": "string", "enum": ["OK", "FAILING", "PARKED"]})
-    def get_state(self, endpoint: Endpoint) -> str:
+    def get_health(self, endpoint: Endpoint) -> str:
         if endpoint.is_parked:
             return "PARKED"
         return "FAILING" if endpoint.failing_since else "OK"

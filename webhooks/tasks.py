@@ -9,6 +9,7 @@ from django.conf import settings
 from cases import work
 from cases.models import Case
 from webhooks import endpoints, order, sender, signing
+from webhooks.connections import LIMIT_SECONDS
 from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 from webhooks.retry_after import asked_for
 
@@ -50,7 +51,7 @@ def deliver(claimed: work.Claim[Delivery]) -> None:
         delivery.url,
         body,
         headers=signing.headers(secrets, delivery.event_id, datetime.now(UTC), body),
-        limit_seconds=min(sender.LIMIT_SECONDS, claimed.remaining()),
+        limit_seconds=min(LIMIT_SECONDS, claimed.remaining()),
     )
     claimed.insist(lambda: record_attempt(delivery.pk, started_at, outcome))
 

@@ -30,7 +30,7 @@ class Trial:
 def usual_url(client: Client) -> str:
     """The URL of the client's newest case that has one. Raises NoUrlToTest."""
     cases = Case.objects.filter(client=client, client_webhook_url__isnull=False).order_by("-created_at")
-    url = cases.values_list("client_webhook_url", flat=True).first()
+    url: str | None = cases.values_list("client_webhook_url", flat=True).first()
     if url is None:
         raise NoUrlToTest(details=[{"path": "url", "message": NoUrlToTest.message}])
     return url

@@ -32,7 +32,7 @@ def own_events(client: Client) -> QuerySet[Delivery]:
 
 def own_event(request: Request, event_id: str) -> Delivery:
     """The caller's event. Raises EventNotFound, or Forbidden for another client's."""
-    delivery = Delivery.objects.defer("body").filter(event_id=event_id).first()
+    delivery: Delivery | None = Delivery.objects.defer("body").filter(event_id=event_id).first()
     if delivery is None:
         raise EventNotFound
     if delivery.client_id != caller_of(request).client.pk:
