@@ -366,7 +366,8 @@ OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
 # A request's body must have come in this time, a long one in more: a second for each 50 kB. A reader who takes nothing
 # of a file for so long is cut off.
 OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
-OFFLOAD_WEBHOOK_CONCURRENCY = env.int("OFFLOAD_WEBHOOK_CONCURRENCY", default=4)  # calls of one endpoint at once
+# Calls of one endpoint at once, over all workers: far fewer than a process has threads, or one that hangs takes all.
+OFFLOAD_WEBHOOK_CONCURRENCY = env.int("OFFLOAD_WEBHOOK_CONCURRENCY", default=max(1, OFFLOAD_CONCURRENCY // 8))
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
