@@ -12,6 +12,7 @@ from cases.factories import ApiKeyFactory, CaseFactory
 from cases.models import Case, Status
 from cases.payload_parts import milliseconds
 from cases.tests.conftest import Api, api, error_of  # noqa: F401 (a fixture)
+from cases.tests.test_openapi import ANYWHERE, WITH_BODY, codes, document  # noqa: F401 (a fixture)
 from webhooks import endpoints, replay, sender, signing, tasks, trial
 from webhooks.models import Delivery, DeliveryState, Endpoint
 from webhooks.tests.receivers import hangs, receiver, says
@@ -298,3 +299,21 @@ def test_further_events_are_told_only_to_clients_that_asked_for_them(api: Api) -
     assert (delivery.event_type, str(delivery.case_id)) == ("case.created", case_id)
     assert delivery.event_id == json.loads(bytes(delivery.body))["event_id"]
     assert delivery.event_id.endswith(f"_{delivery.timeline_event_id}")
+
+
+def test_the_routes_are_documented(document: Any) -> None:  # noqa: F811
+    no_case = {"404": ["CASE_NOT_FOUND", "NOT_FOUND"]}
+    assert codes(document, "get", "/events") == {"200": [], **ANYWHERE, "404": ["CASE_NOT_FOUND", "NOT_FOUND"]}
+    assert codes(document, "get", "/cases/{case_id}/events") == {"200": [], **ANYWHERE, **no_case}
+    assert codes(document, "get", "/webhooks/endpoints") == {"200": [], **ANYWHERE}
+    assert codes(document, "post", "/events/{event_id}/redeliver") == {
+        "202": [],
+        **ANYWHERE,
+        **WITH_BODY,
+        "404": ["EVENT_NOT_FOUND", "NOT_FOUND"],
+        "409": ["EVENT_NOT_ENDED"],
+    }
+    limited = {"429": ["RATE_LIMITED"]}
+    assert codes(document, "post", "/webhooks/test") == {"200": [], **ANYWHERE, **WITH_BODY, **limited}
+    parameters = {parameter["name"] for parameter in document["paths"]["/events"]["get"]["parameters"]}
+    assert parameters == {"type", "state", "caseId", "limit", "cursor"}
