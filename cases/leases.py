@@ -81,7 +81,8 @@ def due(kind: str) -> QuerySet[Any]:
     if owner is None:
         return rows
     full = held_by_owner(kind).filter(held__gte=kinds()[kind].at_most())
-    return rows.filter(~Q(**{f"{owner}__in": full.values(owner)}))
+    with_room: QuerySet[Any] = rows.filter(~Q(**{f"{owner}__in": full.values(owner)}))
+    return with_room
 
 
 def held_by_owner(kind: str) -> QuerySet[Any]:

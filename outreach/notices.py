@@ -5,7 +5,7 @@ least once: a worker that dies between the mail server's answer and its own comm
 Message-ID. For a mere reminder that is better than none.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -73,7 +73,8 @@ def give_up(claimed: Claim, cause: str) -> None:
 
 def compose(notice: StaffNotice) -> EmailMessage:
     """The notice as a mail in plain text, with a link to the page on which people can do something about it."""
-    subject, text = _of_parking(notice.parking) if notice.parking else _of_question(notice.question)
+    # A constraint of the table holds that it is about one of the two.
+    subject, text = _of_question(notice.question) if notice.question else _of_parking(cast(Event, notice.parking))
     return EmailMessage(
         subject=one_line(subject, MAX_SUBJECT_CHARS),
         body=text,

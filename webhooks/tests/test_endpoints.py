@@ -26,7 +26,8 @@ def running(**fields: Any) -> Case:
 
 def attempt(delivery: Delivery, outcome: sender.Outcome) -> Delivery:
     tasks.record_attempt(delivery.pk, work.now(), outcome)
-    return Delivery.objects.get(pk=delivery.pk)
+    delivery.refresh_from_db()
+    return delivery
 
 
 def states(**only: Any) -> list[str]:
