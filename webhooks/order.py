@@ -34,14 +34,13 @@ def begin_anew(delivery: Delivery) -> None:
 def end_all(endpoint: Endpoint, state: DeliveryState) -> None:
     """End whatever waits for the endpoint, which is held locked, and let go what waits behind it for other endpoints.
 
-    There may be thousands, so they are ended by one statement. That an ended row is never due is all that
-    `work.reschedule` would say of each.
+    There may be thousands, so they are ended by one statement: of an ended row `work.reschedule` would say no more.
     """
     waiting = Delivery.objects.filter(endpoint=endpoint, state=DeliveryState.WAITING)
     list(waiting.order_by("case_id", "sequence").select_for_update(of=("self",)).values_list("pk"))
     others = Delivery.objects.filter(state=DeliveryState.WAITING).exclude(endpoint=endpoint)
     behind = list(others.filter(case_id__in=waiting.values("case_id")).values_list("pk", flat=True))
-    waiting.update(state=state, due_at=None, retry_at=None)
+    work.end_all(waiting, state=state)
     for pk in behind:
         _reschedule(pk)
 
