@@ -41,6 +41,9 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = DESK_KEY.read_text().strip() if AT_A_DESK else _required("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
+# Encrypt clients' secrets in the database, the first one; without any, SECRET_KEY does. Others are old ones.
+OFFLOAD_ENCRYPTION_KEYS = env.list("OFFLOAD_ENCRYPTION_KEYS", default=[])
+
 if AT_A_DESK:
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
     OFFLOAD_BASE_URL = env("OFFLOAD_BASE_URL", default=f"http://localhost:{env.int('PORT', default=8000)}").rstrip("/")
@@ -162,7 +165,11 @@ OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
     "case.failed": ["webhooks.listeners.enqueue"],
     "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
+    "webhook.parked": ["outreach.notices.tell_staff_of_parking"],
 }
+# Clients hear of these only where they have asked for them (Client.event_types).
+OFFLOAD_OPTIONAL_EVENTS = ["case.created", "case.input_overdue", "message.received", "message.sent"]
+OFFLOAD_EVENT_LISTENERS |= {type_: ["webhooks.listeners.enqueue_if_asked_for"] for type_ in OFFLOAD_OPTIONAL_EVENTS}
 
 # --- Database ---
 
@@ -362,6 +369,8 @@ OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
 # A request's body must have come in this time, a long one in more: a second for each 50 kB. A reader who takes nothing
 # of a file for so long is cut off.
 OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
+# Calls of one endpoint at once, over all workers: far fewer than a process has threads, or one that hangs takes all.
+OFFLOAD_WEBHOOK_CONCURRENCY = env.int("OFFLOAD_WEBHOOK_CONCURRENCY", default=max(1, OFFLOAD_CONCURRENCY // 8))
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"

@@ -151,6 +151,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
         f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"
         + (f"; not read, or not wholly: {', '.join(facts['unread'])}" if facts.get("unread") else "")
     ),
+    "webhook.parked": lambda facts: f"No webhooks are sent to {facts.get('origin')} any more",
 }
 DETAILS = ("before", "question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
 

@@ -16,6 +16,8 @@ class Client(models.Model):
     is_active = models.BooleanField(default=True)
     # The inbox from which its live cases write; empty: the one that all share. `manage.py agentmail_setup` fills it in.
     agentmail_inbox = models.CharField(max_length=320, blank=True)
+    # Of settings.OFFLOAD_OPTIONAL_EVENTS those that its webhooks tell of, besides the three that every client hears of.
+    event_types = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
