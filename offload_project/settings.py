@@ -168,7 +168,13 @@ OFFLOAD_EVENT_LISTENERS = {
     "webhook.parked": ["outreach.notices.tell_staff_of_parking"],
 }
 # Clients hear of these only where they have asked for them (Client.event_types).
-OFFLOAD_OPTIONAL_EVENTS = ["case.created", "case.input_overdue", "message.received", "message.sent"]
+OFFLOAD_OPTIONAL_EVENTS = [
+    "case.created",
+    "case.draft_ready",
+    "case.input_overdue",
+    "message.received",
+    "message.sent",
+]
 OFFLOAD_EVENT_LISTENERS |= {type_: ["webhooks.listeners.enqueue_if_asked_for"] for type_ in OFFLOAD_OPTIONAL_EVENTS}
 
 # --- Database ---

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.conf import settings
 
-from cases.models import Case, Event, Status
-from cases.payload_parts import attachment_metadata, milliseconds
+from cases.models import Case, Draft, Event, Status
+from cases.payload_parts import attachment_metadata, draft_content, milliseconds
 
 
 def build(case: Case, event: Event) -> dict[str, Any]:
@@ -54,6 +54,8 @@ def _data(case: Case, event: Event) -> dict[str, Any]:
         data["failureReason"] = case.failure_reason
     if event.type == "case.input_needed":
         data |= _question(case, event)
+    if event.type == "case.draft_ready":
+        data["draft"] = draft_content(Draft.objects.get(pk=event.data["messageId"]))
     if "messageId" in event.data:
         data["messageId"] = event.data["messageId"]
     return data
