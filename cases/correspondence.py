@@ -83,7 +83,8 @@ def queue(
     From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same.
     """
     case.touch()
-    thread = [message for message in case.messages.shown() if message.message_id and message.status != "DROPPED"]
+    messages = [message for one in (*case.earlier, case) for message in one.messages.shown()]
+    thread = [message for message in messages if message.message_id and message.status != "DROPPED"]
     message = Message.objects.create(
         case=case,
         direction=Direction.OUT,

@@ -146,6 +146,13 @@ class Transcript(Shown):
         return transcript(case)
 
 
+@extend_schema_field({"type": "string", "format": "uuid", "description": "The case that continues this one."})
+class Successor(Shown):
+    def to_representation(self, case: Case) -> str | None:
+        successor: Case | None = getattr(case, "reopened_as", None)
+        return successor and str(successor.pk)
+
+
 @extend_schema_serializer(component_name="Source")
 class SourceOfValue(serializers.Serializer[Any]):
     path = serializers.CharField(help_text="JSON Pointer (RFC 6901) into result; empty: all of it.")
@@ -184,6 +191,10 @@ class CaseResource(serializers.Serializer[Any]):
     maxAttempts = serializers.IntegerField(source="max_attempts")
     channel = serializers.ChoiceField(choices=Channel.choices)
     counterparty = CounterpartyAsSent()
+    reopenedFrom = serializers.UUIDField(
+        source="reopened_from_id", required=False, help_text="The ended case that this one continues."
+    )
+    reopenedAs = Successor(source="*", required=False)
     attachments = Attachments(source="*")
     resultStatus = serializers.ChoiceField(source="result_status", choices=ResultStatus.choices, required=False)
     result = Result(required=False)
@@ -204,6 +215,8 @@ class CaseResource(serializers.Serializer[Any]):
         "language",
         "deadlineAt",
         "paused",
+        "reopenedFrom",
+        "reopenedAs",
     )
     ONLY_IF_ASKED_FOR = ("conversationThread", "sources")
 

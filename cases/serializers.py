@@ -143,6 +143,17 @@ class CaseChange(serializers.Serializer[Any]):
         return {name: valid[field] for field, name in CHANGEABLE.items() if field in valid}
 
 
+class GoalAnew(GoalChange):
+    objective = Text(required=False)
+
+
+class Reopening(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/reopen: what the new case goes by instead of what the old one did."""
+
+    goal = GoalAnew(required=False)
+    constraints = serializers.ListField(child=Text(allow_blank=True), required=False)
+
+
 CHANGEABLE = {
     "goal.knowledge": "knowledge",
     "counterparty.address": "address",

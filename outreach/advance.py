@@ -170,7 +170,8 @@ def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more:
             reason="A draft broke a rule, and was no better when it was written again.",
         )
         return
-    subject = draft.subject or services.subject_of(case)
+    proposed = "" if case.reopened_from_id else draft.subject  # it stays in the thread that it continues
+    subject = proposed or services.subject_of(case)
     correspondence.queue(case, purpose=purpose, subject=subject, text=draft.body, **more)
 
 
@@ -308,7 +309,8 @@ VERDICTS: Mapping[Decision, Callable[[Case, Verdict], None]] = {
 
 
 def _unsent_and_answered(now: Situation) -> bool:
-    return now.case.status == Status.INPUT_NEEDED and _answered(now) and now.case.attempt_count == 0
+    has_begun = now.case.attempt_count > 0 or now.has_heard
+    return now.case.status == Status.INPUT_NEEDED and _answered(now) and not has_begun
 
 
 def _answered(now: Situation) -> bool:

@@ -35,12 +35,14 @@ class Situation:
     questions: tuple[InputRequest, ...]  # oldest first
     now: datetime
     skipped: Skipped
+    earlier: tuple[Message, ...] = ()  # of the cases that it continues
 
     @classmethod
     def of(cls, case: Case) -> Self:
         messages = case.messages.prefetch_related("attachments")
         questions = case.input_requests.order_by("requested_at", "id")
-        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case))
+        earlier = [message for one in case.earlier for message in one.messages.prefetch_related("attachments")]
+        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case), tuple(earlier))
 
     @property
     def is_open(self) -> bool:
@@ -73,6 +75,11 @@ class Situation:
             for message in self.messages
             if message.direction == Direction.IN and message.purpose == Purpose.HUMAN and message.read_at is None
         ]
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a person has written on this case, even before anything was sent: a reopened one begins so."""
+        return any(message.direction == Direction.IN and message.purpose == Purpose.HUMAN for message in self.messages)
 
     @property
     def has_settled(self) -> bool:
@@ -131,7 +138,7 @@ class Situation:
             persona=case.sender_persona,
             constraints=tuple(case.constraints or ()),
             result_schema=case.result_schema,
-            thread=tuple(_mail(message, pictures) for message in self.messages if _is_shown(message)),
+            thread=tuple(_mail(message, pictures) for message in self._thread if _is_shown(message)),
             answers=tuple(
                 Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
                 for asked in self.questions
@@ -142,6 +149,10 @@ class Situation:
             deadline=case.deadline_at,
             now=self.now,
         )
+
+    @property
+    def _thread(self) -> tuple[Message, ...]:
+        return *self.earlier, *self.messages
 
     def _pictures(self) -> dict[str, bytes]:
         """Pictures and scans by the id of their file, as many as may be shown."""

@@ -70,6 +70,9 @@ class Case(DueRow):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="cases")
     is_test = models.BooleanField(default=False)
+    reopened_from = models.OneToOneField(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reopened_as"
+    )  # the ended case whose thread this one continues
     client_reference_id = models.TextField(null=True, blank=True)
 
     # As the client sent them; null is a field that was not given.
@@ -143,6 +146,11 @@ class Case(DueRow):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def earlier(self) -> "list[Case]":
+        """The cases whose thread this one continues, oldest first."""
+        return [*self.reopened_from.earlier, self.reopened_from] if self.reopened_from else []
 
     @property
     def has_result(self) -> bool:

@@ -60,6 +60,14 @@ def test_every_answer_is_documented(document: Any) -> None:
             **no_case,
             "409": ["CASE_ALREADY_FINISHED"],
         }
+    assert codes(document, "post", "/cases/{case_id}/reopen") == {
+        "201": [],
+        **ANYWHERE,
+        **WITH_BODY,
+        **no_case,
+        "409": ["CASE_NOT_FINISHED", "CASE_ALREADY_REOPENED", "IDEMPOTENCY_KEY_IN_USE"],
+        "422": ["IDEMPOTENCY_KEY_REUSED"],
+    }
     assert codes(document, "patch", "/cases/{case_id}") == {
         "200": [],
         **ANYWHERE,
