@@ -25,6 +25,7 @@ KEPT = (
     "language",
     "max_attempts",
     "follow_up_delay_hours",
+    "input_timeout_hours",
     "result_schema",
     "client_webhook_url",
     "metadata",

@@ -150,7 +150,7 @@ class Transcript(Shown):
 class Successor(Shown):
     def to_representation(self, case: Case) -> str | None:
         successor: Case | None = getattr(case, "reopened_as", None)
-        return successor and str(successor.pk)
+        return str(successor.pk) if successor else None
 
 
 @extend_schema_serializer(component_name="Source")

@@ -47,6 +47,7 @@ def begin(case: Case, *, actor: str) -> None:
     case.now = case.created_at = case.updated_at = work.now()
     case.transport = "sandbox" if case.is_test else settings.OFFLOAD_TRANSPORT
     case.our_address = our_address(case)
+    case.client_webhook_url = case.client_webhook_url or case.client.default_webhook_url
     case.counterparty_address = case.counterparty_address or case.counterparty["address"].lower()
     case.due_at = case.created_at  # the one fact of a new case; there is nothing to look up
     case.save(force_insert=True)
@@ -83,7 +84,7 @@ def provide_input(
         request.provided_context, request.answered_by = provided_context, actor
         request.save()
         case.touch()
-        case.retry_at = None
+        case.retry_at = case.input_overdue_at = None
         if request.is_operational and case.attempt_count:
             _go_on(case, request)
         else:

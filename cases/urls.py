@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from cases import downloads
+from cases.client_views import ClientView
 from cases.thread_views import ThreadViewSet
 from cases.views import CaseViewSet
 
@@ -11,4 +12,8 @@ router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("cases", CaseViewSet, basename="case")
 router.register("cases", ThreadViewSet, basename="thread")
 
-urlpatterns = [*router.urls, path("files/<str:token>", downloads.DownloadView.as_view(), name="download")]
+urlpatterns = [
+    *router.urls,
+    path("client", ClientView.as_view(), name="client"),
+    path("files/<str:token>", downloads.DownloadView.as_view(), name="download"),
+]

@@ -162,6 +162,7 @@ OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
     "case.failed": ["webhooks.listeners.enqueue"],
     "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
+    "case.input_overdue": ["outreach.notices.tell_staff"],
 }
 
 # --- Database ---

@@ -224,6 +224,12 @@ def fail_for_deadline(claimed: Claim, now: Situation) -> None:
         transitions.fail(case, result_status=ResultStatus.DEADLINE_PASSED, reason=reason)
 
 
+def remind(claimed: Claim, now: Situation) -> None:
+    """Tell people again of the question that nobody has answered."""
+    with claimed.decide() as case:
+        transitions.remind(case)
+
+
 # --- Judging --------------------------------------------------------------------------------------
 
 
@@ -334,5 +340,6 @@ TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], Non
     (_answered, evaluate),
     (lambda now: bool(now.unread) and now.follow_up_is_due, clear_schedule),
     (_reply_has_settled, evaluate),
+    (lambda now: now.question_is_overdue, remind),
     (lambda now: now.follow_up_is_due, follow_up),
 )

@@ -93,6 +93,7 @@ class StaffNotice(DueRow):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, related_name="notices")
     address = models.CharField(max_length=320)
+    is_reminder = models.BooleanField(default=False)  # the second one, of a question that has waited too long
     state = models.CharField(max_length=10, choices=NoticeState.choices, default=NoticeState.WAITING)
     note = models.TextField(blank=True)  # why it failed
     created_at = models.DateTimeField()
@@ -105,7 +106,7 @@ class StaffNotice(DueRow):
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
         ]
         constraints: ClassVar = [
-            models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address"]),
+            models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address", "is_reminder"]),
         ]
 
     def __str__(self) -> str:

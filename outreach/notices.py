@@ -22,9 +22,17 @@ MAX_SUBJECT_CHARS = 120
 
 
 def tell_staff(case: Case, event: Event) -> None:
-    """Listener of `case.input_needed`: one notice for each of OFFLOAD_STAFF_NOTICES. Sends nothing itself."""
+    """Listener of `case.input_needed` and `case.input_overdue`: one notice for each of OFFLOAD_STAFF_NOTICES.
+
+    Sends nothing itself.
+    """
     for address in dict.fromkeys(settings.OFFLOAD_STAFF_NOTICES):
-        notice = StaffNotice(question_id=event.data["inputRequestId"], address=address, created_at=event.at)
+        notice = StaffNotice(
+            question_id=event.data["inputRequestId"],
+            address=address,
+            is_reminder=event.type == "case.input_overdue",
+            created_at=event.at,
+        )
         notice.now = event.at
         work.reschedule(notice)
         notice.save(force_insert=True)

@@ -58,6 +58,11 @@ class Situation:
         return any(message.status == MessageStatus.QUEUED and message.send_started_at for message in self.messages)
 
     @property
+    def question_is_overdue(self) -> bool:
+        overdue_at = self.case.input_overdue_at
+        return self.case.status == Status.INPUT_NEEDED and overdue_at is not None and overdue_at <= self.now
+
+    @property
     def is_paused(self) -> bool:
         return self.case.paused_at is not None
 

@@ -15,6 +15,10 @@ class Client(models.Model):
     is_active = models.BooleanField(default=True)
     # The inbox from which its live cases write; empty: the one that all share. `manage.py agentmail_setup` fills it in.
     agentmail_inbox = models.CharField(max_length=320, blank=True)
+    # What its cases go by where they say nothing themselves.
+    default_webhook_url = models.TextField(null=True, blank=True)
+    settle_seconds = models.PositiveIntegerField(null=True, blank=True)  # null: OFFLOAD_SETTLE_SECONDS
+    reminder_hours = models.PositiveIntegerField(null=True, blank=True)  # null: nobody is reminded of questions
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -60,6 +60,8 @@ def test_every_answer_is_documented(document: Any) -> None:
             **no_case,
             "409": ["CASE_ALREADY_FINISHED"],
         }
+    assert codes(document, "get", "/client") == {"200": [], **ANYWHERE}
+    assert codes(document, "patch", "/client") == {"200": [], **ANYWHERE, **WITH_BODY}
     assert codes(document, "post", "/cases/{case_id}/reopen") == {
         "201": [],
         **ANYWHERE,
