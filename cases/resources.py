@@ -234,6 +234,7 @@ class CaseResource(serializers.Serializer[Any]):
         return {name: value for name, value in shown.items() if value is not None or name not in self.ABSENT_IF_NONE}
 
 
+@extend_schema_serializer(many=False)  # else the generator takes what a list answers for a list
 class CaseList(serializers.Serializer[Any]):
     cases = CaseResource(many=True)
     nextCursor = NextCursor()

@@ -65,7 +65,7 @@ class TimelineEvent(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=sorted(timeline.SHOWN))
     at = Milliseconds()
     actor = serializers.SerializerMethodField()
-    facts = serializers.SerializerMethodField("get_facts")  # `data`, which serializers have already
+    facts = serializers.SerializerMethodField(method_name="get_facts")  # `data`, which serializers have already
 
     def get_fields(self) -> dict[str, Any]:
         return {"data" if name == "facts" else name: field for name, field in super().get_fields().items()}

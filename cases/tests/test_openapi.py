@@ -79,6 +79,11 @@ def test_every_answer_is_documented(document: Any) -> None:
     }
 
 
+def test_a_page_is_an_object(document: Any) -> None:
+    schema = document["paths"]["/cases"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["data"] == {"$ref": "#/components/schemas/CaseList"}
+
+
 def test_every_route_of_a_case_needs_the_key(document: Any) -> None:
     scheme = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     assert document["components"]["securitySchemes"] == {"apiKey": scheme}
