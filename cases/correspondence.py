@@ -85,7 +85,8 @@ def queue(
     is not sent before a person has approved it, who may change its words (cases/drafts.py).
     """
     case.touch()
-    thread = [message for message in case.messages.shown() if message.message_id and message.status != "DROPPED"]
+    messages = [message for one in (*case.earlier, case) for message in one.messages.shown()]
+    thread = [message for message in messages if message.message_id and message.status != "DROPPED"]
     message = Message.objects.create(
         case=case,
         direction=Direction.OUT,

@@ -80,6 +80,14 @@ class DraftRefused(CaseError):
     message = "The draft can't be sent with these words."
 
 
+class CaseNotFinished(CaseError):
+    code, status, message = "CASE_NOT_FINISHED", 409, "The case has not finished yet: there is nothing to reopen."
+
+
+class CaseAlreadyReopened(CaseError):
+    code, status, message = "CASE_ALREADY_REOPENED", 409, "The case has been reopened already: see its reopenedAs."
+
+
 class AlreadySent(CaseError):
     code, status, message = "ALREADY_SENT", 409, "Mail has gone to the counterparty's address: it can't be changed."
 

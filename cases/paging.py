@@ -30,8 +30,10 @@ def page_of(rows: QuerySet[M], order: Sequence[str], *, name: str, limit: int, c
     if cursor is not None:
         rows = rows.filter(_behind(order, _read(cursor, name)))
     found = list(rows[: limit + 1])
-    last = found[limit - 1] if len(found) > limit else None
-    return Page(found[:limit], last and _write(name, [getattr(last, field.lstrip("-")) for field in order]))
+    if len(found) <= limit:
+        return Page(found, None)
+    position = [getattr(found[limit - 1], field.lstrip("-")) for field in order]
+    return Page(found[:limit], _write(name, position))
 
 
 def _behind(order: Sequence[str], position: Sequence[Any]) -> Q:

@@ -43,9 +43,9 @@ class PageQuery(serializers.Serializer[Any]):
         given = dict(request.query_params.lists())
         query = cls(data={name: values[0] for name, values in given.items()})
         query.is_valid(raise_exception=True)
-        if twice := [name for name in query.fields if len(given.get(name, ())) > 1]:
+        if twice := [name for name, values in given.items() if name in query.fields and len(values) > 1]:
             raise serializers.ValidationError({name: ["Must be given once."] for name in twice})
-        return query.validated_data
+        return dict(query.validated_data)
 
 
 class CasesQuery(PageQuery):

@@ -147,6 +147,13 @@ class Transcript(Shown):
         return transcript(case)
 
 
+@extend_schema_field({"type": "string", "format": "uuid", "description": "The case that continues this one."})
+class Successor(Shown):
+    def to_representation(self, case: Case) -> str | None:
+        successor: Case | None = getattr(case, "reopened_as", None)
+        return str(successor.pk) if successor else None
+
+
 @extend_schema_serializer(component_name="Source")
 class SourceOfValue(serializers.Serializer[Any]):
     path = serializers.CharField(help_text="JSON Pointer (RFC 6901) into result; empty: all of it.")
@@ -221,6 +228,10 @@ class CaseResource(serializers.Serializer[Any]):
     maxAttempts = serializers.IntegerField(source="max_attempts")
     channel = serializers.ChoiceField(choices=Channel.choices)
     counterparty = CounterpartyAsSent()
+    reopenedFrom = serializers.UUIDField(
+        source="reopened_from_id", required=False, help_text="The ended case that this one continues."
+    )
+    reopenedAs = Successor(source="*", required=False)
     attachments = Attachments(source="*")
     resultStatus = serializers.ChoiceField(source="result_status", choices=ResultStatus.choices, required=False)
     result = Result(required=False)
@@ -245,6 +256,8 @@ class CaseResource(serializers.Serializer[Any]):
         "draft",
         "deadlineAt",
         "paused",
+        "reopenedFrom",
+        "reopenedAs",
     )
     ONLY_IF_ASKED_FOR = ("conversationThread", "sources")
 
@@ -262,6 +275,7 @@ class CaseResource(serializers.Serializer[Any]):
         return {name: value for name, value in shown.items() if value is not None or name not in self.ABSENT_IF_NONE}
 
 
+@extend_schema_serializer(many=False)  # else the generator takes what a list answers for a list
 class CaseList(serializers.Serializer[Any]):
     cases = CaseResource(many=True)
     nextCursor = NextCursor()

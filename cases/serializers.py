@@ -1,6 +1,6 @@
 """What clients send, in the contract's words. Unknown fields are ignored at every level."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -27,6 +27,7 @@ from cases.fields import (
 )
 from cases.models import Channel, ReviewMode
 
+MAX_HOURS = 24 * 366
 LONGEST_NAME = 300  # characters; names stand in headers, and mail servers refuse long ones
 LONGEST_SUBJECT = 300
 LONGEST_BODY = 100_000
@@ -91,6 +92,9 @@ class NewCase(serializers.Serializer[Any]):
         required=False, help_text="JSON Schema (2020-12 unless $schema says else) of the result."
     )
     deadlineAt = FutureTime(required=False, help_text="Unix time in milliseconds; past it the case fails.")
+    inputTimeoutHours = Whole(
+        required=False, min_value=1, max_value=MAX_HOURS, help_text="People are reminded of a question then."
+    )
     clientWebhookUrl = WebhookUrl(required=False)
     metadata = AnyObject(required=False, help_text="Comes back in webhooks, never read.")
     attachments = serializers.ListField(
@@ -137,6 +141,7 @@ class NewCase(serializers.Serializer[Any]):
             "max_attempts": valid["maxAttempts"],
             "follow_up_delay_hours": valid["followUpDelayHours"],
             "deadline_at": valid.get("deadlineAt"),
+            "input_timeout_hours": valid.get("inputTimeoutHours"),
             "result_schema": valid.get("resultSchema"),
             "client_webhook_url": valid.get("clientWebhookUrl"),
             "metadata": valid.get("metadata"),
@@ -208,6 +213,47 @@ class CaseChange(serializers.Serializer[Any]):
         for part in ("goal", "counterparty"):
             valid |= {f"{part}.{name}": value for name, value in valid.get(part, {}).items()}
         return {name: valid[field] for field, name in CHANGEABLE.items() if field in valid}
+
+
+class ClientChange(serializers.Serializer[Any]):
+    """The body of PATCH /client. What may be switched off takes null."""
+
+    defaultWebhookUrl = WebhookUrl(required=False, allow_null=True, help_text="Of cases that name none.")
+    settleSeconds = Whole(
+        required=False, allow_null=True, min_value=0, max_value=3600, help_text="Null: what the service is set to."
+    )
+    reminderHours = Whole(
+        required=False, allow_null=True, min_value=1, max_value=MAX_HOURS, help_text="Null: nobody is reminded."
+    )
+
+    eventTypes = serializers.ListField(
+        child=serializers.ChoiceField(choices=settings.OFFLOAD_OPTIONAL_EVENTS),
+        required=False,
+        help_text="What its webhooks tell of besides the three events that every client hears of.",
+    )
+
+    FIELDS: ClassVar = {
+        "defaultWebhookUrl": "default_webhook_url",
+        "eventTypes": "event_types",
+        "settleSeconds": "settle_seconds",
+        "reminderHours": "reminder_hours",
+    }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise serializers.ValidationError(f"Name what is to change: {', '.join(self.FIELDS)}.")
+        return attrs
+
+
+class GoalAnew(GoalChange):
+    objective = Text(required=False)
+
+
+class Reopening(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/reopen: what the new case goes by instead of what the old one did."""
+
+    goal = GoalAnew(required=False)
+    constraints = serializers.ListField(child=Text(allow_blank=True), required=False)
 
 
 CHANGEABLE = {

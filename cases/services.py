@@ -24,6 +24,7 @@ from cases.models import (
     Case,
     Enclosure,
     InputRequest,
+    Message,
     MessageStatus,
     Purpose,
     RequestStatus,
@@ -41,16 +42,22 @@ def create_case(key: ApiKey, *, asked: Asked | None = None, files: Sequence[Give
     case = Case(client=key.client, is_test=key.is_test, **fields)
     with enclosures.stored(case, files) as enclosed, work.transaction():
         idempotency.keep(asked, status=201, answer={"caseId": str(case.pk)})
-        case.now = case.created_at = case.updated_at = work.now()
-        case.transport = "sandbox" if key.is_test else settings.OFFLOAD_TRANSPORT
-        case.our_address = our_address(case)
-        case.counterparty_address = case.counterparty_address or case.counterparty["address"].lower()
-        case.due_at = case.created_at  # the one fact of a new case; there is nothing to look up
-        case.save(force_insert=True)
+        begin(case, actor=f"client {key.prefix}")
         Enclosure.objects.bulk_create(enclosed)
-        record(case, "case.created", actor=f"client {key.prefix}")
-        work.wake_after_commit(case)
     return case
+
+
+def begin(case: Case, *, actor: str) -> None:
+    """Store a new case and make it due. In the caller's transaction."""
+    case.now = case.created_at = case.updated_at = work.now()
+    case.transport = "sandbox" if case.is_test else settings.OFFLOAD_TRANSPORT
+    case.our_address = our_address(case)
+    case.client_webhook_url = case.client_webhook_url or case.client.default_webhook_url
+    case.counterparty_address = case.counterparty_address or case.counterparty["address"].lower()
+    case.due_at = case.created_at  # the one fact of a new case; there is nothing to look up
+    case.save(force_insert=True)
+    record(case, "case.created", actor=actor)
+    work.wake_after_commit(case)
 
 
 def our_address(case: Case) -> str:
@@ -82,7 +89,7 @@ def provide_input(
         request.provided_context, request.answered_by = provided_context, actor
         request.save()
         case.touch()
-        case.retry_at = None
+        case.retry_at = case.input_overdue_at = None
         if request.is_operational and case.attempt_count:
             _go_on(case, request)
         else:
@@ -171,7 +178,8 @@ def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
 
 def subject_of(case: Case) -> str:
     """The subject of the next mail: of the thread if there is one, else the goal in short."""
-    first = case.messages.filter(purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED).first()
+    thread = Message.objects.filter(case__in=[*case.earlier, case])
+    first = thread.filter(purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED).first()
     if first is None:
         objective = " ".join(case.goal["objective"].split())
         return objective if len(objective) <= 78 else objective[:77].rstrip() + "…"  # RFC 5322 §2.1.1

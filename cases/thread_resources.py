@@ -65,14 +65,17 @@ class TimelineEvent(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=sorted(timeline.SHOWN))
     at = Milliseconds()
     actor = serializers.SerializerMethodField()
-    data = serializers.SerializerMethodField()
+    facts = serializers.SerializerMethodField(method_name="get_facts")  # `data`, which serializers have already
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"data" if name == "facts" else name: field for name, field in super().get_fields().items()}
 
     @extend_schema_field({"type": "string", "enum": list(timeline.ACTORS)})
     def get_actor(self, event: Event) -> str:
         return timeline.actor_of(event)
 
     @extend_schema_field(AnyObject)
-    def get_data(self, event: Event) -> dict[str, Any]:
+    def get_facts(self, event: Event) -> dict[str, Any]:
         return timeline.data_of(event)
 
 

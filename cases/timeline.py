@@ -20,6 +20,7 @@ SHOWN: Mapping[str, Mapping[str, str]] = {
     "case.changed": {"fields": "fields"},
     "case.paused": {},
     "case.resumed": {},
+    "case.input_overdue": {"inputRequestId": "inputRequestId"},
     "case.waiting": {"until": "until"},
     "case.completed": {},
     "case.failed": {"resultStatus": "resultStatus"},

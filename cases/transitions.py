@@ -1,6 +1,6 @@
 """Every change of Case.status. Each takes a case that the caller holds locked, saves it and records the event."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cases import work
@@ -30,6 +30,8 @@ def ask(case: Case, *, question: str, reason: str, is_operational: bool = False,
         mark_used(case)
     case.move_to(Status.INPUT_NEEDED)
     case.next_action_at = None
+    hours = case.input_timeout_hours or case.client.reminder_hours
+    case.input_overdue_at = case.now + timedelta(hours=hours) if hours else None
     store(case)
     record(case, "case.input_needed", actor=actor, inputRequestId=str(request.pk), question=question, reason=reason)
     return request
@@ -72,15 +74,26 @@ def close_question(case: Case, status: RequestStatus) -> None:
     mark_used(case)
 
 
+def remind(case: Case) -> None:
+    """Say once that the open question has waited too long; the case keeps waiting. Nothing that clients see changes."""
+    case.input_overdue_at = None
+    store(case)
+    request = case.input_requests.get(status=RequestStatus.PENDING)
+    record(case, "case.input_overdue", inputRequestId=str(request.pk), question=request.question)
+
+
 def _settle_question(case: Case, status: RequestStatus) -> None:
+    case.input_overdue_at = None
     case.input_requests.filter(status=RequestStatus.PENDING).update(status=status, resolved_at=case.now)
 
 
 def close_operational_question(case: Case) -> None:
     """What the service could not do, it has done: nobody has to answer any more."""
-    case.input_requests.filter(status=RequestStatus.PENDING, is_operational=True).update(
+    closed = case.input_requests.filter(status=RequestStatus.PENDING, is_operational=True).update(
         status=RequestStatus.CLOSED, resolved_at=case.now
     )
+    if closed:
+        case.input_overdue_at = None
 
 
 def mark_used(case: Case) -> None:

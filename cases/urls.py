@@ -7,6 +7,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from cases import downloads
+from cases.client_views import ClientView
 from cases.draft_views import DraftViewSet
 from cases.enclosures import MAX_ENCODED_BYTES
 from cases.thread_views import ThreadViewSet
@@ -28,4 +29,8 @@ router.register("cases", CaseViewSet, basename="case")
 router.register("cases/<str:case_id>/drafts", DraftViewSet, basename="draft")
 router.register("cases", ThreadViewSet, basename="thread")
 
-urlpatterns = [*router.urls, path("files/<str:token>", downloads.DownloadView.as_view(), name="download")]
+urlpatterns = [
+    *router.urls,
+    path("client", ClientView.as_view(), name="client"),
+    path("files/<str:token>", downloads.DownloadView.as_view(), name="download"),
+]

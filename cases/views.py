@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from cases import changes, downloads, idempotency, listing, services
+from cases import changes, downloads, idempotency, listing, reopening, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
 from cases.idempotency import AlreadyAnswered, Asked
@@ -22,7 +22,7 @@ from cases.payload_parts import attachments_of, describe
 from cases.queries import CasesQuery
 from cases.request_body import body_of, check_length
 from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource
-from cases.serializers import Answer, CaseChange, NewCase
+from cases.serializers import Answer, CaseChange, NewCase, Reopening
 
 CASE_ID = OpenApiParameter("case_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 ATTACHMENT_ID = OpenApiParameter("attachment_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -264,3 +264,34 @@ class CaseViewSet(ViewSet):
         case = own_case(request, case_id)
         body_of(request, may_be_empty=True)
         return Response(shown(changes.resume_case(case.pk, actor=caller_of(request).actor)))
+
+    @extend_schema(
+        operation_id="reopenCase",
+        summary="Go on with an ended case as a new one, in the same thread",
+        tags=["cases"],
+        parameters=[CASE_ID, IDEMPOTENCY_KEY, REPLAYED],
+        request=Reopening,
+        responses={
+            201: CaseCreated,
+            404: NO_CASE,
+            409: codes("CASE_NOT_FINISHED", "CASE_ALREADY_REOPENED", "IDEMPOTENCY_KEY_IN_USE"),
+            422: ONCE[422],
+        },
+        examples=[
+            OpenApiExample("Another try", {"goal": {"objective": "Get the corrected invoice."}}, request_only=True)
+        ],
+    )
+    @action(detail=True, methods=["post"])
+    def reopen(self, request: Request, case_id: str) -> Response:
+        case = own_case(request, case_id)
+        body, caller = body_of(request, may_be_empty=True), caller_of(request)
+        if caller.key.is_test and not case.is_test:
+            raise Forbidden("A test key can't reopen a live case.")
+
+        def act(asked: Asked | None) -> Response:
+            anew = Reopening(data=body)
+            anew.is_valid(raise_exception=True)
+            successor = reopening.reopen_case(case.pk, actor=caller.actor, asked=asked, **anew.validated_data)
+            return Response(CaseCreated(successor).data, status=201)
+
+        return answered_once(request, body, act)

@@ -165,6 +165,7 @@ OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
     "case.failed": ["webhooks.listeners.enqueue"],
     "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
+    "case.input_overdue": ["outreach.notices.tell_staff"],
     "webhook.parked": ["outreach.notices.tell_staff_of_parking"],
 }
 # Clients hear of these only where they have asked for them (Client.event_types).
@@ -175,7 +176,8 @@ OFFLOAD_OPTIONAL_EVENTS = [
     "message.received",
     "message.sent",
 ]
-OFFLOAD_EVENT_LISTENERS |= {type_: ["webhooks.listeners.enqueue_if_asked_for"] for type_ in OFFLOAD_OPTIONAL_EVENTS}
+for _type in OFFLOAD_OPTIONAL_EVENTS:
+    OFFLOAD_EVENT_LISTENERS.setdefault(_type, []).append("webhooks.listeners.enqueue_if_asked_for")
 
 # --- Database ---
 

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from cases import correspondence, drafts, services, transitions, work
 from cases.events import record
-from cases.models import Case, Message, Purpose, ResultStatus, Status
+from cases.models import Case, Message, MessageStatus, Purpose, ResultStatus, Status
 from outreach import budget, deliberation, enclosures, limits, robots, suppression
 from outreach.agents import guard, registry
 from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
@@ -207,7 +207,8 @@ def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more:
             reason="A draft broke a rule, and was no better when it was written again.",
         )
         return
-    subject = draft.subject or services.subject_of(case)
+    proposed = "" if case.reopened_from_id else draft.subject  # it stays in the thread that it continues
+    subject = proposed or services.subject_of(case)
     is_draft = case.reviews_next_mail
     if not (is_draft and _asked_instead_of_review(case, subject, draft.body)):
         correspondence.queue(case, purpose=purpose, subject=subject, text=draft.body, is_draft=is_draft, **more)
@@ -277,11 +278,22 @@ def take_draft_back(claimed: Claim, now: Situation) -> None:
         drafts.supersede(case)
 
 
-def fail_for_deadline(claimed: Claim, now: Situation) -> None:
-    """Whatever still comes would come too late."""
+def end_for_deadline(claimed: Claim, now: Situation) -> None:
+    """Whatever still comes would come too late. A goal that is reached stays reached, without thanks that waited."""
     with claimed.decide() as case:
+        unsent = case.messages.filter(status__in=[MessageStatus.QUEUED, MessageStatus.DRAFT])
+        thanks = unsent.filter(completion__isnull=False, case_version=case.version).first()
+        if thanks and thanks.completion:
+            transitions.complete(case, **thanks.completion)
+            return
         reason = "The deadline passed before the goal was reached."
         transitions.fail(case, result_status=ResultStatus.DEADLINE_PASSED, reason=reason)
+
+
+def remind(claimed: Claim, now: Situation) -> None:
+    """Tell people again of the question that nobody has answered."""
+    with claimed.decide() as case:
+        transitions.remind(case)
 
 
 # --- Judging --------------------------------------------------------------------------------------
@@ -392,7 +404,8 @@ VERDICTS: Mapping[Decision, Callable[[Case, Verdict], None]] = {
 
 
 def _unsent_and_answered(now: Situation) -> bool:
-    return now.case.status == Status.INPUT_NEEDED and _answered(now) and now.case.attempt_count == 0
+    has_begun = now.case.attempt_count > 0 or now.has_heard
+    return now.case.status == Status.INPUT_NEEDED and _answered(now) and not has_begun
 
 
 def _answered(now: Situation) -> bool:
@@ -409,7 +422,7 @@ TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], Non
     (lambda now: not now.is_open, derive_again),
     (lambda now: now.is_sending, send_queued),
     (lambda now: now.is_paused, derive_again),
-    (lambda now: now.is_too_late, fail_for_deadline),
+    (lambda now: now.is_too_late, end_for_deadline),
     (lambda now: now.has_queued, send_queued),
     (lambda now: now.has_outdated_draft, take_draft_back),
     (lambda now: now.case.status == Status.CREATED, compose_first),
@@ -417,5 +430,6 @@ TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], Non
     (_answered, evaluate),
     (lambda now: bool(now.unread) and now.follow_up_is_due, clear_schedule),
     (_reply_has_settled, evaluate),
+    (lambda now: now.question_is_overdue, remind),
     (lambda now: now.follow_up_is_due, follow_up),
 )

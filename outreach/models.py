@@ -140,6 +140,7 @@ class StaffNotice(DueRow):
     question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, null=True, related_name="notices")
     parking = models.ForeignKey(Event, on_delete=models.CASCADE, null=True, related_name="+")  # a webhook.parked
     address = models.CharField(max_length=320)
+    is_reminder = models.BooleanField(default=False)  # the second one, of a question that has waited too long
     state = models.CharField(max_length=10, choices=NoticeState.choices, default=NoticeState.WAITING)
     note = models.TextField(blank=True)  # why it failed
     created_at = models.DateTimeField()
@@ -152,7 +153,7 @@ class StaffNotice(DueRow):
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
         ]
         constraints: ClassVar = [
-            models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address"]),
+            models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address", "is_reminder"]),
             models.CheckConstraint(
                 name="notice_of_one_thing", condition=Q(question__isnull=False) ^ Q(parking__isnull=False)
             ),

@@ -24,8 +24,12 @@ MAX_SUBJECT_CHARS = 120
 
 
 def tell_staff(case: Case, event: Event) -> None:
-    """Listener of `case.input_needed`: one notice for each of OFFLOAD_STAFF_NOTICES. Sends nothing itself."""
-    _write(event, question_id=event.data["inputRequestId"])
+    """Listener of `case.input_needed` and `case.input_overdue`: one notice for each of OFFLOAD_STAFF_NOTICES.
+
+    Sends nothing itself.
+    """
+    is_reminder = event.type == "case.input_overdue"
+    _write(event, question_id=event.data["inputRequestId"], is_reminder=is_reminder)
 
 
 def tell_staff_of_parking(case: Case, event: Event) -> None:

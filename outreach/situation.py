@@ -36,14 +36,23 @@ class Situation:
     questions: tuple[InputRequest, ...]  # oldest first
     now: datetime
     skipped: Skipped
-    rejected: tuple[Draft, ...]  # the drafts that people have just rejected, oldest first
+    rejected: tuple[Draft, ...] = ()  # the drafts that people have just rejected, oldest first
+    earlier: tuple[Message, ...] = ()  # of the cases that it continues
 
     @classmethod
     def of(cls, case: Case) -> Self:
         messages = case.messages.prefetch_related("attachments")
         questions = case.input_requests.order_by("requested_at", "id")
-        rejected = tuple(drafts.rejected(case))
-        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case), rejected)
+        earlier = [message for one in case.earlier for message in one.messages.prefetch_related("attachments")]
+        return cls(
+            case,
+            tuple(messages),
+            tuple(questions),
+            work.now(),
+            Skipped.of(case),
+            rejected=tuple(drafts.rejected(case)),
+            earlier=tuple(earlier),
+        )
 
     @property
     def is_open(self) -> bool:
@@ -65,6 +74,11 @@ class Situation:
         return any(message.status == MessageStatus.QUEUED and message.send_started_at for message in self.messages)
 
     @property
+    def question_is_overdue(self) -> bool:
+        overdue_at = self.case.input_overdue_at
+        return self.case.status == Status.INPUT_NEEDED and overdue_at is not None and overdue_at <= self.now
+
+    @property
     def is_paused(self) -> bool:
         return self.case.paused_at is not None
 
@@ -82,6 +96,11 @@ class Situation:
             for message in self.messages
             if message.direction == Direction.IN and message.purpose == Purpose.HUMAN and message.read_at is None
         ]
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a person has written on this case, even before anything was sent: a reopened one begins so."""
+        return any(message.direction == Direction.IN and message.purpose == Purpose.HUMAN for message in self.messages)
 
     @property
     def has_settled(self) -> bool:
@@ -141,7 +160,7 @@ class Situation:
             persona=case.sender_persona,
             constraints=tuple(case.constraints or ()),
             result_schema=case.result_schema,
-            thread=tuple(_mail(message, pictures) for message in self.messages if _is_shown(message)),
+            thread=tuple(_mail(message, pictures) for message in self._thread if _is_shown(message)),
             answers=tuple(
                 Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
                 for asked in self.questions
@@ -161,6 +180,10 @@ class Situation:
             return ()
         files = self.case.enclosures.all()
         return tuple(File(str(file.pk), file.name, file.type, file.size, file.text, file.note) for file in files)
+
+    @property
+    def _thread(self) -> tuple[Message, ...]:
+        return *self.earlier, *self.messages
 
     def _pictures(self) -> dict[str, bytes]:
         """Pictures and scans by the id of their file, as many as may be shown."""

@@ -28,7 +28,7 @@ CASES = work.Kind(
     task="outreach.tasks.pump_cases",
     turns_by="client_id",
     of_case="pk",
-    time_facts=("next_action_at", "deadline_at"),
+    time_facts=("next_action_at", "deadline_at", "input_overdue_at"),
 )
 PAYLOADS = work.Kind(
     name="payload",

@@ -10,7 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from cases import changes, services
+from cases import changes, reopening, services
 from cases.admin.skeleton import skeleton
 from cases.errors import InvalidResult
 from cases.models import Case, ResultStatus, Status
@@ -225,8 +225,26 @@ class CancelForm(ActionForm):
         services.cancel_case(case_id, actor=actor)
 
 
+class ReopenForm(ActionForm):
+    name, title, button = "reopen", "Reopen as a new case", "Reopen the case"
+    done = "A new case goes on in the same thread."
+
+    objective = Prose(label="Objective", rows=3, help_text="What is to be reached now.")
+
+    def start(self) -> dict[str, Any]:
+        return {"objective": self.case.goal["objective"]}
+
+    @classmethod
+    def applies_to(cls, case: Case) -> bool:
+        return case.is_terminal and not hasattr(case, "reopened_as")
+
+    def carry_out(self, case_id: uuid.UUID, actor: str) -> None:
+        reopening.reopen_case(case_id, actor=actor, goal={"objective": self.cleaned_data["objective"]})
+
+
 ACTIONS: dict[str, type[ActionForm]] = {
-    form.name: form for form in (ReplyForm, CompleteForm, WaitForm, PauseForm, ResumeForm, FailForm, CancelForm)
+    form.name: form
+    for form in (ReplyForm, CompleteForm, WaitForm, PauseForm, ResumeForm, FailForm, CancelForm, ReopenForm)
 }
 
 

@@ -78,6 +78,9 @@ class Case(DueRow):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="cases")
     is_test = models.BooleanField(default=False)
+    reopened_from = models.OneToOneField(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reopened_as"
+    )  # the ended case whose thread this one continues
     client_reference_id = models.TextField(null=True, blank=True)
 
     # As the client sent them; null is a field that was not given.
@@ -87,6 +90,7 @@ class Case(DueRow):
     sender_persona = KeptJSONField()
     constraints = KeptJSONField(null=True, blank=True)
     language = models.CharField(max_length=35, null=True, blank=True)  # BCP 47, of the first mail
+    input_timeout_hours = models.PositiveIntegerField(null=True, blank=True)  # null: the client's reminder_hours
     max_attempts = models.PositiveIntegerField(default=3)  # automated follow-ups after the first message
     follow_up_delay_hours = models.PositiveIntegerField(default=72)
     result_schema = KeptJSONField(null=True, blank=True)
@@ -108,6 +112,7 @@ class Case(DueRow):
     follow_up_count = models.PositiveIntegerField(default=0)  # those that max_attempts bounds
     next_action_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)  # past it the case fails, and nothing more is sent
+    input_overdue_at = models.DateTimeField(null=True, blank=True)  # then people are reminded of the open question
     paused_at = models.DateTimeField(null=True, blank=True)  # since then nothing is sent and nothing evaluated
 
     # What models have been asked for this case, see outreach/budget.py. Facts of ours: they raise no `version`.
@@ -154,6 +159,11 @@ class Case(DueRow):
         return self.status in TERMINAL
 
     @property
+    def earlier(self) -> "list[Case]":
+        """The cases whose thread this one continues, oldest first."""
+        return [*self.reopened_from.earlier, self.reopened_from] if self.reopened_from else []
+
+    @property
     def has_result(self) -> bool:
         """Whether the goal was achieved with a result; null is one where a schema was given, for it is valid then."""
         achieved = self.result_status == ResultStatus.GOAL_ACHIEVED
@@ -162,7 +172,10 @@ class Case(DueRow):
     @property
     def settle(self) -> timedelta:
         """How long a reply waits for a correction to join it; nobody waits in the sandbox."""
-        return timedelta(seconds=0 if self.transport == "sandbox" else settings.OFFLOAD_SETTLE_SECONDS)
+        if self.transport == "sandbox":
+            return timedelta()
+        own = self.client.settle_seconds
+        return timedelta(seconds=settings.OFFLOAD_SETTLE_SECONDS if own is None else own)
 
     @property
     def reviews_next_mail(self) -> bool:
@@ -206,6 +219,8 @@ class Case(DueRow):
             yield self.next_action_at
         if facts["queued"]:
             yield facts["queued"]
+        if self.status == Status.INPUT_NEEDED and self.input_overdue_at:
+            yield self.input_overdue_at
         news = [] if self.is_held_up else [*self._news(facts)]
         yield from news
         if self.deadline_at and not news:  # what has come in by then is looked at first

@@ -18,6 +18,10 @@ class Client(models.Model):
     agentmail_inbox = models.CharField(max_length=320, blank=True)
     # Of settings.OFFLOAD_OPTIONAL_EVENTS those that its webhooks tell of, besides the three that every client hears of.
     event_types = models.JSONField(default=list, blank=True)
+    # What its cases go by where they say nothing themselves.
+    default_webhook_url = models.TextField(null=True, blank=True)
+    settle_seconds = models.PositiveIntegerField(null=True, blank=True)  # null: OFFLOAD_SETTLE_SECONDS
+    reminder_hours = models.PositiveIntegerField(null=True, blank=True)  # null: nobody is reminded of questions
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

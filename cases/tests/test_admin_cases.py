@@ -11,7 +11,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from cases import work
-from cases.admin.forms import ACTIONS
+from cases.admin.forms import ACTIONS, PauseForm, ReopenForm, ResumeForm
 from cases.admin.words import EVENTS
 from cases.admin.words import told as told_of
 from cases.events import record
@@ -427,6 +427,9 @@ INPUT: dict[str, dict[str, str]] = {
     "wait": {"moment": "2099-01-01T00:00", "zone": "UTC"},
     "fail": {"why": "failed_by_staff", "reason": "No."},
     "cancel": {"confirmed": "on"},
+    "pause": {},
+    "resume": {},
+    "reopen": {"objective": "Get it at last."},
 }
 
 
@@ -654,12 +657,35 @@ def test_a_time_that_can_not_be_waited_for_is_refused(clerk: Browser, moment: st
 
 def test_what_is_offered_follows_the_state(clerk: Browser) -> None:
     created, completed = CaseFactory(), CaseFactory(status=Status.COMPLETED)
-    assert forms_on(clerk.get(page_of(created))) == ["reply", "fail", "cancel"]
-    assert forms_on(clerk.get(page_of(running()))) == ["reply", "complete", "wait", "fail", "cancel"]
-    assert forms_on(clerk.get(page_of(completed))) == []
+    assert forms_on(clerk.get(page_of(created))) == ["reply", "pause", "fail", "cancel"]
+    assert forms_on(clerk.get(page_of(running()))) == ["reply", "complete", "wait", "pause", "fail", "cancel"]
+    assert forms_on(clerk.get(page_of(completed))) == ["reopen"]
 
 
-@pytest.mark.parametrize("name", ACTIONS)
+def test_a_case_is_paused_and_resumed(clerk: Browser) -> None:
+    case = running()
+    assert told(act(clerk, case, "pause"), "success") == [PauseForm.done]
+    case.refresh_from_db()
+    assert (case.paused_at is None, case.due_at) == (False, None)
+    page = clerk.get(page_of(case))
+    assert "Paused for less than a minute" in page.content.decode()
+    assert "pause" not in forms_on(page)
+    assert told(act(clerk, case, "resume"), "success") == [ResumeForm.done]
+    case.refresh_from_db()
+    assert case.paused_at is None
+
+
+def test_a_case_that_has_ended_is_reopened_once(clerk: Browser) -> None:
+    case = CaseFactory(status=Status.FAILED)
+    assert told(act(clerk, case, "reopen", objective="Get it at last."), "success") == [ReopenForm.done]
+    new = Case.objects.get(reopened_from=case)
+    assert new.goal["objective"] == "Get it at last."
+    page = clerk.get(page_of(case))
+    assert (forms_on(page), str(new.pk) in page.content.decode()) == ([], True)
+    assert str(case.pk) in clerk.get(page_of(new)).content.decode()
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIONS if name != "reopen"])
 def test_nothing_is_done_for_a_case_that_has_ended(clerk: Browser, name: str) -> None:
     case = CaseFactory(status=Status.FAILED)
     before = snapshot(case)

@@ -67,7 +67,8 @@ def test_pages_follow_each_other_without_gap_and_without_overlap(api: Api) -> No
 
 def test_cases_of_one_moment_are_all_listed_once(api: Api) -> None:
     expected = set(ids(cases_of(api, 5, created_at=NOON)))
-    found, cursor = [], {}
+    cursor: dict[str, str] = {}
+    found = []
     while True:
         data = page(api, limit=2, **cursor)
         found += [case["caseId"] for case in data["cases"]]

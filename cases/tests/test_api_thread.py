@@ -46,7 +46,7 @@ def test_the_thread_is_shown_oldest_first(api: Api, case: Case) -> None:
         case=case, direction="IN", created_at=NOON + 2 * HOUR, full_text="Here it is.\n> quoted", cc=["c@d.example"]
     )
     file = AttachmentFactory(message=received)
-    common = {"cc": [], "attachments": []}
+    common: dict[str, Any] = {"cc": [], "attachments": []}
     assert messages(api, case) == {
         "messages": [
             {
@@ -186,6 +186,6 @@ def test_a_timeline_comes_in_pages(api: Api, case: Case) -> None:
 def test_only_ones_own(api: Api, case: Case, what: str) -> None:
     assert error_of(api.get(f"/cases/{CaseFactory().pk}/{what}")) == (403, "FORBIDDEN")
     assert error_of(api.get(f"/cases/nonsense/{what}")) == (404, "CASE_NOT_FOUND")
-    assert error_of(api.get(f"/cases/{case.pk}/{what}", limit=0)) == (400, "INVALID_REQUEST")
+    assert error_of(api.get(f"/cases/{case.pk}/{what}", limit="0")) == (400, "INVALID_REQUEST")
     cursor = "bm90aGluZw:x"
     assert error_of(api.get(f"/cases/{case.pk}/{what}", cursor=cursor)) == (400, "INVALID_REQUEST")

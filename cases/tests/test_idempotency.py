@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from cases import idempotency, services, work
+from cases import events, idempotency, services, work
 from cases.factories import ApiKeyFactory, ClientFactory
 from cases.models import ApiKey, Case, Event, IdempotencyKey
 from cases.tests.conftest import VALID, Api, body_with, error_of
@@ -77,7 +77,7 @@ def test_the_first_is_waited_for_two_seconds_and_then_the_key_is_in_use(
         assert go_on.wait(timeout=20)
         return record(*arguments, **data)
 
-    record = services.record
+    record = events.record
     monkeypatch.setattr(services, "record", slowly)
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.5)
 

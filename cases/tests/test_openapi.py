@@ -68,6 +68,16 @@ def test_every_answer_is_documented(document: Any) -> None:
             **no_case,
             "409": ["CASE_ALREADY_FINISHED"],
         }
+    assert codes(document, "get", "/client") == {"200": [], **ANYWHERE}
+    assert codes(document, "patch", "/client") == {"200": [], **ANYWHERE, **WITH_BODY}
+    assert codes(document, "post", "/cases/{case_id}/reopen") == {
+        "201": [],
+        **ANYWHERE,
+        **WITH_BODY,
+        **no_case,
+        "409": ["CASE_NOT_FINISHED", "CASE_ALREADY_REOPENED", "IDEMPOTENCY_KEY_IN_USE"],
+        "422": ["IDEMPOTENCY_KEY_REUSED"],
+    }
     assert codes(document, "patch", "/cases/{case_id}") == {
         "200": [],
         **ANYWHERE,
@@ -75,6 +85,11 @@ def test_every_answer_is_documented(document: Any) -> None:
         **no_case,
         "409": ["CASE_ALREADY_FINISHED", "ALREADY_SENT"],
     }
+
+
+def test_a_page_is_an_object(document: Any) -> None:
+    schema = document["paths"]["/cases"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["data"] == {"$ref": "#/components/schemas/CaseList"}
 
 
 def test_every_route_of_a_case_needs_the_key(document: Any) -> None:

@@ -73,7 +73,7 @@ def find_sent(event: ProviderEvent) -> Match:
 
 def _match(found: dict[Evidence, set[UUID]], *, may_come: bool) -> Match:
     """Exactly one case, or none. With mail to the sender under way, what speaks for its case may not be stored yet."""
-    named = set().union(*found.values())
+    named = _continued(set().union(*found.values()))
     if not named:
         return Match(None, NO_CASE, may_come=may_come)
     if len(named) > 1:
@@ -81,6 +81,12 @@ def _match(found: dict[Evidence, set[UUID]], *, may_come: bool) -> Match:
         return Match(None, f"It belongs to {len(named)} cases.", may_come=may_come and by_subject)
     evidence = frozenset(kind for kind, cases in found.items() if cases)
     return Match(Case.objects.get(pk=named.pop()), evidence=evidence)
+
+
+def _continued(cases: set[UUID]) -> set[UUID]:
+    """The cases, and instead of those that were reopened the ones in which their threads go on."""
+    next_one = dict(Case.objects.filter(reopened_from__in=cases).values_list("reopened_from", "pk"))
+    return _continued({next_one.get(case, case) for case in cases}) if next_one else cases
 
 
 def _is_being_sent_to(addresses: Iterable[str]) -> bool:

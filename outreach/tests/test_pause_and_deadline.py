@@ -8,7 +8,7 @@ import pytest
 
 from cases import changes, correspondence, pump, services, transitions, work
 from cases.factories import CaseFactory, MessageFactory, reschedule
-from cases.models import Case, MessageStatus, ResultStatus, Status
+from cases.models import Case, MessageStatus, Purpose, ResultStatus, Status
 from cases.testing import run_due
 from outreach import sandbox
 from outreach.agents import registry
@@ -213,6 +213,21 @@ def test_a_mail_that_is_still_queued_at_the_deadline_is_not_sent() -> None:
     run_due()
     mail.refresh_from_db()
     assert (mail.status, Case.objects.get().result_status) == (MessageStatus.DROPPED, ResultStatus.DEADLINE_PASSED)
+
+
+@pytest.mark.parametrize("is_draft", [False, True])
+def test_a_goal_that_was_reached_stays_reached_though_its_thanks_are_too_late(is_draft: bool) -> None:
+    case = CaseFactory(status=Status.RUNNING, deadline_at=work.now() - HOUR)
+    end = {"result": {"total": 3}, "sources": [], "reason": "All is there."}
+    with work.transaction():
+        locked = Case.objects.locked(case.pk)
+        purpose = Purpose.REPLY
+        correspondence.queue(locked, purpose=purpose, subject="s", text="Thanks.", completion=end, is_draft=is_draft)
+    run_due()
+    case.refresh_from_db()
+    assert (case.status, case.result_status, case.result) == (Status.COMPLETED, "goal_achieved", {"total": 3})
+    assert case.sandbox_mails.count() == 0
+    assert case.messages.get().status == MessageStatus.DROPPED
 
 
 def test_the_counterparty_is_told_of_the_deadline() -> None:
