@@ -84,6 +84,7 @@ def _errors(operation: dict[str, Any], *, has_parameters: bool, looks_at_bodies:
     errors = {"400": "The request is not valid", "500": "Something went wrong on our side"}
     if operation.get("security"):
         errors |= {"401": "No API key, or an unknown one", "403": "The key is not usable, or the case is another's"}
+        errors["429"] = "Too many requests with this key, or too many from this address without a usable one"
     if has_parameters:
         errors["404"] = "There is nothing at this address"
     if looks_at_bodies:

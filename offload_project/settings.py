@@ -73,6 +73,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "offload_project.answers.add_headers",
     "offload_project.api.refuse_nul",
     "offload_project.api.guard_static",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -120,10 +121,10 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP 
 SECURE_HSTS_SECONDS = env.int("OFFLOAD_HSTS_SECONDS", default=365 * 24 * 3600) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-# Only behind a proxy that itself sets or removes this header: anyone else could claim to speak HTTPS.
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("OFFLOAD_BEHIND_PROXY", default=False) else None
-)
+# Only behind a proxy that itself sets or removes these headers (X-Forwarded-Proto, X-Forwarded-For): anyone else could
+# claim to speak HTTPS, and to come from anywhere.
+OFFLOAD_BEHIND_PROXY = env.bool("OFFLOAD_BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OFFLOAD_BEHIND_PROXY else None
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(OFFLOAD_BASE_URL))]
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -325,6 +326,11 @@ OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
 # A request's body must have come in this time, a long one in more: a second for each 50 kB. A reader who takes nothing
 # of a file for so long is cut off.
 OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
+OFFLOAD_RATE_PER_MINUTE = env.int("OFFLOAD_RATE_PER_MINUTE", default=600)  # requests of one key; 0: no limit
+OFFLOAD_RATE_BURST = env.int("OFFLOAD_RATE_BURST", default=0)  # of these at once; 0: all of a minute's
+OFFLOAD_FAILED_KEYS_PER_MINUTE = env.int("OFFLOAD_FAILED_KEYS_PER_MINUTE", default=60)  # of one address; 0: no limit
+OFFLOAD_RATES_DIR = VAR_DIR  # the counters of this machine's web processes
+OFFLOAD_KEY_USE_SECONDS = env.float("OFFLOAD_KEY_USE_SECONDS", default=60.0)  # how often last_used_at is kept; 0: never
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
@@ -337,6 +343,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "offload_project.api.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": ["cases.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["cases.throttling.KeyThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_METADATA_CLASS": "offload_project.api.NoMetadata",
     "EXCEPTION_HANDLER": "offload_project.api.exception_handler",

@@ -34,6 +34,7 @@ class ApiKey(models.Model):
     is_active = models.BooleanField(default=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)  # to a minute or so; null: never
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -31,7 +31,7 @@ def test_data_is_wrapped_and_errors_are_added() -> None:
     }
     result = describe_envelope(document("/cases", responses=responses, requestBody={}, security=[{"apiKey": []}]))
     described = result["paths"]["/cases"]["post"]["responses"]
-    assert list(described) == ["201", "400", "401", "403", "404", "408", "409", "413", "415", "500"]
+    assert list(described) == ["201", "400", "401", "403", "404", "408", "409", "413", "415", "429", "500"]
     assert described["201"]["content"]["application/json"]["schema"] == WRAPPED | {
         "properties": {"ok": {"const": True}, "data": data}
     }
