@@ -82,9 +82,7 @@ def _count_failure(request: Request) -> None:
     limit = settings.OFFLOAD_FAILED_KEYS_PER_MINUTE
     if not limit:
         return
-    allowance = rates.counters("addresses").take(
-        counted_as(address_of(request)), per_minute=limit, burst=limit
-    )
+    allowance = rates.counters("addresses").take(counted_as(address_of(request)), per_minute=limit, burst=limit)
     if not allowance.is_granted:
         raise exceptions.Throttled(allowance.wait_seconds, "Too many requests without a usable API key.")
 

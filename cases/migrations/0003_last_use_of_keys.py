@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('cases', '0002_absence_notes_and_delay_notices'),
+        ("cases", "0002_absence_notes_and_delay_notices"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='apikey',
-            name='last_used_at',
+            model_name="apikey",
+            name="last_used_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
     ]
