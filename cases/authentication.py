@@ -62,7 +62,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 def find(sent: str) -> ApiKey | None:
     """The key that was sent, usable or not, by one indexed query for its digest.
 
-    Digests are compared in constant time. How far the index compares says something of a digest, and so nothing of a key.
+    Digests are compared in constant time. How far the index compares tells of a digest, and so nothing of a key.
     """
     digest = hash_key(sent)
     key = ApiKey.objects.select_related("client").filter(key_hash=digest).first() if sent else None

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 def address_of(request: HttpRequest) -> str:
     """The client's IP address; behind a proxy (OFFLOAD_BEHIND_PROXY) the one that the proxy has seen.
 
-    Of X-Forwarded-For only the last entry is the proxy's own; the ones before it anybody can make up. With more than one
-    proxy, the outermost has to be the one that counts: let the inner ones leave the header alone.
+    Of X-Forwarded-For only the last entry is the proxy's own; the ones before it anybody can make up. With more than
+    one proxy, the outermost has to be the one that counts: let the inner ones leave the header alone.
     """
     seen = str(request.META.get("REMOTE_ADDR", ""))
     if not settings.OFFLOAD_BEHIND_PROXY:

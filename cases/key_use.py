@@ -1,7 +1,7 @@
 """When a key was last used, written beside the requests and not within them.
 
-At most once in OFFLOAD_KEY_USE_SECONDS for a key and a process: an operator wants to know whether a key is still in use,
-and on SQLite a request that only reads must not wait for the one writer.
+At most once in OFFLOAD_KEY_USE_SECONDS for a key and a process: an operator wants to know whether a key is still in
+use, and on SQLite a request that only reads must not wait for the one writer.
 """
 
 import logging

@@ -11,7 +11,7 @@ from cases.authentication import Caller
 
 
 class KeyThrottle(BaseThrottle):
-    """OFFLOAD_RATE_PER_MINUTE requests of one key, OFFLOAD_RATE_BURST at once. Routes that need no key have no limit."""
+    """OFFLOAD_RATE_PER_MINUTE requests of one key, OFFLOAD_RATE_BURST at once. Routes without a key have no limit."""
 
     def __init__(self) -> None:
         self._wait_seconds = 0.0

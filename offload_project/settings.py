@@ -7,6 +7,7 @@ file exists and SECRET_KEY is not set, the rest defaults to this machine over pl
 Lengths of time are in seconds; tests shorten them through the environment of the processes they start.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,6 +66,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "django_q",
     "cases",
     "outreach",
@@ -82,8 +86,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "offload_project.staff.second_factor.guard",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -112,6 +119,25 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+
+# --- The staff's login ---
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+OFFLOAD_REQUIRE_TOTP = env.bool("OFFLOAD_REQUIRE_TOTP", default=False)  # of all staff; else who has set it up uses it
+OTP_TOTP_ISSUER = "Offload"
+SESSION_COOKIE_AGE = env.int("OFFLOAD_SESSION_HOURS", default=12) * 3600  # since the login
+CSRF_COOKIE_HTTPONLY = True
+
+# Five wrong passwords for one name from one address, and both wait together: nobody locks somebody else out.
+AXES_ONLY_ADMIN_SITE = True
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_CLIENT_IP_CALLABLE = "cases.client_address.address_of"
+AXES_VERBOSE = False
 
 # --- Transport security: follows the scheme under which the service is reached ---
 
@@ -377,6 +403,9 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
+        "axes": {
+            "level": "WARNING"
+        },  # else four lines for each login; the pages "Access logs" and "attempts" show them
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },
 }

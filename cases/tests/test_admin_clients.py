@@ -159,7 +159,7 @@ def test_pages_take_as_many_queries_for_many_rows(
         ApiKeyFactory(client=client)
         ClientFactory()
     keeper.get(LIST)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         keeper.get(LIST)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         keeper.get(page_of(client))

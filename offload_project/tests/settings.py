@@ -35,6 +35,8 @@ os.environ |= {
 
 from offload_project.settings import *  # noqa: E402, F403
 
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes half a second on purpose
+
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
     # A file, not memory: threads with connections of their own must see one database, with WAL as in production.
     DATABASES["default"]["TEST"] = {"NAME": scratch / "test.sqlite3"}  # noqa: F405

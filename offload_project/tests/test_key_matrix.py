@@ -30,6 +30,7 @@ OPEN = {
     "healthz": "says that the process is up, and nothing else",
     "readyz": "names the component that is missing, without internals",
     "admin": "leads to the staff's pages",
+    "admin/second-factor/": "for staff, by admin_view (offload_project/tests/test_second_factor.py)",
     "": "leads to the staff's pages",
 }
 ROUTES = routes()
