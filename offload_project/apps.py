@@ -10,7 +10,6 @@ class OffloadProjectConfig(AppConfig):
     def ready(self) -> None:
         from offload_project.staff import roles
 
-        # After the last app with models, when the permissions of all of them are there. This one has no models, and so no
-        # signal of its own.
+        # After the last app with models, when the permissions of all are there. This one has no models, and no signal.
         *_, last = (config for config in apps.get_app_configs() if config.models_module is not None)
         post_migrate.connect(roles.create, sender=last, dispatch_uid="roles")

@@ -189,6 +189,23 @@ OFFLOAD_EVENT_LISTENERS = {
     "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
 }
 
+# What `manage.py doctor` looks at, in this order.
+OFFLOAD_DOCTOR_CHECKS = [
+    "offload_project.doctor.settings_are_safe",
+    "cases.doctor.database_is_fit",
+    "cases.doctor.files_can_be_kept",
+    "cases.doctor.disk_has_room",
+    "cases.doctor.work_is_done",
+    "outreach.doctor.mail_can_leave",
+    "outreach.doctor.model_answers",
+    "outreach.doctor.staff_are_told",
+    "webhooks.doctor.secrets_can_be_read",
+    "webhooks.doctor.names_are_resolved",
+    "webhooks.doctor.deliveries_arrive",
+    "cases.doctor.keys_are_in_order",
+    "offload_project.doctor.people_are_in_order",
+]
+
 # --- Database ---
 
 _SQLITE_OPTIONS = {

@@ -1,7 +1,7 @@
 """Every route times every kind of key: who gets in, and that nothing of another client gets out.
 
-The routes come from the URL configuration. A new one that needs a key is tested without a word here; one that needs none,
-or names something that is not known here, fails until it is entered.
+The routes come from the URL configuration. A new one that needs a key is tested without a word here; one that needs
+none, or names something that is not known here, fails until it is entered.
 """
 
 import json
