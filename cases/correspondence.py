@@ -4,14 +4,15 @@ Facts are recorded whatever has happened to the case meanwhile (rule 2 of the en
 change nothing that clients see.
 """
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import make_msgid
 from typing import Any
 
-from cases import transitions, work
+from cases import enclosures, transitions, work
 from cases.events import COUNTERPARTY, SYSTEM, record
 from cases.models import (
     Attachment,
@@ -102,6 +103,8 @@ def queue(
         case_version=case.version,
         completion=completion,
     )
+    if purpose == Purpose.OUTREACH:
+        enclosures.attach(case, message)
     case.messages.unread().update(read_at=case.now, answered_by=message)
     case.input_requests.unused_answers().update(used_at=case.now, used_by=message)
     transitions.store(case)
@@ -206,10 +209,23 @@ def record_refused(message_pk: uuid.UUID, *, reason: str) -> None:
         message.status = MessageStatus.REFUSED
         message.save(update_fields=["status"])
         record(case, "message.refused", messageId=str(message.pk), reason=reason)
-        if message.completion is not None and not case.is_terminal:
-            _complete_unthanked(case, message.completion)
-        elif not case.is_terminal:
-            transitions.fail(case, result_status=ResultStatus.REJECTED, reason=f"The mail was refused: {reason}")
+        if not case.is_terminal:
+            _end_unsent(case, message, ResultStatus.REJECTED, f"The mail was refused: {reason}")
+
+
+def withhold(case: Case, message: Message, *, result_status: ResultStatus, reason: str) -> None:
+    """The queued message of a case you hold locked must not go out; so the case can't go on."""
+    message.status = MessageStatus.UNKNOWN if message.send_started_at else MessageStatus.DROPPED
+    message.save(update_fields=["status"])
+    record(case, "message.withheld", messageId=str(message.pk), reason=reason)
+    _end_unsent(case, message, result_status, reason)
+
+
+def _end_unsent(case: Case, message: Message, result_status: ResultStatus, reason: str) -> None:
+    if message.completion is not None:
+        _complete_unthanked(case, message.completion)
+    else:
+        transitions.fail(case, result_status=result_status, reason=reason)
 
 
 def _complete_unthanked(case: Case, completion: dict[str, Any]) -> None:
@@ -228,6 +244,21 @@ def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
     return message, case
 
 
+def record_delivered(message: Message) -> None:
+    """A mail system says that the message has reached its recipient: for staff, and nothing follows from it.
+
+    For a message whose case you hold locked.
+    """
+    if message.delivered_at is None:
+        message.delivered_at = message.case.now
+        message.save(update_fields=["delivered_at"])
+
+
+def has_unread_answer(case: Case, message: Message) -> bool:
+    """Whether a person has written on the case since the message went out, and nobody has judged that yet."""
+    return case.messages.unread().filter(created_at__gt=message.sent_at or message.created_at).exists()
+
+
 # --- Theirs ---------------------------------------------------------------------------------------
 
 
@@ -242,9 +273,10 @@ def record_received(
     """
     with work.transaction():
         case = Case.objects.locked(case_id)
-        if mail.message_id and case.messages.filter(direction=Direction.IN, message_id=mail.message_id).exists():
+        kept = _under_free_id(case, mail)
+        if kept is None:
             return None
-        message = _store(case, mail, absent_until)
+        message = _store(case, kept, absent_until)
         if not case.is_terminal and mail.purpose != Purpose.DELAY:
             case.touch()
             if mail.purpose == Purpose.HUMAN:
@@ -256,6 +288,23 @@ def record_received(
         if suspicions:
             record(case, "mail.suspicious", messageId=str(message.pk), why=list(suspicions))
         return message
+
+
+def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
+    """The mail, or None if the case has it. Another one under a Message-ID that is taken gets an id of its own.
+
+    Some programs give all their mail one id, and nobody may keep a reply out by being the first to use its id.
+    """
+    taken = case.messages.filter(direction=Direction.IN, message_id=mail.message_id).first()
+    if taken is None or not mail.message_id:
+        return mail
+    digests = sorted(file.sha256 for file in mail.files)
+    is_same = (mail.from_address, mail.text.split()) == (taken.from_address, taken.text.split())
+    if is_same and digests == sorted(taken.attachments.values_list("sha256", flat=True)):
+        return None
+    content = "\0".join([mail.message_id, mail.from_address, *mail.text.split(), *digests])
+    own_id = f"<{hashlib.sha256(content.encode()).hexdigest()}@reused.invalid>"
+    return _under_free_id(case, replace(mail, message_id=own_id))
 
 
 def _back(case: Case, note: Message) -> datetime:

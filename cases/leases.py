@@ -39,6 +39,14 @@ class MovedOn(Exception):
     """The row has changed since it was read: what was decided on it is dropped, and the row is due again."""
 
 
+class StepFailed(Exception):
+    """A failure that may know how long the row is to be left alone: another service has said so (RFC 9110 §10.2.3)."""
+
+    def __init__(self, reason: str, *, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
 @dataclass(frozen=True)
 class Kind(Generic[M]):
     """A kind of row that carries work, and what is done with it. Registered in settings by dotted path."""
@@ -241,7 +249,7 @@ def fail(held: Claim[Any], error: BaseException) -> None:
     with held.write() as row:
         row.failures += 1
         row.failing_since = row.failing_since or row.now
-        row.retry_at = row.now + timedelta(seconds=backoff_seconds(row.failures))
+        row.retry_at = row.now + timedelta(seconds=max(backoff_seconds(row.failures), _asked_pause(error)))
         row.last_error = describe(error)
         row.lost_leases = 0
         failing_too_long = row.now - row.failing_since >= FAILING_AT_MOST
@@ -252,6 +260,10 @@ def fail(held: Claim[Any], error: BaseException) -> None:
         if failing_too_long:
             held.kind.give_up(held, f"It has failed for a day: {row.last_error}")
         _held([held]).update(lease_token=None, lease_until=None)
+
+
+def _asked_pause(error: BaseException) -> float:
+    return error.retry_after_seconds if isinstance(error, StepFailed) else 0.0
 
 
 def describe(error: BaseException) -> str:

@@ -6,10 +6,14 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from rest_framework import serializers
 
+from cases import enclosures
+from cases.enclosures import GivenFile
 from cases.fields import (
     AnyObject,
+    Base64,
     Language,
     Line,
+    MediaType,
     ResultSchema,
     Text,
     TextMap,
@@ -50,6 +54,19 @@ class SenderPersona(serializers.Serializer[Any]):
     tone = Text(required=False, allow_blank=True)
 
 
+class EnclosedFile(serializers.Serializer[Any]):
+    """A file for the first mail."""
+
+    name = Line(max_length=255)
+    type = MediaType(max_length=150)
+    content = Base64(help_text=f"At most {enclosures.MAX_FILE_BYTES} bytes.")
+
+    def validate_content(self, content: bytes) -> bytes:
+        if len(content) > enclosures.MAX_FILE_BYTES:
+            raise serializers.ValidationError(f"Must be at most {enclosures.MAX_FILE_BYTES} bytes.")
+        return content
+
+
 class NewCase(serializers.Serializer[Any]):
     """The body of POST /cases; the context has the `key` that it came with."""
 
@@ -71,11 +88,27 @@ class NewCase(serializers.Serializer[Any]):
     )
     clientWebhookUrl = WebhookUrl(required=False)
     metadata = AnyObject(required=False, help_text="Comes back in webhooks, never read.")
+    attachments = serializers.ListField(
+        child=EnclosedFile(),
+        required=False,
+        max_length=enclosures.MAX_FILES,
+        help_text=f"Go out with the first mail; together at most {enclosures.MAX_TOTAL_BYTES} bytes.",
+    )
 
     def validate_channel(self, channel: str) -> str:
         """Refuse what settings.OFFLOAD_CHANNEL_CHECK objects to: a case that nobody could ever advance."""
         translated(import_string(settings.OFFLOAD_CHANNEL_CHECK), channel, is_test=self.context["key"].is_test)
         return channel
+
+    def validate_attachments(self, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if sum(len(file["content"]) for file in files) > enclosures.MAX_TOTAL_BYTES:
+            raise serializers.ValidationError(f"Together they must be at most {enclosures.MAX_TOTAL_BYTES} bytes.")
+        return files
+
+    def files(self) -> list[GivenFile]:
+        """The validated files, in their order."""
+        given = self.validated_data.get("attachments", ())
+        return [GivenFile(file["name"], file["type"], file["content"]) for file in given]
 
     def model_fields(self) -> dict[str, Any]:
         """The validated fields in the model's names; objects as they were sent, unknown keys included."""

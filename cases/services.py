@@ -1,12 +1,15 @@
 """What clients and staff do with a case. API and admin both call these; mail is in cases/correspondence.py."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
+from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, result_schema, transitions, work
+from cases import correspondence, enclosures, result_schema, transitions, work
+from cases.enclosures import GivenFile
 from cases.errors import (
     CaseAlreadyFinished,
     CaseNotWaitingForInput,
@@ -19,6 +22,7 @@ from cases.events import record
 from cases.models import (
     ApiKey,
     Case,
+    Enclosure,
     InputRequest,
     MessageStatus,
     Purpose,
@@ -28,16 +32,20 @@ from cases.models import (
 )
 
 
-def create_case(key: ApiKey, **fields: Any) -> Case:
-    """Store a case and make it due; `fields` are the validated ones of the request, in the model's names."""
-    with work.transaction():
-        case = Case(client=key.client, is_test=key.is_test, **fields)
+def create_case(key: ApiKey, *, files: Sequence[GivenFile] = (), **fields: Any) -> Case:
+    """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
+
+    `files` go along with its first mail. They are written before the transaction begins: a storage may be slow.
+    """
+    case = Case(client=key.client, is_test=key.is_test, **fields)
+    with enclosures.stored(case, files) as enclosed, work.transaction():
         case.now = case.created_at = case.updated_at = work.now()
         case.transport = "sandbox" if key.is_test else settings.OFFLOAD_TRANSPORT
         case.our_address = our_address(case)
         case.counterparty_address = case.counterparty_address or case.counterparty["address"].lower()
         case.due_at = case.created_at  # the one fact of a new case; there is nothing to look up
         case.save(force_insert=True)
+        Enclosure.objects.bulk_create(enclosed)
         record(case, "case.created", actor=f"client {key.prefix}")
         work.wake_after_commit(case)
     return case
@@ -47,8 +55,9 @@ def our_address(case: Case) -> str:
     """Where the case's mail comes from and is answered to."""
     if case.transport == "sandbox":
         return f"case-{case.pk.hex}@sandbox.invalid"  # RFC 2606: mail to it never leaves
-    shared: str = settings.AGENTMAIL_INBOX if case.transport == "agentmail" else settings.OFFLOAD_MAIL_FROM
-    return shared
+    if case.transport == "agentmail":
+        return case.client.agentmail_inbox or str(settings.AGENTMAIL_INBOX)
+    return parseaddr(settings.OFFLOAD_MAIL_FROM)[1]
 
 
 def provide_input(
@@ -102,9 +111,19 @@ def cancel_case(case_id: uuid.UUID, *, actor: str, reason: str | None = None) ->
     return _end(case_id, ResultStatus.CANCELLED, reason or "The case was cancelled.", actor)
 
 
-def fail_case(case_id: uuid.UUID, *, reason: str, actor: str) -> Case:
-    """End the case by a person's decision, with their reason. Raises CaseAlreadyFinished."""
-    return _end(case_id, ResultStatus.FAILED_BY_STAFF, reason, actor)
+STAFF_ENDS = (ResultStatus.FAILED_BY_STAFF, ResultStatus.FAILED_REJECTED)
+
+
+def fail_case(
+    case_id: uuid.UUID, *, reason: str, actor: str, result_status: ResultStatus = ResultStatus.FAILED_BY_STAFF
+) -> Case:
+    """End the case by a person's decision, with their reason: a refusal that a person has read, or anything else.
+
+    `result_status` is one of STAFF_ENDS; the others say what only the service can know. Raises CaseAlreadyFinished.
+    """
+    if result_status not in STAFF_ENDS:
+        raise ValueError(f"{result_status} is no end that a person decides")
+    return _end(case_id, result_status, reason, actor)
 
 
 def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: str) -> Case:

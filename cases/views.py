@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -16,7 +17,7 @@ from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
 from cases.models import Attachment, Case
 from cases.openapi import codes
 from cases.payload_parts import describe
-from cases.request_body import body_of
+from cases.request_body import body_of, check_length
 from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseResource
 from cases.serializers import Answer, NewCase
 
@@ -78,10 +79,18 @@ def shown(case: Case, *including: str) -> dict[str, Any]:
     return CaseResource(case, context={"including": set(including)}).data
 
 
+def _encoded_bytes(body: dict[str, Any]) -> int:
+    """How much of the body its files are, whether they are valid or not."""
+    files = body.get("attachments")
+    contents = [file.get("content") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    return sum(len(content) for content in contents if isinstance(content, str))
+
+
 class CaseViewSet(ViewSet):
     """A client's own cases."""
 
     lookup_url_kwarg = "case_id"
+    max_body_bytes = settings.OFFLOAD_MAX_BODY_BYTES
 
     @extend_schema(
         operation_id="createCase",
@@ -93,9 +102,11 @@ class CaseViewSet(ViewSet):
     )
     def create(self, request: Request) -> Response:
         key = caller_of(request).key
-        new = NewCase(data=body_of(request), context={"key": key})
+        body = body_of(request)
+        check_length(request, besides=_encoded_bytes(body))
+        new = NewCase(data=body, context={"key": key})
         new.is_valid(raise_exception=True)
-        case = services.create_case(key, **new.model_fields())
+        case = services.create_case(key, files=new.files(), **new.model_fields())
         return Response(CaseCreated(case).data, status=201)
 
     @extend_schema(

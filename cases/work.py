@@ -1,6 +1,6 @@
 """The row is the job: rows say when they are due, workers claim them, and the queue is only a bell.
 
-Four kinds of row carry work (settings.OFFLOAD_WORK_KINDS). A change of a row and the `due_at` that follows from it
+Five kinds of row carry work (settings.OFFLOAD_WORK_KINDS). A change of a row and the `due_at` that follows from it
 commit in one transaction (`reschedule`). A wake-up, the one thing that goes through django-q2, says no more than "there
 is due work of this kind"; it can be lost, doubled or late, since the clock looks for due rows once a second. This
 module is the only caller of django-q2.
@@ -31,7 +31,7 @@ from django_q.tasks import async_task
 
 from cases import leases, pump
 from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
-from cases.leases import Claim, Kind, LeaseLost, MovedOn, claim, due, kinds, release, renew
+from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, kinds, release, renew
 from cases.models import DueRow, Heartbeat
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Kind",
     "LeaseLost",
     "MovedOn",
+    "StepFailed",
     "claim",
     "due",
     "kinds",

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-OUTSIDE = ("AWS_", "AGENTMAIL_", "ANYMAIL_", "EMAIL_", "SQS_", "Q_", "DATABASE_URL", "OFFLOAD_TRANSPORT")
+OUTSIDE = ("AWS_", "AGENTMAIL_", "ANYMAIL_", "EMAIL_", "IMAP_", "SQS_", "Q_", "DATABASE_URL", "OFFLOAD_TRANSPORT")
 LEFT_OUT = ("OFFLOAD_STAFF_NOTICES", "OFFLOAD_MAIL_FROM", "OFFLOAD_MAX_MESSAGES_PER_HOUR", "DEBUG")
 
 for name in [name for name in os.environ if name.startswith((*OUTSIDE, *LEFT_OUT))]:

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "anymail",
     "django_q",
     "cases",
     "outreach",
@@ -182,6 +183,7 @@ OFFLOAD_WORK_KINDS = {
     "payload": "outreach.tasks.PAYLOADS",
     "delivery": "webhooks.tasks.DELIVERIES",
     "notice": "outreach.notices.NOTICES",
+    "chore": "cases.chores.CHORES",
 }
 OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
@@ -321,21 +323,53 @@ STORAGES = {
 
 AGENTMAIL_API_KEY = env("AGENTMAIL_API_KEY", default="")
 AGENTMAIL_INBOX = env("AGENTMAIL_INBOX", default="")
-AGENTMAIL_WEBHOOK_SECRET = env("AGENTMAIL_WEBHOOK_SECRET", default="")
-AGENTMAIL_BASE_URL = env("AGENTMAIL_BASE_URL", default="https://api.agentmail.to")
+AGENTMAIL_WEBHOOK_SECRET = env.list("AGENTMAIL_WEBHOOK_SECRET", default=[])  # several while one replaces another
+AGENTMAIL_BASE_URL = env(
+    "AGENTMAIL_BASE_URL", default="https://api.agentmail.to"
+)  # in the EU: https://api.agentmail.eu
 
 EMAIL_URL = env("EMAIL_URL", default="")
 globals().update(env.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_BACKEND, EMAIL_HOST …
 EMAIL_TIMEOUT = OFFLOAD_TRANSPORT_SECONDS
+if EMAIL_URL.startswith("smtp"):
+    EMAIL_BACKEND = "outreach.transports.smtp.EmailBackend"  # Django's, with an end to the whole send
+# A provider's API instead of SMTP: its name, and django-anymail's settings, each a variable of the name it has there.
+ANYMAIL_ESP = env("ANYMAIL_ESP", default="")
+ANYMAIL = {
+    "REQUESTS_TIMEOUT": OFFLOAD_TRANSPORT_SECONDS,
+    **{name.removeprefix("ANYMAIL_"): value for name, value in env.ENVIRON.items() if name.startswith("ANYMAIL_")},
+}
+# A provider posts whole mails, attachments in base64. The API's own limit is OFFLOAD_MAX_BODY_BYTES.
+if "WEBHOOK_SECRET" in ANYMAIL:
+    DATA_UPLOAD_MAX_MEMORY_SIZE = 40_000_000
+if ANYMAIL_ESP:
+    if EMAIL_URL:
+        raise ImproperlyConfigured("EMAIL_URL and ANYMAIL_ESP are two ways to send mail; set one of them.")
+    EMAIL_BACKEND = f"anymail.backends.{ANYMAIL_ESP}.EmailBackend"
 OFFLOAD_MAIL_FROM = env("OFFLOAD_MAIL_FROM", default=f"offload@{urlsplit(OFFLOAD_BASE_URL).hostname}")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = OFFLOAD_MAIL_FROM
+IMAP_URL = env("IMAP_URL", default="")  # what `manage.py poll_imap` empties: imaps://user:password@host/INBOX
+# Answers come to <local part>+<token>@<domain> of this address; empty: of OFFLOAD_MAIL_FROM. `off`: no plus-addressing.
+OFFLOAD_REPLY_ADDRESS = env("OFFLOAD_REPLY_ADDRESS", default="")
+# What our own mail server calls itself in the Authentication-Results that it writes; empty: none is believed.
+OFFLOAD_AUTHSERV_ID = env("OFFLOAD_AUTHSERV_ID", default="")
 OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
 
 _CHOSEN_TRANSPORT = (
-    env("OFFLOAD_TRANSPORT", default="") or (AGENTMAIL_API_KEY and "agentmail") or (EMAIL_URL and "email")
+    env("OFFLOAD_TRANSPORT", default="")
+    or (AGENTMAIL_API_KEY and "agentmail")
+    or ((EMAIL_URL or ANYMAIL_ESP) and "email")
 )
 OFFLOAD_TRANSPORT = _CHOSEN_TRANSPORT or "sandbox"
 OFFLOAD_LIVE_CASES = bool(_CHOSEN_TRANSPORT)  # a live key's cases go to the sandbox only if the operator says so
+
+# What is done every so many seconds, by one worker at a time: name to dotted path and pause; see cases/chores.py.
+OFFLOAD_CHORES: dict[str, tuple[str, float]] = {}
+if AGENTMAIL_API_KEY:
+    OFFLOAD_CHORES["reconcile_mail"] = (
+        "outreach.agentmail.reconcile.look",
+        60 * env.float("OFFLOAD_RECONCILE_MINUTES", default=15.0),
+    )
 
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
@@ -361,6 +395,10 @@ OFFLOAD_CLOSING_MAIL = env.bool(
 OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
 OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # where the counterparty is; or "off"
 OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default=20)  # of one case
+# Of all cases together; 0: no limit. What is beyond it waits, and fails for it never.
+OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR", default=1000)
+OFFLOAD_MAX_MAILS_PER_CLIENT_DAY = env.int("OFFLOAD_MAX_MAILS_PER_CLIENT_DAY", default=0)  # a client may have its own
+OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR", default=20)
 
 # --- API and webhooks ---
 
@@ -379,6 +417,8 @@ OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[]
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 # Raises InvalidCase for a channel on which a case of this kind of key (`is_test`) could never be advanced.
 OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
+# Tells a safe name and the real type of a file that a client gives along.
+OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],
@@ -419,10 +459,9 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": OFFLOAD_LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
+        "mail.log": {"level": "WARNING"},  # aiosmtpd's: else a line for each word that is said
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
-        "axes": {
-            "level": "WARNING"
-        },  # else four lines for each login; the pages "Access logs" and "attempts" show them
+        "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },
 }

@@ -6,6 +6,7 @@ to, with no transaction and no connection held; then one short transaction write
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,11 +16,13 @@ from django.conf import settings
 from cases import correspondence, services, transitions, work
 from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
-from outreach import budget, deliberation
+from outreach import budget, deliberation, enclosures, limits, robots, suppression
 from outreach.agents import guard, registry
-from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
+from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
 from outreach.deliberation import Written
+from outreach.inbound import reply_address
+from outreach.models import SuppressionReason
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, TransportError, transport_named
 
@@ -35,6 +38,9 @@ def advance(claimed: Claim) -> None:
         act(claimed, now)
     except AgentGaveUp as error:
         ask_about_agent(claimed, error)
+    except AgentAsks as error:
+        with claimed.decide() as case:
+            transitions.ask(case, question=str(error), reason="The agent can't write this mail by itself.")
 
 
 def derive_again(claimed: Claim, now: Situation) -> None:
@@ -58,13 +64,21 @@ def send_queued(claimed: Claim, now: Situation) -> None:
         message = correspondence.next_to_send(case)
         if message is None:
             return
+        if reason := suppression.sentence_against(case):
+            correspondence.withhold(case, message, result_status=ResultStatus.SUPPRESSED, reason=reason)
+            return
         leaked = [] if message.send_started_at else guard.leaks(case, f"{message.subject}\n{message.text}")
         if leaked:
             _stop_leak(case, message, leaked)
             return
+        if wait := limits.wait(case, message):
+            _hold(case, message, wait)
+            return
+        enclosed = enclosures.of_message(case, message)
         correspondence.begin_send(case, message)
     mail = _outgoing(case, message)
     work.let_go_of_connection()
+    mail = replace(mail, files=enclosures.contents(enclosed))
     if not claimed.renewed():
         raise work.LeaseLost(f"case {claimed.pk}: too little of the lease is left to send")
     try:
@@ -96,6 +110,17 @@ def _stop_leak(case: Case, message: Message, leaked: list[str]) -> None:
     )
 
 
+def _hold(case: Case, message: Message, wait: limits.Wait) -> None:
+    """The mail is one too many for this hour: its turn comes later."""
+    if message.waits_for != wait.whose:
+        message.waits_for = wait.whose
+        message.save(update_fields=["waits_for"])
+        record(case, "message.waits", messageId=str(message.pk), why=wait.whose.label, until=wait.until.isoformat())
+    case.retry_at = wait.until
+    work.reschedule(case)
+    case.save(update_fields=["due_at", "retry_at"])
+
+
 def _outgoing(case: Case, message: Message) -> OutgoingMail:
     return OutgoingMail(
         case_id=str(case.pk),
@@ -110,6 +135,7 @@ def _outgoing(case: Case, message: Message) -> OutgoingMail:
         references=tuple(message.references.split()),
         idempotency_key=message.idempotency_key,
         queued_at=message.created_at,
+        reply_to=reply_address.address_for(case) if case.transport == "email" else "",
         thread_id=case.thread_id,
         send_began_at=message.send_started_at,
     )
@@ -134,9 +160,15 @@ def follow_up(claimed: Claim, now: Situation) -> None:
 
 
 def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
+    if reason := suppression.sentence_against(now.case):
+        with claimed.decide() as case:
+            transitions.fail(case, result_status=ResultStatus.SUPPRESSED, reason=reason)
+        return
     agent = registry.current(claimed.remaining())
     if agent.judges_drafts and _asked_about_budget(claimed, now):
         return
+    if purpose == Purpose.OUTREACH:
+        enclosures.read(claimed, now.case)
     view = now.view(with_images=agent.takes_images)
     work.let_go_of_connection()
     compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up
@@ -151,6 +183,8 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
 def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more: Any) -> None:
     """Queue what was written, or ask a human where it still breaks a rule."""
     draft = written.draft
+    if written.refused:
+        record(case, "draft.refused", agent=agent.name, faults=list(written.refused))
     record(
         case,
         "draft.judged" if written.is_judged else "draft.written",
@@ -232,9 +266,16 @@ def evaluate(claimed: Claim, now: Situation) -> None:
     work.let_go_of_connection()
     with metered(claimed) as meter:
         verdict = deliberation.judge(agent, view, meter)
-        thanks = settings.OFFLOAD_CLOSING_MAIL and not now.has_thanked
+        if not now.has_new_answer:
+            verdict = robots.silenced(view, verdict, is_played=now.case.transport == "sandbox")
+        thanks = settings.OFFLOAD_CLOSING_MAIL and not now.has_thanked and not verdict.opts_out
         written = _written(agent, view, verdict, meter, thanks=thanks)
-    if verdict.decision == Decision.REPLY and not now.has_new_answer and _asked_about_too_many(claimed, now):
+    if (
+        written
+        and not now.has_new_answer
+        and verdict.decision == Decision.REPLY
+        and _asked_about_too_many(claimed, now)
+    ):
         return
     with claimed.decide() as case:
         record(
@@ -245,7 +286,9 @@ def evaluate(claimed: Claim, now: Situation) -> None:
             reason=verdict.reason,
             unread=deliberation.unread_files(view),
         )
-        if verdict.decision == Decision.REPLY and written:
+        if verdict.opts_out:
+            _opt_out(case, agent, now, verdict)
+        elif verdict.decision == Decision.REPLY and written:
             _queue(case, agent, Purpose.REPLY, written)
         elif verdict.decision == Decision.GOAL_ACHIEVED:
             _complete(case, agent, verdict, written)
@@ -255,7 +298,7 @@ def evaluate(claimed: Claim, now: Situation) -> None:
 
 def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter, *, thanks: bool) -> Written | None:
     """The mail that the verdict wants: a reply, or at the end thanks where those are wanted."""
-    if verdict.decision == Decision.REPLY:
+    if verdict.decision == Decision.REPLY and not verdict.opts_out:
         return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
     if verdict.decision == Decision.GOAL_ACHIEVED and thanks:
         return deliberation.write(agent, view, partial(agent.draft_closing, view, verdict), meter)
@@ -273,6 +316,20 @@ def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None
         _queue(case, agent, Purpose.REPLY, thanks, completion=end)
     else:
         transitions.complete(case, **end)
+
+
+def _opt_out(case: Case, agent: Agent, now: Situation, verdict: Verdict) -> None:
+    """They want no more mail, of which nothing that comes after makes an exception. What they have given counts."""
+    writers = dict.fromkeys([case.counterparty_address, *(message.from_address for message in now.unread)])
+    for address in writers:
+        suppression.add(case, SuppressionReason.STOP, address=address, note=verdict.reason)
+    if verdict.decision == Decision.GOAL_ACHIEVED:
+        _complete(case, agent, verdict, None)
+    else:
+        transitions.fail(case, result_status=ResultStatus.OPTED_OUT, reason=verdict.reason or OPTED_OUT)
+
+
+OPTED_OUT = "The counterparty wants no more mail."
 
 
 def _reject(case: Case, verdict: Verdict) -> None:

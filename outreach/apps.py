@@ -9,3 +9,4 @@ class OutreachConfig(AppConfig):
 
     def ready(self) -> None:
         from outreach import checks  # noqa: F401 (checks register themselves)
+        from outreach.inbound import anymail_door  # noqa: F401 (and so do receivers)

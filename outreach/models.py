@@ -12,7 +12,9 @@ from cases.models import Case, Client, DueRow, InputRequest, Message, due_index
 class PayloadState(models.TextChoices):
     WAITING = "WAITING", "to be taken in"
     DONE = "DONE", "taken in"
+    QUARANTINED = "QUARANTINED", "kept from its case: its sender is not trusted"
     UNMATCHED = "UNMATCHED", "belongs to no case that we know"
+    DISCARDED = "DISCARDED", "put aside by staff"
     FAILED = "FAILED", "could not be taken in"
 
 
@@ -25,17 +27,28 @@ class InboundPayload(DueRow):
     body = models.BinaryField()
     envelope = models.JSONField(default=dict, blank=True)  # what the server that took it says of it; see doors.py
     received_at = models.DateTimeField()
-    state = models.CharField(max_length=10, choices=PayloadState.choices, default=PayloadState.WAITING)
+    state = models.CharField(max_length=12, choices=PayloadState.choices, default=PayloadState.WAITING)
     note = models.TextField(blank=True)  # what became of it, for staff
     try_again_at = models.DateTimeField(null=True, blank=True)  # it may belong to a send that is not committed yet
     message = models.ForeignKey(Message, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    # While it waits for staff, and what they have decided; see inbound/handling.py.
+    case = models.ForeignKey(
+        Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )  # quarantined for
+    summary = models.JSONField(default=dict, blank=True)  # what staff see of the mail
+    decided_case = models.ForeignKey(Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    decided_by = models.CharField(max_length=200, blank=True)  # the person, as on the timeline
+    admits_sender = models.BooleanField(default=False)  # whether more mail of this sender is to act on that case
 
     class Meta:
         ordering = ("-received_at", "-id")
         indexes: ClassVar = [
             due_index("payload_due"),
             models.Index(
-                fields=["-received_at"], name="payload_for_staff", condition=Q(state__in=["FAILED", "UNMATCHED"])
+                fields=["-received_at"],
+                name="payload_for_staff",
+                condition=Q(state__in=["FAILED", "QUARANTINED", "UNMATCHED"]),
             ),
         ]
         constraints: ClassVar = [
@@ -65,6 +78,49 @@ class SandboxMail(models.Model):
 
     def __str__(self) -> str:
         return self.message_id
+
+
+class SuppressionReason(models.TextChoices):
+    BOUNCE = "bounce", "mail to it came back as undeliverable"
+    COMPLAINT = "complaint", "mail to it was reported as unwanted"
+    STOP = "stop", "asked for no more mail"
+    STAFF = "staff", "added by staff"
+
+
+class Suppression(models.Model):
+    """An address that gets no mail from us, and why. Never deleted: staff lift it. See outreach/suppression.py."""
+
+    id = models.BigAutoField(primary_key=True)
+    address = models.CharField(max_length=320, db_index=True)  # lower case, the domain in ASCII
+    # null: for all clients, as what a mail system says is true of the mailbox, whoever writes to it
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    reason = models.CharField(max_length=10, choices=SuppressionReason.choices)
+    note = models.TextField(blank=True)  # what was said, for staff
+    case = models.ForeignKey(Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    since = models.DateTimeField()
+    added_by = models.CharField(max_length=200, blank=True)  # the person, as on the timeline; empty: the service
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("-since", "-id")
+        verbose_name = "suppressed address"
+        verbose_name_plural = "suppressed addresses"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="suppression_once_for_all",
+                fields=["address", "reason"],
+                condition=Q(lifted_at__isnull=True, client__isnull=True),
+            ),
+            models.UniqueConstraint(
+                name="suppression_once_a_client",
+                fields=["address", "reason", "client"],
+                condition=Q(lifted_at__isnull=True, client__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class NoticeState(models.TextChoices):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from typing import Any
 
@@ -27,22 +28,30 @@ class NotASandboxCase(CaseError):
 
 
 def mailbox(case: Case) -> list[dict[str, Any]]:
-    """What the counterparty has got, oldest first: messageId, from, to, subject, text, sentAt (ms), raw (RFC 5322)."""
+    """What the counterparty has got, oldest first; see DeliveredMail in sandbox_fields.py."""
     return [_readable(mail) for mail in case.sandbox_mails.all()]
 
 
 def _readable(mail: SandboxMail) -> dict[str, Any]:
     raw = bytes(mail.raw)
     message = message_from_bytes(raw, policy=policy.SMTP)
+    text = message.get_body(("plain",))
     return {
         "messageId": mail.message_id,
         "from": str(message["From"]),
         "to": str(message["To"]),
         "subject": str(message["Subject"]),
-        "text": message.get_content().replace("\r\n", "\n"),
+        "text": text.get_content().replace("\r\n", "\n") if text else "",
         "sentAt": milliseconds(mail.delivered_at),
+        "attachments": [_described(part) for part in message.iter_attachments()],
         "raw": raw.decode(),
     }
+
+
+def _described(part: EmailMessage) -> dict[str, Any]:
+    content = part.get_payload(decode=True)
+    size = len(content) if isinstance(content, bytes) else 0
+    return {"name": part.get_filename() or "", "type": part.get_content_type(), "size": size}
 
 
 def reply(

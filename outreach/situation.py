@@ -125,7 +125,15 @@ class Situation:
             open_question=pending[0] if pending else None,
             language=case.language,
             now=self.now,
+            enclosed=self._enclosed(),
         )
+
+    def _enclosed(self) -> tuple[File, ...]:
+        """What the first mail will carry; once it is sent, its files stand in the thread."""
+        if self.case.attempt_count:
+            return ()
+        files = self.case.enclosures.all()
+        return tuple(File(str(file.pk), file.name, file.type, file.size, file.text, file.note) for file in files)
 
     def _pictures(self) -> dict[str, bytes]:
         """Pictures and scans by the id of their file, as many as may be shown."""
@@ -164,6 +172,7 @@ def _mail(message: Message, pictures: dict[str, bytes]) -> Mail:
             for file in message.attachments.all()
             if not _is_decoration(file)
         ),
+        sender=message.from_name,
     )
 
 

@@ -2,10 +2,10 @@
 
 Starts web server, worker and clock as an operator would, on a database of its own under `var/demo/` (or the directory
 that is named as its argument), and plays the application, the counterparty and the staff. Exits with 0 only if every
-step went as it should.
+step went as it should. TRANSPORT says how the mail goes: `sandbox` (the default), `email` (over real SMTP), or
+`agentmail` (over a stand-in).
 """
 
-import base64
 import hashlib
 import json
 import os
@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,9 +28,18 @@ import jsonschema_rs
 import requests
 from standardwebhooks import Webhook
 
+from scripts.counterparty import Counterparty, Sandbox
+from scripts.demo_agentmail import OverAgentMail
+from scripts.demo_email import OverEmail
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 60
 T = TypeVar("T")
+COUNTERPARTIES: dict[str, Callable[[], Counterparty]] = {
+    "sandbox": Sandbox,
+    "email": OverEmail,
+    "agentmail": OverAgentMail,
+}
 
 RESULT_SCHEMA = {
     "type": "object",
@@ -118,11 +128,13 @@ def process(name: str, command: list[str], env: dict[str, str]) -> Iterator[None
 
 
 def service(stack: ExitStack, env: dict[str, str]) -> None:
-    """Web server, worker and clock, as the Procfile has them."""
+    """Web server, worker and clock, as the Procfile has them; where there is a port for it, a server for mail too."""
+    mail = [sys.executable, "manage.py", "receive_mail", "--port", env["MAIL_PORT"]] if "MAIL_PORT" in env else []
     for name, command in (
         ("web", web_server(env["PORT"])),
         ("worker", [sys.executable, "manage.py", "worker"]),
         ("clock", [sys.executable, "manage.py", "clock"]),
+        *([("receive_mail", mail)] if mail else []),
     ):
         stack.enter_context(process(name, command, env))
 
@@ -230,19 +242,18 @@ def signed_form() -> bytes:
 # --- The story ------------------------------------------------------------------------------------
 
 
-def play(api: Api, receiver: Receiver) -> None:
+def play(api: Api, receiver: Receiver, counterparty: Counterparty) -> None:
     """One case from POST to result; raises Failed where it goes wrong."""
-    sandbox = f"/sandbox/cases/{post(api, receiver)}"
-    case = sandbox.removeprefix("/sandbox")
+    case_id = post(api, receiver)
+    case = f"/cases/{case_id}"
 
     title("The mail, as the counterparty got it")
-    show(newest_mail(api, sandbox, 1)["raw"])
+    show(newest_mail(api, counterparty, case_id, 1)["raw"])
 
     form = signed_form()
-    title(f"The counterparty replies with a PDF of {len(form)} bytes, and asks something (POST {sandbox}/reply)")
-    attached = {"name": "confirmation.pdf", "type": "application/pdf", "content": base64.b64encode(form).decode()}
+    title(f"The counterparty replies with a PDF of {len(form)} bytes, and asks something")
     show(QUESTION)
-    api.call("POST", f"{sandbox}/reply", {"text": QUESTION, "attachments": [attached]}, expect=202)
+    counterparty.reply(api.call, case_id, QUESTION, pdf=form)
 
     event = webhook(receiver, "case.input_needed")
     title("The form agent leaves that to a human, who answers (POST /cases/{id}/input)")
@@ -251,11 +262,11 @@ def play(api: Api, receiver: Receiver) -> None:
     show_json(api.call("POST", f"{case}/input", answer, expect=202))
 
     title("The next mail carries the answer, with what is still missing")
-    show(newest_mail(api, sandbox, 2)["text"])
+    show(newest_mail(api, counterparty, case_id, 2)["text"])
 
     title("The counterparty fills in the lines")
     show(FORM)
-    api.call("POST", f"{sandbox}/reply", {"text": FORM}, expect=202)
+    counterparty.reply(api.call, case_id, FORM)
 
     webhook(receiver, "case.completed")
     finish(api, case, form)
@@ -271,9 +282,9 @@ def post(api: Api, receiver: Receiver) -> str:
     return str(answer["caseId"])
 
 
-def newest_mail(api: Api, sandbox: str, count: int) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        mails = api.call("GET", f"{sandbox}/mails")["mails"]
+def newest_mail(api: Api, counterparty: Counterparty, case_id: str, count: int) -> dict[str, str]:
+    def look() -> dict[str, str] | None:
+        mails = counterparty.mails(api.call, case_id)
         return mails[-1] if len(mails) == count else None
 
     return wait_for(f"mail number {count}", look)
@@ -313,18 +324,21 @@ def main() -> int:
     home = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "var" / "demo"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    env = environment(home, free_port())
+    counterparty = COUNTERPARTIES[os.environ.get("TRANSPORT", "sandbox")]()
+    env = environment(home, free_port()) | counterparty.settings
     title("Setting up: database, client, web server, worker, clock")
+    env |= counterparty.set_up(partial(manage, env))
     manage(env, "migrate", "--verbosity", "0")
-    client = json.loads(manage(env, "create_client", "Demo", "--test", "--json"))
+    client = json.loads(manage(env, "create_client", "Demo", "--json", *(["--test"] if counterparty.is_test else [])))
     show(f"everything is under {os.path.relpath(home)}/, the logs too")
     base = env["OFFLOAD_BASE_URL"]
     try:
         with ExitStack() as stack:
+            stack.enter_context(closing(counterparty))
             service(stack, env)
             wait_for("the service to be ready", lambda: is_ready(base))
             api = stack.enter_context(closing(Api(base, client["apiKey"])))
-            play(api, stack.enter_context(closing(Receiver(client["webhookSecret"]))))
+            play(api, stack.enter_context(closing(Receiver(client["webhookSecret"]))), counterparty)
     except Failed as error:
         print(f"\nThe demo failed: {error}\nLogs: {os.path.relpath(home)}/*.log", file=sys.stderr)
         return 1

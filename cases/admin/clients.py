@@ -1,4 +1,4 @@
-"""Clients and their keys. A key is shown once, on the answer to the request that made it."""
+"""Clients and their keys. A key is shown once, on the answer to the request that made it; a reload makes no other."""
 
 import uuid
 from typing import Any
@@ -17,12 +17,13 @@ from cases import work
 from cases.admin.access import ReadOnlyAdmin
 from cases.models import ApiKey, Client
 
-ISSUE, REVOKE = "cases.add_apikey", "cases.change_apikey"
+ISSUE, REVOKE, LIMIT = "cases.add_apikey", "cases.change_apikey", "cases.change_client"
 
 
 class KeyForm(forms.Form):
-    """What is chosen for a new key."""
+    """What is chosen for a new key. Its id comes with the form: sent twice, the form makes one key."""
 
+    key_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     is_test = forms.TypedChoiceField(
         label="Kind",
         choices=[("yes", "Test: its cases stay in the sandbox"), ("no", "Live: its cases send real mail")],
@@ -33,6 +34,14 @@ class KeyForm(forms.Form):
     name = forms.CharField(
         label="Name", max_length=100, required=False, help_text="For you: where the key is used, for example."
     )
+
+
+class LimitForm(forms.ModelForm):  # type: ignore[type-arg] (at run time it takes no parameter)
+    """What a client may send."""
+
+    class Meta:
+        model = Client
+        fields = ("daily_send_limit",)
 
 
 def usage(client: Client) -> dict[str, Any]:
@@ -47,7 +56,7 @@ class ClientAdmin(ReadOnlyAdmin):
     list_filter = ("is_active",)
     search_fields = ("name", "=keys__prefix")
     search_help_text = "Name, or the beginning of a key as it is shown here"
-    fields = ("name",)
+    fields = ("name", "daily_send_limit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         usable = Q(keys__revoked_at__isnull=True, keys__is_active=True)
@@ -69,7 +78,9 @@ class ClientAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         issue = self.admin_site.admin_view(require_POST(self.issue))
         revoke = self.admin_site.admin_view(require_POST(self.revoke))
+        limit = self.admin_site.admin_view(require_POST(self.limit))
         return [
+            path("<uuid:pk>/limit/", limit, name="cases_client_limit"),
             path("<uuid:pk>/keys/", issue, name="cases_client_issue"),
             path("<uuid:pk>/keys/<uuid:key_pk>/revoke/", revoke, name="cases_client_revoke"),
             *super().get_urls(),
@@ -86,7 +97,14 @@ class ClientAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         return self._show(request, client, KeyForm())
 
-    def _show(self, request: HttpRequest, client: Client, form: KeyForm, **context: Any) -> HttpResponse:
+    def _show(
+        self,
+        request: HttpRequest,
+        client: Client,
+        form: KeyForm,
+        limit_form: LimitForm | None = None,
+        **context: Any,
+    ) -> HttpResponse:
         now = timezone.now()
         keys = list(client.keys.select_related("client"))
         return self.page(
@@ -99,8 +117,24 @@ class ClientAdmin(ReadOnlyAdmin):
             usage=usage(client),
             may_issue=request.user.has_perm(ISSUE),
             may_revoke=request.user.has_perm(REVOKE),
+            limit_form=limit_form or LimitForm(instance=client),
+            may_limit=request.user.has_perm(LIMIT),
             **context,
         )
+
+    def limit(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Let the client send so many mails a day."""
+        if not request.user.has_perm(LIMIT):
+            raise PermissionDenied
+        client = get_object_or_404(Client, pk=pk)
+        form = LimitForm(request.POST, instance=client)
+        if not form.is_valid():
+            return self._show(request, client, KeyForm(), limit_form=form)
+        with work.transaction():
+            form.save()
+            self.log_change(request, client, f"Mails a day: {client.daily_send_limit}")
+        messages.success(request, "The limit is changed.")
+        return redirect("admin:cases_client_change", pk)
 
     def issue(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Make a key, and show it in this answer only: a message would keep it in a cookie or in the session."""
@@ -110,7 +144,11 @@ class ClientAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             return self._show(request, client, form)
         with work.transaction():
-            row, key = ApiKey.issue(client, is_test=form.cleaned_data["is_test"], name=form.cleaned_data["name"])
+            Client.objects.select_for_update().get(pk=pk)  # of two such requests at once, the second waits
+            if ApiKey.objects.filter(pk=form.cleaned_data["key_id"]).exists():
+                messages.warning(request, "This form has issued its key already. A key is shown once, not twice.")
+                return redirect("admin:cases_client_change", pk)
+            row, key = ApiKey.issue(client, **form.cleaned_data)
             self.log_change(request, client, f"Issued the key {row}")
         return self._show(request, client, KeyForm(), new_key=key)
 

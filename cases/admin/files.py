@@ -15,13 +15,18 @@ from django.views.decorators.http import require_safe
 
 from cases.admin.access import CasePartAdmin, may_see
 from cases.downloads import file_name
-from cases.models import Attachment, Message
+from cases.models import Attachment, Case, Message
 
 
 def link_to(message: Message) -> SafeString:
     """A link to the mail's place in the thread of its case."""
     url = reverse("admin:cases_case_change", args=[message.case_id])
     return format_html('<a href="{}#message-{}"><bdi>{}</bdi></a>', url, message.pk, message.case)
+
+
+def link_to_case(case: Case) -> SafeString:
+    """A link to the page of a case."""
+    return format_html('<a href="{}"><bdi>{}</bdi></a>', reverse("admin:cases_case_change", args=[case.pk]), case)
 
 
 def as_file(content: IO[bytes], name: str) -> FileResponse:

@@ -13,6 +13,7 @@ from cases.models import Attachment, Case, InputRequest, Message, MessageStatus,
 
 MAX_MAILS = 200  # the newest; a mail loop must not make the page unusable
 MAX_EVENTS = 500
+MAX_CORRESPONDENTS = 50
 
 
 def for_staff() -> QuerySet[Case]:
@@ -40,6 +41,7 @@ def context(case: Case, *, tried: ActionForm | None = None, can_act: bool = Fals
         "thread": [Mail(message) for message in thread],
         "thread_is_cut": len(thread) == MAX_MAILS,
         "questions": questions,
+        "correspondents": list(case.correspondents.all()[:MAX_CORRESPONDENTS]),
         "timeline": [(event, *words.told(event)) for event in events],
         "timeline_is_cut": len(events) == MAX_EVENTS,
         "result_values": result_values(case, thread, questions),

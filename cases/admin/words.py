@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.timesince import timesince
 
-from cases.models import Case, Event, Message, MessageStatus, Purpose, ResultStatus, Status
+from cases.models import Admission, Case, Event, Message, MessageStatus, Purpose, ResultStatus, Status
 
 ENDS: Mapping[str, str] = {
     ResultStatus.GOAL_ACHIEVED: "goal achieved",
@@ -67,7 +67,8 @@ def _next_step(case: Any, now: datetime) -> str:
     if case.asked_at:
         return f"Has waited {span(case.asked_at, now)} for an answer"
     if case.has_queued:
-        return "A mail is about to be sent"
+        waits = case.retry_at and case.retry_at > now and not case.failures
+        return f"A mail waits for its turn for {_until(case.retry_at, now)}" if waits else "A mail is about to be sent"
     if case.has_unread:
         return "A reply is about to be judged"
     if case.status == Status.CREATED:
@@ -107,14 +108,23 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "case.completed": lambda facts: "The case is completed",
     "case.failed": lambda facts: f"The case has ended: {ENDS.get(facts.get('resultStatus', ''), 'failed')}",
     "budget.exhausted": lambda facts: "No model is asked any more: a limit is reached",
+    "draft.refused": lambda facts: f"A mail that the agent “{facts.get('agent')}” had drafted was refused",
     "draft.judged": lambda facts: f"{_written(facts)} and judged: {_allowed(facts)}",
     "draft.written": lambda facts: f"{_written(facts)}, {_judged(facts)}",
     "input.provided": lambda facts: "The question was answered",
+    "mail.assigned": lambda facts: f"{_mail_of(facts)} was assigned to this case",
+    "mail.discarded": lambda facts: f"{_mail_of(facts)} was put aside: it never acted",
+    "mail.quarantined": lambda facts: f"{_mail_of(facts)} was kept from the case, and waits for a person",
+    "mail.released": lambda facts: f"{_mail_of(facts)} was let through{_from_now_on(facts)}",
+    "mail.sender_admitted": lambda facts: f"{facts.get('sender')} takes part from now on: {_admission(facts)}",
     "mail.suspicious": lambda facts: "Look closely: a mail seems to be meant to steer the agent, or to deceive",
     "message.queued": lambda facts: f"{_ours(facts)} is ready to be sent",
     "message.sent": lambda facts: f"{_ours(facts)} was sent",
     "message.dropped": lambda facts: "A mail was taken back before it was sent",
     "message.refused": lambda facts: "The provider refused the mail",
+    "message.waits": lambda facts: f"A mail waits for its turn, until {_moment(facts.get('until'))}",
+    "message.withheld": lambda facts: "A mail was kept from being sent",
+    "address.suppressed": lambda facts: f"{facts.get('address')} gets no more mail",
     "message.received": lambda facts: f"{THEIR_MAIL.get(facts.get('purpose', ''), 'Mail')} has come in",
     "model.called": lambda facts: _model_call(facts),
     "time.skipped": lambda facts: f"Time was let pass in the sandbox: {facts.get('seconds', 0) / 3600:g} hours",
@@ -125,6 +135,19 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     ),
 }
 DETAILS = ("question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
+
+
+def _mail_of(facts: Facts) -> str:
+    return f"A mail of {facts.get('sender') or 'an unknown sender'}"
+
+
+def _from_now_on(facts: Facts) -> str:
+    return ", and so will be all of this sender" if facts.get("admitted") else ""
+
+
+def _admission(facts: Facts) -> str:
+    how = facts.get("how", "")
+    return str(Admission(how).label) if how in Admission.values else str(how)
 
 
 def _ours(facts: Facts) -> str:

@@ -57,6 +57,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return facts
 
 
+class Waits(models.TextChoices):
+    """Whose limit of mails a queued message waits for; see outreach/limits.py."""
+
+    RECIPIENT = "recipient", "as many mails have gone to this address as may within an hour"
+    CLIENT = "client", "as many mails of this client have gone out as may within an hour"
+    CLIENT_DAY = "client_day", "as many mails of this client have gone out as may within a day"
+
+
 class Message(models.Model):
     """One mail of a case's thread, ours or theirs."""
 
@@ -72,7 +80,7 @@ class Message(models.Model):
     from_address = models.CharField(max_length=320)
     from_name = models.TextField(blank=True)
     to_address = models.CharField(max_length=320)
-    cc = models.JSONField(default=list, blank=True)  # list of addresses
+    cc = models.JSONField(default=list, blank=True)  # list of addresses: all others that it went to, by To or Cc
     subject = models.TextField(blank=True)
     text = models.TextField(blank=True)  # ours: as sent; theirs: the new words, without the quoted history
     full_text = models.TextField(blank=True)  # theirs: the whole text, quoted history included
@@ -83,8 +91,10 @@ class Message(models.Model):
     written_by = models.CharField(max_length=200, blank=True)  # the person, as on the timeline; empty: the agent
     idempotency_key = models.CharField(max_length=100, blank=True)
     case_version = models.PositiveIntegerField(null=True, blank=True)  # of the case as this was queued
+    waits_for = models.CharField(max_length=10, choices=Waits.choices, blank=True)
     send_started_at = models.DateTimeField(null=True, blank=True)  # committed before the transport is called
     sent_at = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)  # when a mail system told us so, where one does
     provider_id = models.CharField(max_length=998, blank=True)
     # Of a closing mail: {result, sources, reason} with which the case completes once it is sent.
     completion = models.JSONField(null=True, blank=True)
@@ -100,6 +110,11 @@ class Message(models.Model):
 
     class Meta:
         ordering = ("created_at", "id")
+        indexes: ClassVar = [
+            models.Index(
+                fields=["send_started_at"], name="message_begun", condition=Q(send_started_at__isnull=False)
+            ),  # for what has been sent within the hour
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="message_one_queued_a_case", fields=["case"], condition=Q(status=MessageStatus.QUEUED)
@@ -135,7 +150,7 @@ class AttachmentQuerySet(models.QuerySet["Attachment"]):
 
 
 class Attachment(models.Model):
-    """A file that came with a message. Kept as it came, never opened or run by us, downloaded as a file."""
+    """A file of a message, theirs or ours. Kept as it came, never opened or run by us, downloaded as a file."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
@@ -154,6 +169,37 @@ class Attachment(models.Model):
 
     class Meta:
         ordering = ("created_at", "name", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def enclosure_path(enclosure: "Enclosure", name: str) -> str:
+    """As for attachments."""
+    return f"enclosures/{enclosure.case_id}/{enclosure.pk}"
+
+
+class Enclosure(models.Model):
+    """A file that the client has given along with its case, for the first mail, which gets Attachment rows of it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="enclosures")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=255)
+    type = models.CharField(max_length=150)  # MIME, by its bytes
+    declared_type = models.CharField(max_length=150, blank=True)  # MIME, by the client
+    size = models.PositiveBigIntegerField()  # bytes
+    sha256 = models.CharField(max_length=64)  # hex
+    file = models.FileField(upload_to=enclosure_path, max_length=300)
+    text = models.TextField(blank=True)
+    note = models.TextField(blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)  # null: nobody has tried to read its text yet
+
+    class Meta:
+        ordering = ("position",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="enclosure_one_a_position", fields=["case", "position"]),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -64,9 +64,9 @@ class Service:
         )
         return done.stdout
 
-    def start(self, command: str) -> ProcessGroup:
+    def start(self, command: str, *arguments: str) -> ProcessGroup:
         """Start a command that runs until it is told to stop; its log is `<command>.log`."""
-        return self._start(command, [sys.executable, str(ROOT / "manage.py"), command])
+        return self._start(command, [sys.executable, str(ROOT / "manage.py"), command, *arguments])
 
     def _start(self, name: str, command: list[str]) -> ProcessGroup:
         with (self.var_dir / f"{name}.log").open("ab") as log:
@@ -91,7 +91,8 @@ class Service:
         return worker
 
     def log(self, command: str = "worker") -> str:
-        return (self.var_dir / f"{command}.log").read_text()
+        log = self.var_dir / f"{command}.log"
+        return log.read_text() if log.exists() else ""
 
     def clusters(self) -> list[int]:
         """The process groups of all clusters that were ever started here, the newest last."""

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-OURS = ("OFFLOAD_", "AWS_", "OPENAI_", "AGENTMAIL_", "EMAIL_", "ANYMAIL_", "SQS_", "Q_", "SECRET_KEY")
+OURS = ("OFFLOAD_", "AWS_", "OPENAI_", "AGENTMAIL_", "EMAIL_", "IMAP_", "ANYMAIL_", "SQS_", "Q_", "SECRET_KEY")
 KEPT = {"OFFLOAD_REQUIRE_COMPONENTS"}
 
 for name in [name for name in os.environ if name.startswith(OURS) and name not in KEPT]:

@@ -216,6 +216,28 @@ def test_mail_that_cannot_leave(settings: Settings, monkeypatch: pytest.MonkeyPa
     assert found(outreach_doctor.mail_can_leave) == [("FAIL", "the loft is empty")]
 
 
+def test_mail_by_a_server_that_is_not_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.OFFLOAD_TRANSPORT, settings.OFFLOAD_LIVE_CASES = "email", True
+    assert found(outreach_doctor.mail_can_leave) == [("OK", f"email by locmem, from {settings.OFFLOAD_MAIL_FROM}")]
+
+    def refuse(self: Any) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.open", refuse)
+    assert found(outreach_doctor.mail_can_leave) == [("FAIL", "the server does not let us in: ConnectionRefusedError")]
+
+
+def test_agentmail_that_does_not_know_the_key(settings: Settings, httpserver: HTTPServer) -> None:
+    settings.OFFLOAD_TRANSPORT, settings.OFFLOAD_LIVE_CASES = "agentmail", True
+    settings.AGENTMAIL_API_KEY, settings.AGENTMAIL_INBOX = "am_secret", "us@agentmail.to"
+    settings.AGENTMAIL_BASE_URL = httpserver.url_for("")
+    httpserver.expect_request("/v0/inboxes/us@agentmail.to").respond_with_json({"message": "no"}, status=403)
+    assert found(outreach_doctor.mail_can_leave) == [
+        ("FAIL", "AgentMail does not open the inbox (status 403)"),
+        ("FAIL", "AgentMail's events are not taken: there is no secret"),
+    ]
+
+
 def test_staff_notices(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(outreach_doctor.staff_are_told) == [("WARN", "nobody is told of questions")]
     settings.OFFLOAD_STAFF_NOTICES = ["ann@acme.example"]

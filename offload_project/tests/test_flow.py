@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import requests
 
 from offload_project.tests.processes import ROOT, Service
 from scripts import demo
+from scripts.counterparty import Sandbox
 from scripts.demo import Api, Receiver, newest_mail, wait_for
 
 
@@ -61,8 +63,7 @@ def download(api: Api, case_id: str, attachment: dict[str, Any]) -> bytes:
 
 def test_a_case_from_post_to_result(api: Api, receiver: Receiver) -> None:
     case_id = api.call("POST", "/cases", {**demo.CASE, "clientWebhookUrl": receiver.url}, expect=201)["caseId"]
-    sandbox = f"/sandbox/cases/{case_id}"
-    assert "signed order confirmation" in newest_mail(api, sandbox, 1)["text"]
+    assert "signed order confirmation" in newest_mail(api, Sandbox(), case_id, 1)["text"]
     wait_for("the case to run", lambda: api.call("GET", f"/cases/{case_id}")["status"] == "RUNNING")
     assert receiver.events == []
 
@@ -72,7 +73,7 @@ def test_a_case_from_post_to_result(api: Api, receiver: Receiver) -> None:
     question = wait_for("the question", lambda: question_of(api, case_id))
     answer = {"inputRequestId": question["id"], "providedContext": demo.ANSWER}
     assert api.call("POST", f"/cases/{case_id}/input", answer, expect=202)["accepted"] is True
-    assert demo.ANSWER in newest_mail(api, sandbox, 2)["text"]
+    assert demo.ANSWER in newest_mail(api, Sandbox(), case_id, 2)["text"]
 
     reply(api, case_id, demo.FORM)
     wait_for("both webhooks", lambda: len(receiver.events) >= 2)
@@ -93,12 +94,14 @@ def test_a_case_from_post_to_result(api: Api, receiver: Receiver) -> None:
     assert completed["event_id"] == f"evt_{case_id}_case_completed_{case['updatedAt']}"
     assert completed["data"]["result"] == case["result"]
     assert completed["data"]["metadata"] == demo.CASE["metadata"]
-    assert len(api.call("GET", f"{sandbox}/mails")["mails"]) == 2
+    assert len(api.call("GET", f"/sandbox/cases/{case_id}/mails")["mails"]) == 2
 
 
-def test_the_demo_plays(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "demo.py"), str(tmp_path / "demo")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170)
+@pytest.mark.parametrize("transport", ["sandbox", "email"])
+def test_the_demo_plays(tmp_path: Path, transport: str) -> None:
+    command = [sys.executable, "-m", "scripts.demo", str(tmp_path / "demo")]
+    env = {**os.environ, "TRANSPORT": transport}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr + done.stdout[-3000:]
     titles = re.findall(r"^── (.*)$", done.stdout, re.MULTILINE)
     wanted = [

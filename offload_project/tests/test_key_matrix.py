@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 # What needs no key, and why nobody is harmed by it.
 OPEN = {
     "files/<str:token>": "the link is signed, opaque and good for 15 minutes (cases/tests/test_api_attachments.py)",
+    "inbound/agentmail": "signed by the provider (outreach/tests/test_agentmail_door.py)",
     "schema": "the description of the API has no data in it",
     "docs": "the description of the API has no data in it",
     "healthz": "says that the process is up, and nothing else",

@@ -172,3 +172,39 @@ def test_tests_run_with_defaults_only() -> None:
     assert settings.OFFLOAD_CONCURRENCY == 32
     assert settings.OPENAI_API_KEY == ""
     assert settings.DEBUG is False
+
+
+def test_mail_goes_out_by_smtp_or_by_a_provider(tmp_path: Path) -> None:
+    names = "s.OFFLOAD_TRANSPORT, s.EMAIL_BACKEND, s.EMAIL_TIMEOUT, s.EMAIL_HOST, s.EMAIL_PORT, s.ANYMAIL"
+    smtp = read(names, var=tmp_path, **PRODUCTION, EMAIL_URL="smtp+tls://u:p%40ss@mail.example:587")
+    backend = "outreach.transports.smtp.EmailBackend"
+    assert smtp == ["email", backend, 20.0, "mail.example", 587, {"REQUESTS_TIMEOUT": 20.0}]
+    esp = {"ANYMAIL_ESP": "postmark", "ANYMAIL_POSTMARK_SERVER_TOKEN": "t", "ANYMAIL_WEBHOOK_SECRET": "a:b"}
+    names = "s.OFFLOAD_TRANSPORT, s.EMAIL_BACKEND, s.ANYMAIL['POSTMARK_SERVER_TOKEN'], s.DATA_UPLOAD_MAX_MEMORY_SIZE"
+    assert read(names, var=tmp_path, **PRODUCTION, **esp) == [
+        "email",
+        "anymail.backends.postmark.EmailBackend",
+        "t",
+        40_000_000,
+    ]
+    process = run("manage.py", "check", "--fail-level", "WARNING", var=tmp_path, **PRODUCTION, **esp)
+    assert process.returncode == 0, process.stderr
+    process = run("manage.py", "check", var=tmp_path, **PRODUCTION, **esp, EMAIL_URL="smtp://h")
+    assert "EMAIL_URL and ANYMAIL_ESP are two ways to send mail; set one of them." in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "error"),
+    [
+        ({"OFFLOAD_MAIL_FROM": "nobody"}, "outreach.E010"),
+        ({"OFFLOAD_REPLY_ADDRESS": "a+b@ours.example"}, "outreach.E010"),
+        ({"OFFLOAD_REPLY_ADDRESS": f"{'x' * 24}@ours.example"}, "outreach.E011"),
+        ({"ANYMAIL_ESP": "pigeon"}, "outreach.E012"),
+    ],
+)
+def test_addresses_and_providers_that_can_not_work_are_told_at_start(
+    tmp_path: Path, environment: dict[str, str], error: str
+) -> None:
+    process = run("manage.py", "check", var=tmp_path, **PRODUCTION, **environment)
+    assert process.returncode == 1
+    assert error in process.stderr

@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cases import work
 from outreach.inbound.mail import InboundMail
+
+
+class DoorError(work.StepFailed):
+    """What a payload refers to could not be fetched. `permanent`: trying again can't help."""
+
+    def __init__(self, reason: str, *, permanent: bool, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason, retry_after_seconds=retry_after_seconds)
+        self.permanent = permanent
 
 
 class Standing(StrEnum):

@@ -1,33 +1,40 @@
-"""Taking in what a door has stored: understand it, find its case, record what it means."""
+"""Taking in what a door has stored: understand it, find its case, and record what it means if it may act on it."""
 
 import uuid
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from cases import correspondence, work
+from cases import correspondence, correspondents, work
 from cases.correspondence import ReceivedMail, StoredFile
-from cases.models import Case, Purpose, ResultStatus
-from outreach import reading
+from cases.events import SYSTEM, record
+from cases.models import Admission, Case, Message, Purpose
+from outreach import consequences, reading
 from outreach.agents import guard
-from outreach.inbound import attachments
+from outreach.inbound import attachments, trust
 from outreach.inbound.absence import absent_until
-from outreach.inbound.arrival import EventKind, ProviderEvent
+from outreach.inbound.addresses import canonical
+from outreach.inbound.arrival import DoorError, Envelope, EventKind, ProviderEvent
 from outreach.inbound.classify import InboundKind
 from outreach.inbound.content import InboundAttachment
-from outreach.inbound.doors import DoorError, open_payload
+from outreach.inbound.doors import open_payload
 from outreach.inbound.mail import InboundMail
 from outreach.inbound.matching import find_case, find_sent
+from outreach.inbound.summary import summary_of
+from outreach.inbound.trust import Newcomer
 from outreach.models import InboundPayload, PayloadState
 
 Claim = work.Claim[InboundPayload]
 
 TRY_AGAIN = timedelta(seconds=20)
 TIME_TO_RECORD_SECONDS = 20.0  # of a step, kept free of reading
+MAX_JUDGED_ANEW = 50
 TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the send that it answers
+NOT_CONCERNED = ", which it does not concern: it is about another mailbox, or an answer has to be judged first"
 
 PURPOSES = {
     InboundKind.REPLY: Purpose.HUMAN,
@@ -37,12 +44,6 @@ PURPOSES = {
     InboundKind.BOUNCE: Purpose.REPORT,
     InboundKind.COMPLAINT: Purpose.REPORT,
 }
-EVENT_ENDS = {
-    EventKind.BOUNCED: (ResultStatus.BOUNCED, "The mail could not be delivered: {reason}"),
-    EventKind.COMPLAINED: (ResultStatus.COMPLAINED, "The recipient reported the mail as unwanted."),
-    EventKind.REJECTED: (ResultStatus.REJECTED, "The provider refused the mail: {reason}"),
-}
-ENDS = {InboundKind.BOUNCE: ResultStatus.BOUNCED, InboundKind.COMPLAINT: ResultStatus.COMPLAINED}
 
 
 def accept(source: str, raw: bytes, dedupe_key: str, *, envelope: dict[str, Any] | None = None) -> bool:
@@ -76,7 +77,7 @@ def take_in(claimed: Claim) -> None:
     if arrival.event:
         _take_in_event(claimed, arrival.event)
     elif arrival.mail:
-        _take_in_mail(claimed, payload, arrival.mail)
+        _take_in_mail(claimed, payload, arrival.mail, arrival.envelope)
     else:
         _finish(claimed, arrival.note)
 
@@ -89,35 +90,104 @@ def _finish(claimed: Claim, note: str) -> None:
 
 def _take_in_event(claimed: Claim, event: ProviderEvent) -> None:
     match = find_sent(event)
-    if match.case is None:
+    if match.case is None or match.sent is None:
         _keep_unmatched(claimed, match.why_not, may_come=match.may_come)
         return
     with claimed.write() as payload:
-        if event.kind in EVENT_ENDS:
-            result_status, sentence = EVENT_ENDS[event.kind]
-            reason = sentence.format(reason=event.reason or "no reason given")
-            correspondence.record_delivery_failure(match.case.pk, result_status=result_status, reason=reason)
-        payload.state, payload.note = PayloadState.DONE, f"{event.kind} on case {match.case.pk}"
+        did = _follow_event(event, match.case, match.sent)
+        payload.state, payload.note = PayloadState.DONE, f"{event.kind} on case {match.case.pk}{did}"
         _save(payload)
 
 
-def _take_in_mail(claimed: Claim, payload: InboundPayload, mail: InboundMail) -> None:
-    match = find_case(mail)
-    if match.case is None:
-        _keep_unmatched(claimed, match.why_not, may_come=match.may_come)
+def _follow_event(event: ProviderEvent, case: Case, sent: Message) -> str:
+    """What the event means for the case; returns a remark for staff where it means nothing although it might."""
+    case = sent.case = Case.objects.locked(case.pk)
+    failure = consequences.failure_in_event(event, sent)
+    if failure is None:
+        if event.kind in (EventKind.DELIVERED, EventKind.OPENED):
+            correspondence.record_delivered(sent)
+        return ""
+    if not consequences.concerns(case, failure):
+        return NOT_CONCERNED
+    consequences.follow(case, failure)
+    return ""
+
+
+def _take_in_mail(claimed: Claim, payload: InboundPayload, mail: InboundMail, envelope: Envelope) -> None:
+    if payload.decided_case:
+        _let_act(claimed, payload, mail, payload.decided_case, _let_in_by_staff(payload, mail, payload.decided_case))
         return
+    match = find_case(mail, envelope)
+    if match.case is None:
+        _keep_unmatched(claimed, match.why_not, may_come=match.may_come, mail=mail)
+        return
+    judgement = trust.judge(mail, envelope, match.evidence, trust.circle_of(match.case))
+    if judgement.why_not:
+        _quarantine(claimed, mail, match.case, judgement.why_not)
+    else:
+        _let_act(claimed, payload, mail, match.case, judgement.newcomers)
+
+
+def _let_in_by_staff(payload: InboundPayload, mail: InboundMail, case: Case) -> tuple[Newcomer, ...]:
+    sender = canonical(mail.from_address)
+    if not payload.admits_sender or not mail.from_address or sender == canonical(case.counterparty_address):
+        return ()
+    return (Newcomer(sender, mail.from_name, Admission.STAFF),)
+
+
+def _let_act(
+    claimed: Claim, payload: InboundPayload, mail: InboundMail, case: Case, newcomers: tuple[Newcomer, ...]
+) -> None:
     work.let_go_of_connection()
     files = read_files(claimed, mail, store_files(payload, mail))
     suspicions = _steering(mail, files)
     with claimed.write() as payload:
-        _record(match.case, payload, mail, files, suspicions)
-        payload.state, payload.note = PayloadState.DONE, f"{mail.kind} on case {match.case.pk}"
+        kept_from_it = _quarantined_for(case)
+        _admit(case, newcomers, actor=payload.decided_by or SYSTEM)
+        _record(case, payload, mail, files, suspicions)
+        payload.state, payload.note, payload.summary = PayloadState.DONE, f"{mail.kind} on case {case.pk}", {}
         _save(payload)
+        _judge_anew(kept_from_it, case)
 
 
-def _keep_unmatched(claimed: Claim, why: str, *, may_come: bool) -> None:
+def _quarantined_for(case: Case) -> list[InboundPayload]:
+    """Locked, in one order and before the case, as everybody locks them."""
+    waiting = InboundPayload.objects.filter(case=case, state=PayloadState.QUARANTINED).order_by("pk")
+    locked = [InboundPayload.objects.locked(pk) for pk in waiting.values_list("pk", flat=True)[:MAX_JUDGED_ANEW]]
+    return [payload for payload in locked if payload.state == PayloadState.QUARANTINED]
+
+
+def _judge_anew(payloads: list[InboundPayload], case: Case) -> None:
+    """Mail of those who are known by now is due again: an answer can be faster than what introduces its sender."""
+    circle = trust.circle_of(case) if payloads else None
+    for payload in payloads:
+        if circle and trust.knows(circle, payload.summary.get("from", ""), payload.summary.get("name", "")):
+            payload.state = PayloadState.WAITING
+            _save(payload)
+
+
+def _admit(case: Case, newcomers: tuple[Newcomer, ...], *, actor: str) -> None:
+    for one in newcomers:
+        locked = Case.objects.locked(case.pk)
+        correspondents.admit(locked, address=one.address, name=one.name, how=one.how, actor=actor)
+
+
+def _quarantine(claimed: Claim, mail: InboundMail, case: Case, why: str) -> None:
+    """Keep the mail from its case: nothing of the case changes, and only its timeline tells of it."""
+    with claimed.write() as payload:
+        is_told_of = payload.case_id == case.pk
+        payload.state, payload.note, payload.case = PayloadState.QUARANTINED, why, case
+        payload.summary = summary_of(mail)
+        _save(payload)
+        if not is_told_of:
+            locked = Case.objects.locked(case.pk)
+            record(locked, "mail.quarantined", payloadId=str(payload.pk), sender=mail.from_address, why=why)
+
+
+def _keep_unmatched(claimed: Claim, why: str, *, may_come: bool, mail: InboundMail | None = None) -> None:
     with claimed.write() as payload:
         payload.note = why
+        payload.summary = summary_of(mail) if mail else {}
         if may_come and payload.now - payload.received_at < TRY_FOR:
             payload.try_again_at = payload.now + TRY_AGAIN
         else:
@@ -140,13 +210,17 @@ def _save(payload: InboundPayload) -> None:
 def _record(
     case: Case, payload: InboundPayload, mail: InboundMail, files: tuple[StoredFile, ...], suspicions: list[str]
 ) -> None:
+    case = Case.objects.locked(case.pk)
+    failure = consequences.failure_in_mail(case, mail)
+    is_ours = failure is not None and consequences.concerns(case, failure)
     received = ReceivedMail(
-        purpose=PURPOSES[mail.kind],
+        # A report that does not concern the case changes nothing, like a delay notice.
+        purpose=Purpose.DELAY if failure and not is_ours else PURPOSES[mail.kind],
         message_id=mail.message_id or f"<{payload.pk}@missing.invalid>",
         from_address=mail.from_address,
         from_name=mail.from_name,
         to_address=next(iter(mail.to), ""),
-        cc=mail.cc,
+        cc=(*mail.to[1:], *mail.cc),
         subject=mail.subject,
         text=mail.reply_text,
         full_text=mail.text,
@@ -162,13 +236,8 @@ def _record(
         absent_until=_back_at_work(case, mail, payload.now),
         suspicions=suspicions,
     )
-    if mail.kind in ENDS:
-        why = mail.report.diagnostic if mail.report else ""
-        reason = {
-            InboundKind.BOUNCE: f"The mail could not be delivered: {why or 'no reason given'}",
-            InboundKind.COMPLAINT: "The recipient reported the mail as unwanted.",
-        }[mail.kind]
-        correspondence.record_delivery_failure(case.pk, result_status=ENDS[mail.kind], reason=reason)
+    if failure and is_ours:
+        consequences.follow(case, failure)
 
 
 def _steering(mail: InboundMail, files: tuple[StoredFile, ...]) -> list[str]:
@@ -179,13 +248,15 @@ def _steering(mail: InboundMail, files: tuple[StoredFile, ...]) -> list[str]:
 
 
 def _back_at_work(case: Case, mail: InboundMail, now: datetime) -> datetime | None:
-    """The first working hour of the day on which somebody says to be back."""
+    """The first working hour of the day on which somebody says to be back, a day where they are."""
     if mail.kind != InboundKind.AUTO_REPLY:
         return None
-    day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.date())
+    zone = ZoneInfo(case.counterparty.get("timezone") or "UTC")
+    day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.astimezone(zone).date())
     if day is None:
         return None
-    return correspondence.working_time(case, datetime(day.year, day.month, day.day, tzinfo=now.tzinfo))
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    return correspondence.working_time(case, midnight)
 
 
 def store_files(payload: InboundPayload, mail: InboundMail) -> tuple[StoredFile, ...]:

@@ -28,6 +28,10 @@ class InboundMail:
     `references` are Message-IDs with brackets ("" and () where there are none); `sent_at` is the sender's claim, in
     UTC. `text` and `html` are the bodies as decoded, `reply_text` the sender's new words; `report` is there for
     bounces, delay notices and complaints.
+
+    `from_address` is the best there is; `authors` are all addresses of From, and none if any part of it is no address:
+    what a sloppy reader could take for another author must not be trusted. `delivered_to` is what servers on the way
+    have noted as the address they delivered to.
     """
 
     kind: InboundKind
@@ -36,8 +40,10 @@ class InboundMail:
     references: tuple[str, ...]
     from_address: str
     from_name: str
+    authors: tuple[str, ...]
     to: tuple[str, ...]
     cc: tuple[str, ...]
+    delivered_to: tuple[str, ...]
     subject: str
     text: str
     html: str
@@ -60,8 +66,10 @@ def parse(raw: bytes) -> InboundMail:
         references=reports.message_ids(tree.get("references"))[-MAX_REFERENCES:],
         from_address=from_address,
         from_name=from_name,
+        authors=_authors(tree),
         to=_addresses(tree, "to"),
         cc=_addresses(tree, "cc"),
+        delivered_to=(*_addresses(tree, "delivered-to"), *_addresses(tree, "x-original-to")),
         subject=mime.one_line(mime.decode_words(tree.get("subject")), MAX_SUBJECT_CHARS),
         text=found.text,
         html=found.html,
@@ -81,19 +89,35 @@ def _sender(tree: Part) -> tuple[str, str]:
     return mime.one_line(mime.decode_words(tree.get("from")), MAX_NAME_CHARS), ""
 
 
+def _authors(tree: Part) -> tuple[str, ...]:
+    """All addresses of all From headers, by the grammar alone; none where it fails or there are too many."""
+    values = _values(tree, "from")
+    addresses = [address for value in values for _, address in _by_grammar(value)]
+    is_clear = all(_ADDRESS.fullmatch(address) for address in addresses) and len(addresses) <= MAX_ADDRESSES
+    return tuple(dict.fromkeys(mime.clean(address).lower() for address in addresses)) if is_clear else ()
+
+
 def _addresses(tree: Part, header: str) -> tuple[str, ...]:
-    values = [value for name, value in tree.headers if name == header]
+    values = _values(tree, header)
     found = dict.fromkeys(address for value in values[:MAX_ADDRESSES] for _, address in _mailboxes(value))
     return tuple(found)[:MAX_ADDRESSES]
+
+
+def _values(tree: Part, header: str) -> list[str]:
+    return [value for name, value in tree.headers if name == header]
+
+
+def _by_grammar(value: str) -> list[tuple[str, str]]:
+    try:
+        return getaddresses([value[: mime.MAX_VALUE_CHARS]])
+    except (RecursionError, IndexError, ValueError):  # the library descends into nested comments without a limit
+        return []
 
 
 def _mailboxes(value: str) -> Iterator[tuple[str, str]]:
     """Names and addresses in a header value; where the grammar fails, whatever looks like an address."""
     value = value[: mime.MAX_VALUE_CHARS]
-    try:
-        pairs = getaddresses([value])
-    except (RecursionError, IndexError, ValueError):  # the library descends into nested comments without a limit
-        pairs = []
+    pairs = _by_grammar(value)
     found = [(mime.decode_words(name), address) for name, address in pairs if _ADDRESS.fullmatch(address)]
     if not found:
         found = [("", address) for address in _ADDRESS.findall(mime.decode_words(value))]

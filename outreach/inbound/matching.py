@@ -1,54 +1,137 @@
-"""Which case a mail belongs to. Never a guess: one case, or none, or too many."""
+"""Which case a mail belongs to. Never a guess: one case, or none, or too many.
 
-from dataclasses import dataclass
+What only those know who have got a mail of ours counts first, and all of it together: the case's own address, the
+provider's thread, our Message-IDs. Only where there is none of it do sender and subject count.
+"""
 
-from django.db.models import Q
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
 
-from cases.models import Case, Direction, Message, MessageStatus
-from outreach.inbound.arrival import ProviderEvent
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+
+from cases.models import OPEN, Case, Direction, Message, MessageStatus
+from outreach.inbound import reply_address
+from outreach.inbound.addresses import canonical
+from outreach.inbound.arrival import Envelope, ProviderEvent
 from outreach.inbound.mail import InboundMail
+from outreach.inbound.subjects import possible_topics, topic
+
+NO_CASE = "It belongs to no case."
+
+
+class Evidence(StrEnum):
+    """What speaks for a case."""
+
+    ADDRESS = "it was sent to the case's own address"
+    MESSAGE_ID = "it names a mail of the case"
+    THREAD = "the provider has put it into the case's thread"
+    SUBJECT = "sender and subject are those of one open case"
 
 
 @dataclass(frozen=True)
 class Match:
-    """`case` where there is exactly one; else `why_not`, and whether one may still turn up."""
+    """`case` where there is exactly one, with what speaks for it; else `why_not`, and whether one may still turn up.
+
+    `sent` is the mail of ours that a provider's event is about.
+    """
 
     case: Case | None
     why_not: str = ""
     may_come: bool = False
+    evidence: frozenset[Evidence] = field(default=frozenset())
+    sent: Message | None = None
 
 
-def find_case(mail: InboundMail) -> Match:
-    """The case whose mail this one answers or reports on, else the one whose own address it was sent to."""
-    for cases in (_by_message_id(mail), _by_our_address(mail)):
-        if len(cases) == 1:
-            return Match(cases[0])
-        if cases:
-            return Match(None, f"It belongs to {len(cases)} cases.")
-    queued = Message.objects.filter(status=MessageStatus.QUEUED, to_address__iexact=mail.from_address).exists()
-    return Match(None, "It belongs to no case.", may_come=queued)
+def find_case(mail: InboundMail, envelope: Envelope) -> Match:
+    """The one case that all evidence speaks for. A token that we have not signed is no evidence."""
+    written_to = {*envelope.recipients, *mail.to, *mail.cc, *mail.delivered_to}
+    found = {
+        Evidence.ADDRESS: _by_own_address(written_to),
+        Evidence.MESSAGE_ID: _by_message_id(mail),
+        Evidence.THREAD: _by_thread(envelope),
+    }
+    if not any(found.values()):
+        found = {Evidence.SUBJECT: _by_sender_and_subject(mail, written_to)}
+    return _match(found, may_come=_is_being_sent_to([mail.from_address]))
 
 
 def find_sent(event: ProviderEvent) -> Match:
     """The case of the mail that a provider reports on."""
     ids = [one for one in (event.message_id, event.message_id.strip("<>")) if one]
     about = Q(message_id__in=ids) | Q(provider_id__in=ids)
-    sent = Message.objects.filter(about, direction=Direction.OUT)
-    cases = list(Case.objects.filter(pk__in=sent.values("case_id")))
+    sent = list(Message.objects.filter(about, direction=Direction.OUT).select_related("case"))
+    cases = {message.case_id for message in sent}
     if len(cases) == 1:
-        return Match(cases[0])
+        return Match(sent[0].case, sent=sent[0])
     if cases:
         return Match(None, f"It reports on mail of {len(cases)} cases.")
-    queued = Message.objects.filter(status=MessageStatus.QUEUED, to_address__in=event.recipients).exists()
-    return Match(None, "It reports on no mail of ours.", may_come=queued)
+    return Match(None, "It reports on no mail of ours.", may_come=_is_being_sent_to(event.recipients))
 
 
-def _by_message_id(mail: InboundMail) -> list[Case]:
+def _match(found: dict[Evidence, set[UUID]], *, may_come: bool) -> Match:
+    """Exactly one case, or none. With mail to the sender under way, what speaks for its case may not be stored yet."""
+    named = set().union(*found.values())
+    if not named:
+        return Match(None, NO_CASE, may_come=may_come)
+    if len(named) > 1:
+        by_subject = Evidence.SUBJECT in found
+        return Match(None, f"It belongs to {len(named)} cases.", may_come=may_come and by_subject)
+    evidence = frozenset(kind for kind, cases in found.items() if cases)
+    return Match(Case.objects.get(pk=named.pop()), evidence=evidence)
+
+
+def _is_being_sent_to(addresses: Iterable[str]) -> bool:
+    wanted = [address.lower() for address in addresses]
+    queued = Message.objects.filter(status=MessageStatus.QUEUED).annotate(recipient=Lower("to_address"))
+    return queued.filter(recipient__in=wanted).exists()
+
+
+def _by_own_address(written_to: set[str]) -> set[UUID]:
+    """Signed addresses name their case; of unsigned ones only the sandbox's are a case's own, others are shared."""
+    signed = {case_id for address in written_to if (case_id := reply_address.case_id_in(address))}
+    own = Q(pk__in=signed) | Q(transport="sandbox", our_address__in=written_to)
+    return set(Case.objects.filter(own).values_list("pk", flat=True))
+
+
+def _by_message_id(mail: InboundMail) -> set[UUID]:
     ids = {*mail.in_reply_to, *mail.references, *(mail.report.original_message_ids if mail.report else ())}
     answered = Message.objects.filter(direction=Direction.OUT, message_id__in=ids)
-    return list(Case.objects.filter(pk__in=answered.values("case_id")))
+    return set(answered.values_list("case_id", flat=True))
 
 
-def _by_our_address(mail: InboundMail) -> list[Case]:
-    """Only a sandbox case has an address of its own; others share theirs."""
-    return list(Case.objects.filter(transport="sandbox", our_address__in=[*mail.to, *mail.cc]))
+def _by_thread(envelope: Envelope) -> set[UUID]:
+    """A thread id is the provider's, within the inbox that the mail came to."""
+    if not envelope.thread_id:
+        return set()
+    inbox = Case.objects.annotate(inbox=Lower("our_address")).filter(inbox__in=envelope.recipients)
+    return set(inbox.filter(thread_id=envelope.thread_id).values_list("pk", flat=True))
+
+
+def _by_sender_and_subject(mail: InboundMail, written_to: set[str]) -> set[UUID]:
+    """Open cases of the inbox written to whose counterparty, or somebody admitted, writes about a subject of ours."""
+    topics = possible_topics(mail.subject)
+    cases = _cases_of_inboxes(written_to).filter(_with(mail.from_address), status__in=sorted(OPEN))
+    sent = Message.objects.filter(direction=Direction.OUT, case__in=cases.order_by().values("pk"))
+    subjects = sent.exclude(status=MessageStatus.DROPPED).order_by().values_list("case_id", "subject").distinct()
+    return {case_id for case_id, subject in subjects if topic(subject) in topics}
+
+
+def _cases_of_inboxes(written_to: set[str]) -> QuerySet[Case]:
+    """Those whose mail comes from one of the addresses, whatever tag an address carries."""
+    inboxes = {canonical(address) for address in written_to}
+    here = Q(inbox__in=inboxes)
+    if canonical(reply_address.inbox()) in inboxes:
+        here |= Q(transport="email")
+    cases: QuerySet[Case] = Case.objects.annotate(inbox=Lower("our_address"))
+    return cases.filter(here)
+
+
+def _with(sender: str) -> Q:
+    """Whether the sender is a case's counterparty, or has been admitted to it."""
+    address = canonical(sender)
+    local, _, domain = address.rpartition("@")
+    tagged = Q(counterparty_address__startswith=f"{local}+", counterparty_address__endswith=f"@{domain}")
+    return Q(counterparty_address=address) | tagged | Q(correspondents__address=address)

@@ -12,6 +12,7 @@ register = template.Library()
 
 LISTS = (
     ("outreach.view_inboundpayload", InboundPayload, PayloadState.FAILED, "incoming mail that could not be taken in"),
+    ("outreach.view_inboundpayload", InboundPayload, PayloadState.QUARANTINED, "incoming mail kept from its case"),
     ("outreach.view_inboundpayload", InboundPayload, PayloadState.UNMATCHED, "incoming mail that belongs to no case"),
     ("outreach.view_staffnotice", StaffNotice, NoticeState.FAILED, "notices to staff that could not be sent"),
 )

@@ -4,14 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client as Browser
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from cases import work
+from cases.events import record
 from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
-from cases.models import Case
-from cases.tests.staff import HOSTILE, assert_harmless, staff
+from cases.models import Admission, Case, Correspondent, Event
+from cases.tests.staff import HOSTILE, assert_harmless, staff, told
 from outreach.models import InboundPayload, NoticeState, PayloadState, SandboxMail, StaffNotice
 
 PAYLOADS, MAILS = "/admin/outreach/inboundpayload/", "/admin/outreach/sandboxmail/"
@@ -114,14 +116,14 @@ def test_markup_from_outside_stays_text(viewer: Browser) -> None:
         note=HOSTILE, last_error=HOSTILE, dedupe_key=HOSTILE, message=MessageFactory(case=case, direction="IN")
     )
     mail = sandbox_mail(case, text=HOSTILE, subject=HOSTILE)
-    told = notice(NoticeState.FAILED, address=HOSTILE, note=HOSTILE, last_error=HOSTILE)
+    failed = notice(NoticeState.FAILED, address=HOSTILE, note=HOSTILE, last_error=HOSTILE)
     for url in (
         PAYLOADS,
         MAILS,
         NOTICES,
         reverse("admin:outreach_inboundpayload_change", args=[row.pk]),
         reverse("admin:outreach_sandboxmail_change", args=[mail.pk]),
-        reverse("admin:outreach_staffnotice_change", args=[told.pk]),
+        reverse("admin:outreach_staffnotice_change", args=[failed.pk]),
     ):
         assert_harmless(viewer.get(url).content.decode())
 
@@ -152,3 +154,205 @@ def test_the_first_page_says_what_mail_waits(viewer: Browser) -> None:
     assert "<strong>1</strong> incoming mail that could not be taken in</a>" in html
     assert "notices to staff" not in html
     assert "incoming mail" not in staff("view_case").get("/admin/").content.decode()
+
+
+# --- Mail that waits for a person -----------------------------------------------------------------
+
+SUMMARY = {
+    "from": "eve@evil.example",
+    "name": "Eve",
+    "to": ["us@ours.example"],
+    "subject": "Re: Invoice",
+    "text": "It is 12,\nas ever.",
+    "files": [{"name": "a.pdf", "type": "application/pdf", "size": 2048}],
+}
+
+
+@pytest.fixture
+def clerk(db: None) -> Browser:
+    return staff("view_case", "change_case", "view_inboundpayload", "change_inboundpayload")
+
+
+def page_of(row: InboundPayload) -> str:
+    return reverse("admin:outreach_inboundpayload_change", args=[row.pk])
+
+
+def waiting(state: PayloadState = PayloadState.QUARANTINED, **fields: Any) -> InboundPayload:
+    if state == PayloadState.QUARANTINED:
+        fields = {"case": CaseFactory(status="RUNNING"), "note": "Its sender is not known on this case.", **fields}
+    return payload(state, summary=SUMMARY, **fields)
+
+
+def decide(browser: Browser, row: InboundPayload, name: str, **data: Any) -> Any:
+    return browser.post(reverse(f"admin:outreach_inboundpayload_{name}", args=[row.pk]), data)
+
+
+def offered_on(response: Any) -> list[str]:
+    return [form.name for form in response.context["forms"]]
+
+
+def test_the_list_shows_who_writes_what_and_why_it_waits(viewer: Browser) -> None:
+    row = waiting()
+    html = viewer.get(PAYLOADS, {"state__exact": "QUARANTINED"}).content.decode()
+    for shown in ("eve@evil.example", "Re: Invoice", "It is 12, as ever.", "not known on this case", str(row.case)):
+        assert shown in html
+    assert rows(viewer, PAYLOADS, q="eve@evil") == [row]
+    assert rows(viewer, PAYLOADS, q="nobody") == []
+
+
+def test_the_page_shows_the_mail_as_text_and_its_files_by_name(viewer: Browser) -> None:
+    row = waiting()
+    response = viewer.get(page_of(row))
+    html = response.content.decode()
+    for shown in ("It is 12,\nas ever.", "a.pdf", "application/pdf, 2.0\xa0KB", "not known on this case"):
+        assert shown in html
+    assert f"/admin/cases/case/{row.case_id}/change/" in html
+    assert offered_on(response) == []  # to see is not to act
+
+
+@pytest.mark.parametrize(
+    ("state", "forms"),
+    [
+        (PayloadState.QUARANTINED, ["release", "assign", "discard"]),
+        (PayloadState.UNMATCHED, ["assign", "discard"]),
+        (PayloadState.FAILED, ["discard"]),
+        (PayloadState.WAITING, []),
+        (PayloadState.DONE, []),
+        (PayloadState.DISCARDED, []),
+    ],
+)
+def test_what_is_offered_depends_on_what_it_waits_for(clerk: Browser, state: PayloadState, forms: list[str]) -> None:
+    assert offered_on(clerk.get(page_of(waiting(state)))) == forms
+
+
+def test_a_mail_is_released_and_its_sender_admitted(clerk: Browser) -> None:
+    row = waiting()
+    response = decide(clerk, row, "release", confirmed="on", admit="on")
+    assert (response.status_code, response.url) == (302, page_of(row))
+    row.refresh_from_db()
+    assert (row.state, row.decided_case, row.decided_by, row.admits_sender) == ("WAITING", row.case, "staff ann0", True)
+    assert LogEntry.objects.get().get_change_message() == "Let it act on its case"
+    assert Event.objects.get(type="mail.released").actor == "staff ann0"
+
+
+def test_a_mail_is_assigned_to_a_case_that_was_found(clerk: Browser) -> None:
+    case = CaseFactory(client_reference_id="R-17", status="RUNNING")
+    row = waiting(PayloadState.UNMATCHED)
+    response = clerk.get(page_of(row), {"q": "R-17"})
+    assert f'value="{case.pk}"' in response.content.decode()
+    decide(clerk, row, "assign", confirmed="on", case_id=str(case.pk))
+    row.refresh_from_db()
+    assert (row.state, row.decided_case, row.admits_sender) == ("WAITING", case, False)
+    assert LogEntry.objects.get().get_change_message() == "Assign it to a case"
+
+
+def test_a_mail_is_put_aside(clerk: Browser) -> None:
+    row = waiting()
+    decide(clerk, row, "discard", confirmed="on", note="A forgery.")
+    row.refresh_from_db()
+    assert (row.state, row.due_at) == ("DISCARDED", None)
+    assert row.note.endswith("\nA forgery.")
+    assert LogEntry.objects.get().get_change_message() == "Put it aside"
+
+
+@pytest.mark.parametrize("name", ["release", "assign", "discard"])
+def test_nothing_is_decided_without_confirmation_permission_and_a_post(clerk: Browser, name: str) -> None:
+    row = waiting()
+    url = reverse(f"admin:outreach_inboundpayload_{name}", args=[row.pk])
+    data = {"case_id": str(row.case_id), "note": "x"}
+    unconfirmed = decide(clerk, row, name, **data)
+    assert unconfirmed.status_code == 200
+    assert "This field is required." in unconfirmed.content.decode()
+    assert clerk.get(url, {**data, "confirmed": "on"}).status_code == 405
+    for permissions in (("change_case", "view_inboundpayload"), ("view_case", "change_inboundpayload"), ("view_case",)):
+        assert decide(staff(*permissions), row, name, **data, confirmed="on").status_code == 403
+    assert Browser().post(url, {**data, "confirmed": "on"}).status_code == 302  # to the login
+    checked = Browser(enforce_csrf_checks=True)
+    checked.cookies = clerk.cookies
+    assert decide(checked, row, name, **data, confirmed="on").status_code == 403
+    row.refresh_from_db()
+    assert (row.state, row.decided_by, LogEntry.objects.count()) == ("QUARANTINED", "", 0)
+    assert not Event.objects.exists()
+
+
+def test_who_comes_second_is_told(clerk: Browser) -> None:
+    row = waiting()
+    decide(clerk, row, "discard", confirmed="on")
+    response = decide(clerk, row, "release", confirmed="on")
+    assert told(response) == ["Somebody was faster: this mail does not wait any more."]
+    row.refresh_from_db()
+    assert (row.state, LogEntry.objects.count()) == ("DISCARDED", 1)
+
+
+def test_a_case_to_assign_to_must_exist(clerk: Browser) -> None:
+    row = waiting(PayloadState.UNMATCHED)
+    assert told(decide(clerk, row, "assign", confirmed="on", case_id=str(Case().pk))) == ["There is no such case."]
+    assert decide(clerk, row, "assign", confirmed="on", case_id="nonsense").status_code == 200
+    row.refresh_from_db()
+    assert row.state == "UNMATCHED"
+
+
+def test_cases_are_found_by_id_reference_address_and_name_open_ones_first(clerk: Browser) -> None:
+    ended = CaseFactory(status="FAILED", client_reference_id="R-1")
+    case = CaseFactory(status="RUNNING", client_reference_id="R-1", created_at=work.now() - timedelta(days=3))
+    other = CaseFactory(counterparty={"address": "zoe@elsewhere.example", "name": "Zoe"}, client_reference_id="S-2")
+    row = waiting(PayloadState.UNMATCHED)
+
+    def found(sought: str) -> list[Case]:
+        [form] = [form for form in clerk.get(page_of(row), {"q": sought}).context["forms"] if form.name == "assign"]
+        return list(form.found)
+
+    assert found("r-1") == [case, ended]
+    assert found("Ann@Supplier.example") == [case, ended]
+    assert found("zoe") == [other]
+    assert found(str(other.pk)) == [other]
+    assert found("nothing like it") == found("") == []
+
+
+def test_a_mail_from_outside_stays_text_on_its_page(clerk: Browser) -> None:
+    file = {"name": HOSTILE, "type": HOSTILE, "size": 1}
+    hostile = dict.fromkeys(("from", "name", "subject", "text"), HOSTILE) | {"to": [HOSTILE], "files": [file]}
+    CaseFactory(client_reference_id=HOSTILE)
+    row = payload(PayloadState.UNMATCHED, summary=hostile, note=HOSTILE)
+    for url in (PAYLOADS, page_of(row), f"{page_of(row)}?q={HOSTILE}"):
+        assert_harmless(clerk.get(url).content.decode())
+
+
+def test_the_page_of_a_payload_takes_few_queries(
+    clerk: Browser, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(30):
+        CaseFactory()
+    row = waiting()
+    with django_assert_max_num_queries(12):
+        clerk.get(page_of(row), {"q": "ann"})
+
+
+def test_the_first_page_tells_of_quarantined_mail(viewer: Browser) -> None:
+    waiting()
+    assert (
+        f'<a href="{PAYLOADS}?state__exact=QUARANTINED"><strong>1</strong> incoming mail kept from its case</a>'
+        in viewer.get("/admin/").content.decode()
+    )
+
+
+def test_the_page_of_a_case_tells_who_takes_part_and_what_was_kept_from_it(clerk: Browser) -> None:
+    case = CaseFactory(status="RUNNING")
+    Correspondent.objects.create(
+        case=case, address="carl@other.example", name=HOSTILE, how=Admission.COPIED, since=work.now()
+    )
+    row = waiting(case=case)
+    case.now = work.now()
+    record(case, "mail.quarantined", payloadId=str(row.pk), sender="eve@evil.example", why="Not known.")
+    record(case, "mail.sender_admitted", sender="carl@other.example", how="COPIED")
+    html = clerk.get(f"/admin/cases/case/{case.pk}/change/").content.decode()
+    for shown in (
+        "carl@other.example",
+        "the counterparty wrote to both of us",
+        "A mail of eve@evil.example was kept from the case, and waits for a person",
+        "Not known.",
+        page_of(row),
+    ):
+        assert shown in html
+    assert_harmless(html)
+    assert page_of(row) not in staff("view_case").get(f"/admin/cases/case/{case.pk}/change/").content.decode()

@@ -6,8 +6,7 @@ from cases.factories import CaseFactory, MessageFactory
 from cases.models import Case, Status
 from cases.testing import run_due
 from outreach.inbound import doors, intake
-from outreach.inbound.arrival import Arrival, Envelope, EventKind, ProviderEvent, Standing
-from outreach.inbound.doors import DoorError
+from outreach.inbound.arrival import Arrival, DoorError, Envelope, EventKind, ProviderEvent, Standing
 from outreach.inbound.matching import find_sent
 from outreach.models import InboundPayload, PayloadState
 

@@ -1,6 +1,7 @@
 """What a transport is: whatever has `send`."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
@@ -8,6 +9,8 @@ from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime
 from typing import Any, Protocol
+
+from cases import work
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,7 @@ class OutgoingMail:
     references: tuple[str, ...]  # oldest first
     idempotency_key: str
     queued_at: datetime
-    reply_to: str = (
-        ""  # an address of the case's own, where the transport has such; empty: answers come to from_address
-    )
+    reply_to: str = ""  # an address of the case's own, where the transport has such; empty: from_address
     thread_id: str = ""  # the provider's, once it has told it
     send_began_at: datetime | None = None  # of the first try; later ones repeat it
     files: tuple[OutgoingFile, ...] = ()
@@ -52,11 +53,12 @@ class Receipt:
     thread_id: str = ""
 
 
-class TransportError(Exception):
-    """A mail was not accepted. `permanent`: trying again can't help."""
+class TransportError(work.StepFailed):
+    """A mail was not accepted, or nobody knows. `permanent`: trying again can't help; else it is tried again, after the
+    pause for which the provider has asked."""
 
-    def __init__(self, reason: str, *, permanent: bool) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, *, permanent: bool, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason, retry_after_seconds=retry_after_seconds)
         self.permanent = permanent
 
 
@@ -67,6 +69,7 @@ class Transport(Protocol):
 
 _NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _NOT_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
+_MIME_TYPE = re.compile(r"[a-zA-Z0-9][\w.+-]{0,60}/[a-zA-Z0-9][\w.+-]{0,90}", re.ASCII)
 MAX_NAME_CHARS = 300
 MAX_SUBJECT_CHARS = 900
 MAX_MESSAGE_ID_CHARS = 900  # a line has at most 998 (RFC 5322 §2.1.1), and an id can't be folded
@@ -95,23 +98,52 @@ def _headers() -> HeaderRegistry:
     return registry
 
 
-WIRE = SMTP.clone(header_factory=_headers())
+WIRE = SMTP.clone(header_factory=_headers(), cte_type="7bit")  # not every server on the way takes 8 bits
 
 
-def as_email(mail: OutgoingMail) -> EmailMessage:
-    """The mail as RFC 5322 text, the same bytes each time: its date is when it was queued."""
+def as_email(mail: OutgoingMail, *, html: str = "") -> EmailMessage:
+    """The mail as RFC 5322 text; with `html`, the same words for programs that show such.
+
+    The same bytes each time: the date is when it was queued, and boundaries are made of its key.
+    """
     message = EmailMessage(policy=WIRE)
     message["From"] = _address(mail.from_name, mail.from_address)
     message["To"] = _address(mail.to_name, mail.to_address)
+    if mail.reply_to:
+        message["Reply-To"] = Address(addr_spec=mail.reply_to)
     message["Subject"] = one_line(mail.subject, MAX_SUBJECT_CHARS)
     message["Date"] = format_datetime(mail.queued_at)
     message["Message-ID"] = mail.message_id
     for name, ids in (("In-Reply-To", (mail.in_reply_to,)), ("References", mail.references)):
-        if usable := [one for one in ids if _is_message_id(one)]:
+        if usable := usable_ids(ids):
             message[name] = " ".join(usable)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: other machines need not answer
-    message.set_content(_NOT_IN_TEXT.sub("", mail.text.replace("\r\n", "\n").replace("\r", "\n")))
+    message.set_content(clean_text(mail.text))
+    if html:
+        message.add_alternative(_NOT_IN_TEXT.sub("", html), subtype="html")
+    for file in mail.files:
+        _attach(message, file)
+    for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        part.set_boundary(f"=_{mail.idempotency_key}_{number}")
     return message
+
+
+def clean_text(text: str) -> str:
+    """The text with "\n" for every line end, and without what can't be encoded."""
+    return _NOT_IN_TEXT.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def usable_ids(ids: Iterable[str]) -> list[str]:
+    """Those of the Message-IDs that can stand in a header."""
+    return [one for one in ids if _is_message_id(one)]
+
+
+def _attach(message: EmailMessage, file: OutgoingFile) -> None:
+    type_ = file.type.lower() if _MIME_TYPE.fullmatch(file.type) else "application/octet-stream"
+    main, _, sub = type_.partition("/")
+    if main in ("multipart", "message"):  # these are more mail, and would have to be taken apart
+        main, sub = "application", "octet-stream"
+    message.add_attachment(file.content, maintype=main, subtype=sub, filename=one_line(file.name, MAX_NAME_CHARS))
 
 
 def _is_message_id(text: str) -> bool:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from cases import work
+from cases import chores, work
 from cases.daemon import Complaints, Termination
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,9 @@ def run(termination: Termination, every_seconds: float) -> None:
 
 
 def look(complaints: Complaints) -> None:
-    """Wake the workers for due rows. What fails is logged, and may work at the next look."""
+    """See that every chore has its row, and wake the workers for due rows. What fails may work at the next look."""
     try:
+        chores.plan()
         work.wake_for_due_rows()
     except Exception as error:  # noqa: BLE001 (the database's errors, and whatever the client of a broker raises)
         complaints.about("can't look for due rows", error)

@@ -1,0 +1,1 @@
+"""AgentMail as a provider: its API, its webhooks, and what it holds that we have not heard of."""

@@ -1,0 +1,1 @@
+"""Stand-ins for services of others: real HTTP, the real protocol, and the failures of both."""
