@@ -4,25 +4,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('cases', '0005_enclosures_and_turns'),
+        ("cases", "0005_enclosures_and_turns"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='apikey',
-            name='last_used_at',
+            model_name="apikey",
+            name="last_used_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='client',
-            name='daily_send_limit',
-            field=models.PositiveIntegerField(blank=True, help_text='Beyond it mails wait. Empty: what holds for all. 0: no limit.', null=True, verbose_name='mails a day'),
+            model_name="client",
+            name="daily_send_limit",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="Beyond it mails wait. Empty: what holds for all. 0: no limit.",
+                null=True,
+                verbose_name="mails a day",
+            ),
         ),
         migrations.AlterField(
-            model_name='message',
-            name='waits_for',
-            field=models.CharField(blank=True, choices=[('recipient', 'as many mails have gone to this address as may within an hour'), ('client', 'as many mails of this client have gone out as may within an hour'), ('client_day', 'as many mails of this client have gone out as may within a day')], max_length=10),
+            model_name="message",
+            name="waits_for",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("recipient", "as many mails have gone to this address as may within an hour"),
+                    ("client", "as many mails of this client have gone out as may within an hour"),
+                    ("client_day", "as many mails of this client have gone out as may within a day"),
+                ],
+                max_length=10,
+            ),
         ),
     ]

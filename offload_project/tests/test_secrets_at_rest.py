@@ -1,6 +1,7 @@
 """What a stolen dump of the database gives away, and what a change of SECRET_KEY leaves usable."""
 
 import re
+import uuid
 from typing import Any
 
 import pytest
@@ -44,7 +45,9 @@ def test_a_dump_has_no_key_no_secret_and_no_credential(client: Browser, settings
     api_key, secret = re.findall(r"(offload_test_\S+|whsec_\S+)", capsys.readouterr().out)
     staff = Browser()
     staff.force_login(User.objects.create_superuser("root", password="a password of 4711"))
-    issued = staff.post(f"/admin/cases/client/{Client.objects.get().pk}/keys/", {"is_test": "yes", "name": "second"})
+    issued = staff.post(
+        f"/admin/cases/client/{Client.objects.get().pk}/keys/", {"key_id": str(uuid.uuid4()), "is_test": "yes"}
+    )
     second_key = issued.context["new_key"]
     rotated = signing.rotate(Client.objects.get())
     body = {**VALID, "clientWebhookUrl": "https://hooks.example.com/offload"}
@@ -81,8 +84,8 @@ def rotate(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def download(link: str) -> int:
     response = Browser().get(link)
-    response.close()
-    return response.status_code
+    list(response)
+    return int(response.status_code)
 
 
 @pytest.mark.parametrize("keep", [True, False])
