@@ -36,7 +36,8 @@ def wait(case: Case, message: Message) -> Wait | None:
         (Waits.CLIENT, settings.OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR, AN_HOUR, of_client),
         (Waits.CLIENT_DAY, _daily(case.client), A_DAY, of_client),
     )
-    return next(filter(None, (_wait(*limit, case, message) for limit in limits)), None)
+    found = (_wait(case, message, whose, most, window, scope) for whose, most, window, scope in limits)
+    return next(filter(None, found), None)
 
 
 def _daily(client: Client) -> int:
@@ -45,7 +46,7 @@ def _daily(client: Client) -> int:
     return settings.OFFLOAD_MAX_MAILS_PER_CLIENT_DAY if own is None else own
 
 
-def _wait(whose: Waits, limit: int, window: timedelta, scope: Q, case: Case, message: Message) -> Wait | None:
+def _wait(case: Case, message: Message, whose: Waits, limit: int, window: timedelta, scope: Q) -> Wait | None:
     if limit == 0:
         return None
     mails = Message.objects.filter(scope).exclude(case__transport="sandbox").order_by("send_started_at")

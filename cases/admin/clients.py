@@ -1,7 +1,7 @@
 """Clients and their keys. A key is shown once, on the answer to the request that made it; a reload makes no other."""
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -16,6 +16,11 @@ from django.views.decorators.http import require_POST
 from cases import work
 from cases.admin.access import ReadOnlyAdmin
 from cases.models import ApiKey, Client
+
+if TYPE_CHECKING:  # at run time Django's class takes no parameter
+    ModelForm = forms.ModelForm[Client]
+else:
+    ModelForm = forms.ModelForm
 
 ISSUE, REVOKE, LIMIT = "cases.add_apikey", "cases.change_apikey", "cases.change_client"
 
@@ -36,7 +41,7 @@ class KeyForm(forms.Form):
     )
 
 
-class LimitForm(forms.ModelForm):  # type: ignore[type-arg] (at run time it takes no parameter)
+class LimitForm(ModelForm):
     """What a client may send."""
 
     class Meta:

@@ -1,6 +1,6 @@
 """Staff accounts. Admins keep them, and can't make themselves, or anybody, more than admins."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
@@ -12,13 +12,18 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from offload_project.staff import roles
 
+if TYPE_CHECKING:  # at run time Django's class takes no parameter
+    _UserAdmin = UserAdmin[User]
+else:
+    _UserAdmin = UserAdmin
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 admin.site.unregister(TOTPDevice)  # its page shows the secret
 
 
 @admin.register(User)
-class StaffAdmin(UserAdmin):
+class StaffAdmin(_UserAdmin):
     """Only a superuser changes a superuser, hands out single permissions, or gives a group that is no role."""
 
     list_display = ("username", "email", "role", "is_active", "is_superuser", "last_login")

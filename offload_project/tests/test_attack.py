@@ -39,7 +39,7 @@ def test_a_server_that_lets_everybody_in_is_found(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(attacked, "call", call)
     monkeypatch.setattr(attacked, "key", lambda *_: "offload_test_x")
-    monkeypatch.setattr(attack.demo, "manage", lambda *_: "")
+    monkeypatch.setattr("scripts.demo.manage", lambda *_: "")
     monkeypatch.setattr(attack, "_operations", lambda _: [("GET", "/cases/{case_id}")])
     everything.json = lambda **_: {"data": {**case_id, "status": "RUNNING"}}  # type: ignore[method-assign]
     outcome = attack.keys(attacked)

@@ -212,7 +212,7 @@ def test_mail_that_cannot_leave(settings: Settings, monkeypatch: pytest.MonkeyPa
             yield Finding(Level.FAIL, "mail", "the loft is empty", "Get pigeons.")
 
     settings.OFFLOAD_LIVE_CASES = True
-    monkeypatch.setitem(TRANSPORTS, "pigeon", Examined)  # type: ignore[arg-type]
+    monkeypatch.setitem(TRANSPORTS, "pigeon", Examined)
     assert found(outreach_doctor.mail_can_leave) == [("FAIL", "the loft is empty")]
 
 

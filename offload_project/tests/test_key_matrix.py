@@ -169,7 +169,7 @@ def test_anothers_case_takes_as_many_queries_as_one_that_is_not_there(route: Rou
 def test_what_belongs_to_anothers_case_is_not_found_on_ones_own(route: Route, method: str) -> None:
     theirs, key = someone(), ApiKeyFactory(is_test=True)
     own = CaseFactory(client=key.client)
-    response = call(route, method, key.key, {**theirs.parameters, "case_id": own.pk})  # type: ignore[attr-defined]
+    response = call(route, method, key.key, {**theirs.parameters, "case_id": own.pk})
     assert response.status_code == 404
     assert SECRET not in response.content.decode()
 

@@ -91,11 +91,11 @@ def test_a_second_factor_is_set_up_by_showing_that_it_works(ann: User, client: B
     assert client.get("/admin/").status_code == 200  # nobody is locked out by what they have begun
     assert "not the code" in client.post(PAGE, {"act": "code", "code": wrong(device)}).content.decode()
     device.refresh_from_db()
-    assert device.confirmed is False
+    assert not device.confirmed
     device.throttle_reset()
     assert client.post(PAGE, {"act": "code", "code": code_of(device)}).headers["location"] == reverse("admin:index")
     device.refresh_from_db()
-    assert device.confirmed is True
+    assert bool(device.confirmed)
     assert LogEntry.objects.get().change_message == "Set up a second factor"
     assert client.get("/admin/").status_code == 200
 

@@ -18,6 +18,7 @@ from cases.models import Client
 from cases.testing import run_due
 from cases.tests.conftest import VALID
 from webhooks import signing
+from webhooks.errors import SecretUnreadable
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 EARLIER = "the-earlier-key-of-the-service-which-is-long-enough-for-everything"
@@ -101,7 +102,7 @@ def test_what_was_made_under_the_earlier_secret_key_is_good_as_long_as_it_is_kep
     if keep:
         assert signing.secrets_for(client) == [secret]
     else:
-        with pytest.raises(signing.SecretUnreadable):
+        with pytest.raises(SecretUnreadable):
             signing.secrets_for(client)
 
 
