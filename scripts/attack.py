@@ -223,17 +223,18 @@ def oversize(attacked: Target) -> Outcome:
     as_json = {"content-type": "application/json"}
 
     def send(what: str, wanted: int, body: Any, path: str = "/cases", **more: str) -> None:
-        status = attacked.call("POST", path, key, data=body, headers={**as_json, **more}).status_code
-        outcome.expect(status == wanted, f"{what}: {status}, not {wanted}")
+        answer = attacked.call("POST", path, key, data=body, headers={**as_json, **more})
+        outcome.expect(answer.status_code == wanted, f"{what}: {answer.status_code}, not {wanted}: {answer.text[:200]}")
 
-    send("1 MB and a byte", 413, b" " * 1_000_001)
-    send("2 MB in chunks", 413, (b" " * 65_536 for _ in range(32)))
+    case_id = attacked.post_case(key).json()["data"]["caseId"]
+    send("1 MB and a byte", 413, b" " * 1_000_001, f"/cases/{case_id}/input")
+    send("2 MB in chunks", 413, (b" " * 65_536 for _ in range(32)), f"/cases/{case_id}/input")
+    send("a goal of 1 MB", 413, json.dumps({**HARMLESS_CASE, "goal": {"objective": "a" * 1_000_000}}).encode())
     send("65 levels", 400, b'{"a":' * 65 + b"1" + b"}" * 65)
     send("100,000 lists", 400, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
     send("100,000 keys", 400, json.dumps({str(n): n for n in range(50_000)}).encode())
     send("a number of 100,000 digits", 400, b'{"a":' + b"9" * 100_000 + b"}")
     send("a compressed body", 400, b"\x1f\x8b\x08\x00" + b"\x00" * 1000, **{"content-encoding": "gzip"})
-    case_id = attacked.post_case(key).json()["data"]["caseId"]
     send("36 MB to the sandbox", 413, b" " * 36_000_000, f"/sandbox/cases/{case_id}/reply")
     for _ in range(9):  # more than the server has threads
         stalled, seconds = _stall(attacked, key)
