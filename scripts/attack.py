@@ -8,6 +8,7 @@ makes at least, `--only` names single attacks.
 import argparse
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -122,12 +123,12 @@ def ssrf(attacked: Target) -> Outcome:
         outcome.expect(response.status_code == 400, f"{url!r} was answered {response.status_code}")
     outcome.expect(attacked.query("SELECT count(*) FROM webhooks_delivery") == [(0,)], "a delivery was made")
     tests = ["webhooks/tests/test_addresses.py", "webhooks/tests/test_sender.py"]  # DNS that changes, redirects
-    return _tested(outcome, *tests)
+    return _tested(attacked, outcome, *tests)
 
 
-def _tested(outcome: Outcome, *paths: str) -> Outcome:
+def _tested(attacked: Target, outcome: Outcome, *paths: str) -> Outcome:
     """The outcome, with the tests in these files counted in."""
-    report = Path(tempfile.mkdtemp(prefix="offload-attack-")) / "junit.xml"
+    report = attacked.home / "junit.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}", *paths]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     for _ in range(report.read_text().count("<testcase ") if report.exists() else 0):
@@ -309,6 +310,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--cases", type=int, default=2000, help="requests that Schemathesis makes at least")
     parser.add_argument("--only", nargs="*", help="the attacks to carry out")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the attacked service is ended too
     harmed = 0
     with target() as attacked:
         for name, attack in attacks(options.cases).items():
