@@ -11,7 +11,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash score evaluate waits check lock clean
+.PHONY: help demo run desk test crash attack score evaluate waits check lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -46,6 +46,9 @@ score: $(DEV) ## how well mail is understood, counted on public samples beside t
 evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \
 	$(PY) manage.py evaluate_agent --agent scripted --runs 4 --strict $(ARGS) && exit $$form
+
+attack: $(DEV) ## attack the running service: addresses, keys, headers, sizes, and 2,000 requests by Schemathesis
+	$(PY) -m scripts.attack $(ARGS)
 
 waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
 	$(PY) -m benchmarks.waits $(ARGS)

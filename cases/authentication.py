@@ -1,8 +1,10 @@
 """Who is calling: a client, by the key in the header `x-api-key`."""
 
+import hmac
 from dataclasses import dataclass
 from typing import Any, cast
 
+from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
@@ -10,6 +12,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from cases import key_use, rates
+from cases.client_address import address_of, counted_as
 from cases.models import ApiKey, Client, Scope, hash_key
 
 HEADER = "x-api-key"
@@ -36,19 +40,19 @@ def caller_of(request: Request) -> Caller:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Let a usable key in. A missing or unknown key is 401, one that was good once is 403."""
+    """Let a usable key in. A missing or unknown key is 401, one that was good once is 403.
+
+    An address that sends too many of these is answered 429. A good key is let in all the same: nobody can lock a client
+    out by guessing beside it, and 32 random bytes are not found by guessing.
+    """
 
     def authenticate(self, request: Request) -> tuple[Caller, ApiKey]:
-        """The caller and its key. Raises NotAuthenticated, AuthenticationFailed or PermissionDenied."""
-        sent = request.headers.get(HEADER)
-        if not sent:
-            raise exceptions.NotAuthenticated(f"Send your API key in the header {HEADER}.")
-        try:
-            key = ApiKey.objects.select_related("client").get(key_hash=hash_key(sent))
-        except ApiKey.DoesNotExist as error:
-            raise exceptions.AuthenticationFailed("The API key is not known.") from error
-        if not key.is_usable(timezone.now()):
-            raise exceptions.PermissionDenied("The API key is inactive, expired or revoked.")
+        """The caller and its key. Raises NotAuthenticated, AuthenticationFailed, PermissionDenied or Throttled."""
+        key = find(request.headers.get(HEADER, ""))
+        if key is None or not key.is_usable(timezone.now()):
+            _count_failure(request)
+            raise _refusal(request, key)
+        key_use.note(key)
         return Caller(key.client, key), key
 
     def authenticate_header(self, request: Request) -> str:
@@ -68,6 +72,34 @@ class KeyHasScope(BasePermission):
         if request.method in SAFE_METHODS or caller_of(request).key.may(scope):
             return True
         raise exceptions.PermissionDenied(f"The API key does not have the scope `{scope}`.")
+
+
+def find(sent: str) -> ApiKey | None:
+    """The key that was sent, usable or not, by one indexed query for its digest.
+
+    Digests are compared in constant time. How far the index compares tells of a digest, and so nothing of a key.
+    """
+    digest = hash_key(sent)
+    key = ApiKey.objects.select_related("client").filter(key_hash=digest).first() if sent else None
+    return key if key is not None and hmac.compare_digest(key.key_hash, digest) else None
+
+
+def _refusal(request: Request, key: ApiKey | None) -> exceptions.APIException:
+    if key is not None:
+        return exceptions.PermissionDenied("The API key is inactive, expired or revoked.")
+    if request.headers.get(HEADER):
+        return exceptions.AuthenticationFailed("The API key is not known.")
+    return exceptions.NotAuthenticated(f"Send your API key in the header {HEADER}.")
+
+
+def _count_failure(request: Request) -> None:
+    """Raise Throttled where the address has sent too many requests without a good key."""
+    limit = settings.OFFLOAD_FAILED_KEYS_PER_MINUTE
+    if not limit:
+        return
+    allowance = rates.counters("addresses").take(counted_as(address_of(request)), per_minute=limit, burst=limit)
+    if not allowance.is_granted:
+        raise exceptions.Throttled(allowance.wait_seconds, "Too many requests without a usable API key.")
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):

@@ -103,6 +103,11 @@ def wake_for_due_rows() -> None:
             wake(name)
 
 
+def waiting_wakes() -> int:
+    """How many wake-ups wait in the broker. Raises whatever the broker's client does where it can't be reached."""
+    return int(get_broker().queue_size())
+
+
 def run_pump(kind: str) -> None:
     """Advance due rows until none is left or the claim window closes; rings again if work is left."""
     pump.Pump(kind, on_life=_say_busy).run()

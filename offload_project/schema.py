@@ -45,6 +45,7 @@ def describe_envelope(result: dict[str, Any], **context: Any) -> dict[str, Any]:
         for method, operation in operations.items():
             if method in METHODS:
                 _describe(operation, has_parameters="{" in path, looks_at_bodies=method in {"post", "patch"})
+    _link(result["paths"])
     return result
 
 
@@ -60,6 +61,31 @@ def _describe(operation: dict[str, Any], **traits: bool) -> None:
         elif content:
             content["schema"] = _wrapped(content.get("schema", {}))
     operation["responses"] = dict(sorted(responses.items()))
+
+
+# What an answer names that other routes take in their address, as runtime expressions.
+NAMED = {
+    "createCase": {"case_id": "$response.body#/data/caseId"},
+    "getCase": {
+        "case_id": "$request.path.case_id",
+        "attachment_id": "$response.body#/data/attachments/0/attachmentId",
+    },
+}
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Add links (OpenAPI 3.1 §4.8.20) from the answers that name a case or a file to the routes that take just that."""
+    operations = {one["operationId"]: one for item in paths.values() for one in item.values() if "operationId" in one}
+    for source, named in NAMED.items():
+        answers = operations.get(source, {}).get("responses", {})
+        links = {
+            target: {"operationId": target, "parameters": named}
+            for target, operation in operations.items()
+            if {part["name"] for part in operation.get("parameters", ()) if part["in"] == "path"} == named.keys()
+        }
+        for status, answer in answers.items():
+            if status.startswith("2"):
+                answer["links"] = links
 
 
 def _wrapped(data: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +110,7 @@ def _errors(operation: dict[str, Any], *, has_parameters: bool, looks_at_bodies:
     errors = {"400": "The request is not valid", "500": "Something went wrong on our side"}
     if operation.get("security"):
         errors |= {"401": "No API key, or an unknown one", "403": "The key is not usable, or the case is another's"}
+        errors["429"] = "Too many requests with this key, or too many from this address without a usable one"
     if has_parameters:
         errors["404"] = "There is nothing at this address"
     if looks_at_bodies:

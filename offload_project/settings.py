@@ -7,6 +7,7 @@ file exists and SECRET_KEY is not set, the rest defaults to this machine over pl
 Lengths of time are in seconds; tests shorten them through the environment of the processes they start.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,6 +69,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "anymail",
     "django_q",
     "cases",
@@ -77,6 +81,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "offload_project.answers.add_headers",
     "offload_project.api.refuse_nul",
     "offload_project.api.guard_static",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -85,8 +90,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "offload_project.staff.second_factor.guard",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -116,6 +124,25 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
+# --- The staff's login ---
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+OFFLOAD_REQUIRE_TOTP = env.bool("OFFLOAD_REQUIRE_TOTP", default=False)  # of all staff; else who has set it up uses it
+OTP_TOTP_ISSUER = "Offload"
+SESSION_COOKIE_AGE = env.int("OFFLOAD_SESSION_HOURS", default=12) * 3600  # since the login
+CSRF_COOKIE_HTTPONLY = True
+
+# Five wrong passwords for one name from one address, and both wait together: nobody locks somebody else out.
+AXES_ONLY_ADMIN_SITE = True
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_CLIENT_IP_CALLABLE = "cases.client_address.address_of"
+AXES_VERBOSE = False
+
 # --- Transport security: follows the scheme under which the service is reached ---
 
 HTTPS = OFFLOAD_BASE_URL.startswith("https://")
@@ -124,10 +151,10 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP 
 SECURE_HSTS_SECONDS = env.int("OFFLOAD_HSTS_SECONDS", default=365 * 24 * 3600) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-# Only behind a proxy that itself sets or removes this header: anyone else could claim to speak HTTPS.
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("OFFLOAD_BEHIND_PROXY", default=False) else None
-)
+# Only behind a proxy that itself sets or removes these headers (X-Forwarded-Proto, X-Forwarded-For): anyone else could
+# claim to speak HTTPS, and to come from anywhere.
+OFFLOAD_BEHIND_PROXY = env.bool("OFFLOAD_BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OFFLOAD_BEHIND_PROXY else None
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(OFFLOAD_BASE_URL))]
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -178,6 +205,23 @@ OFFLOAD_OPTIONAL_EVENTS = [
 ]
 for _type in OFFLOAD_OPTIONAL_EVENTS:
     OFFLOAD_EVENT_LISTENERS.setdefault(_type, []).append("webhooks.listeners.enqueue_if_asked_for")
+
+# What `manage.py doctor` looks at, in this order.
+OFFLOAD_DOCTOR_CHECKS = [
+    "offload_project.doctor.settings_are_safe",
+    "cases.doctor.database_is_fit",
+    "cases.doctor.files_can_be_kept",
+    "cases.doctor.disk_has_room",
+    "cases.doctor.work_is_done",
+    "outreach.doctor.mail_can_leave",
+    "outreach.doctor.model_answers",
+    "outreach.doctor.staff_are_told",
+    "webhooks.doctor.secrets_can_be_read",
+    "webhooks.doctor.names_are_resolved",
+    "webhooks.doctor.deliveries_arrive",
+    "cases.doctor.keys_are_in_order",
+    "offload_project.doctor.people_are_in_order",
+]
 
 # --- Database ---
 
@@ -368,6 +412,7 @@ OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  #
 OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default=20)  # of one case
 # Of all cases together; 0: no limit. What is beyond it waits, and fails for it never.
 OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR", default=1000)
+OFFLOAD_MAX_MAILS_PER_CLIENT_DAY = env.int("OFFLOAD_MAX_MAILS_PER_CLIENT_DAY", default=0)  # a client may have its own
 OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR", default=20)
 
 # --- API and webhooks ---
@@ -379,6 +424,11 @@ OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
 OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
 # Calls of one endpoint at once, over all workers: far fewer than a process has threads, or one that hangs takes all.
 OFFLOAD_WEBHOOK_CONCURRENCY = env.int("OFFLOAD_WEBHOOK_CONCURRENCY", default=max(1, OFFLOAD_CONCURRENCY // 8))
+OFFLOAD_RATE_PER_MINUTE = env.int("OFFLOAD_RATE_PER_MINUTE", default=600)  # requests of one key; 0: no limit
+OFFLOAD_RATE_BURST = env.int("OFFLOAD_RATE_BURST", default=0)  # of these at once; 0: all of a minute's
+OFFLOAD_FAILED_KEYS_PER_MINUTE = env.int("OFFLOAD_FAILED_KEYS_PER_MINUTE", default=60)  # of one address; 0: no limit
+OFFLOAD_RATES_DIR = VAR_DIR  # the counters of this machine's web processes
+OFFLOAD_KEY_USE_SECONDS = env.float("OFFLOAD_KEY_USE_SECONDS", default=60.0)  # how often last_used_at is kept; 0: never
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
@@ -395,6 +445,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "offload_project.api.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": ["cases.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "cases.authentication.KeyHasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["cases.throttling.KeyThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_METADATA_CLASS": "offload_project.api.NoMetadata",
     "EXCEPTION_HANDLER": "offload_project.api.exception_handler",
@@ -429,6 +480,7 @@ LOGGING = {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
         "mail.log": {"level": "WARNING"},  # aiosmtpd's: else a line for each word that is said
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
+        "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },
 }

@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 
 from . import health
 from .api import read_only
+from .staff.second_factor import second_factor
 
 # Swagger UI styles its elements inline; its scripts come from files like everyone's.
 docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
@@ -24,6 +25,7 @@ urlpatterns = [
     path("docs", docs, name="docs"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("admin/second-factor/", admin.site.admin_view(second_factor), name="second_factor"),
     path("admin/", admin.site.urls),
     path("admin", to_the_admin),
     path("", to_the_admin),

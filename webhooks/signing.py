@@ -70,6 +70,11 @@ def headers(secrets_: list[str], event_id: str, at: datetime, body: bytes) -> di
     }
 
 
+def readable(client: Client) -> int:
+    """How many of the client's secrets are in use. Raises SecretUnreadable; makes none."""
+    return len(_valid(client))
+
+
 def _valid(client: Client) -> list[str]:
     in_use = client.signing_secrets.filter(Q(retires_at=None) | Q(retires_at__gt=work.now()))
     return [_decrypt(row.encrypted) for row in in_use]

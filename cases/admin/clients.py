@@ -1,7 +1,7 @@
 """Clients and their keys. A key is shown once, on the answer to the request that made it; a reload makes no other."""
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -17,7 +17,12 @@ from cases import work
 from cases.admin.access import ReadOnlyAdmin
 from cases.models import ApiKey, Client, Scope
 
-ISSUE, REVOKE = "cases.add_apikey", "cases.change_apikey"
+if TYPE_CHECKING:  # at run time Django's class takes no parameter
+    ModelForm = forms.ModelForm[Client]
+else:
+    ModelForm = forms.ModelForm
+
+ISSUE, REVOKE, LIMIT = "cases.add_apikey", "cases.change_apikey", "cases.change_client"
 
 
 class KeyForm(forms.Form):
@@ -44,6 +49,14 @@ class KeyForm(forms.Form):
     )
 
 
+class LimitForm(ModelForm):
+    """What a client may send."""
+
+    class Meta:
+        model = Client
+        fields = ("daily_send_limit",)
+
+
 def usage(client: Client) -> dict[str, Any]:
     """How many cases it has posted, and the model calls, tokens and cost of all of them; sums are null for no case."""
     sums = {"calls": Sum("model_calls"), "tokens": Sum("model_tokens"), "cost": Sum("model_cost")}
@@ -56,7 +69,7 @@ class ClientAdmin(ReadOnlyAdmin):
     list_filter = ("is_active",)
     search_fields = ("name", "=keys__prefix")
     search_help_text = "Name, or the beginning of a key as it is shown here"
-    fields = ("name",)
+    fields = ("name", "daily_send_limit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
         usable = Q(keys__revoked_at__isnull=True, keys__is_active=True)
@@ -78,7 +91,9 @@ class ClientAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         issue = self.admin_site.admin_view(require_POST(self.issue))
         revoke = self.admin_site.admin_view(require_POST(self.revoke))
+        limit = self.admin_site.admin_view(require_POST(self.limit))
         return [
+            path("<uuid:pk>/limit/", limit, name="cases_client_limit"),
             path("<uuid:pk>/keys/", issue, name="cases_client_issue"),
             path("<uuid:pk>/keys/<uuid:key_pk>/revoke/", revoke, name="cases_client_revoke"),
             *super().get_urls(),
@@ -95,7 +110,14 @@ class ClientAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         return self._show(request, client, KeyForm())
 
-    def _show(self, request: HttpRequest, client: Client, form: KeyForm, **context: Any) -> HttpResponse:
+    def _show(
+        self,
+        request: HttpRequest,
+        client: Client,
+        form: KeyForm,
+        limit_form: LimitForm | None = None,
+        **context: Any,
+    ) -> HttpResponse:
         now = timezone.now()
         keys = list(client.keys.select_related("client"))
         return self.page(
@@ -108,8 +130,24 @@ class ClientAdmin(ReadOnlyAdmin):
             usage=usage(client),
             may_issue=request.user.has_perm(ISSUE),
             may_revoke=request.user.has_perm(REVOKE),
+            limit_form=limit_form or LimitForm(instance=client),
+            may_limit=request.user.has_perm(LIMIT),
             **context,
         )
+
+    def limit(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Let the client send so many mails a day."""
+        if not request.user.has_perm(LIMIT):
+            raise PermissionDenied
+        client = get_object_or_404(Client, pk=pk)
+        form = LimitForm(request.POST, instance=client)
+        if not form.is_valid():
+            return self._show(request, client, KeyForm(), limit_form=form)
+        with work.transaction():
+            form.save()
+            self.log_change(request, client, f"Mails a day: {client.daily_send_limit}")
+        messages.success(request, "The limit is changed.")
+        return redirect("admin:cases_client_change", pk)
 
     def issue(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Make a key, and show it in this answer only: a message would keep it in a cookie or in the session."""

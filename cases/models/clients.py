@@ -22,6 +22,9 @@ class Client(models.Model):
     default_webhook_url = models.TextField(null=True, blank=True)
     settle_seconds = models.PositiveIntegerField(null=True, blank=True)  # null: OFFLOAD_SETTLE_SECONDS
     reminder_hours = models.PositiveIntegerField(null=True, blank=True)  # null: nobody is reminded of questions
+    daily_send_limit = models.PositiveIntegerField(  # null: OFFLOAD_MAX_MAILS_PER_CLIENT_DAY; 0: no limit
+        "mails a day", null=True, blank=True, help_text="Beyond it mails wait. Empty: what holds for all. 0: no limit."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -57,6 +60,7 @@ class ApiKey(models.Model):
     is_active = models.BooleanField(default=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)  # to a minute or so; null: never
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -66,10 +66,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Waits(models.TextChoices):
-    """Whose limit of mails an hour a queued message waits for; see outreach/limits.py."""
+    """Whose limit of mails a queued message waits for; see outreach/limits.py."""
 
     RECIPIENT = "recipient", "as many mails have gone to this address as may within an hour"
     CLIENT = "client", "as many mails of this client have gone out as may within an hour"
+    CLIENT_DAY = "client_day", "as many mails of this client have gone out as may within a day"
 
 
 class Message(models.Model):

@@ -350,7 +350,7 @@ def test_the_page_takes_as_many_queries_for_a_long_thread(
         AttachmentFactory(message__case=case)
         InputRequestFactory(case=case, status=RequestStatus.SUPERSEDED)
     clerk.get(page_of(case))
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         clerk.get(page_of(case))
 
 
@@ -415,7 +415,7 @@ def test_the_list_takes_as_many_queries_for_many_cases(
 ) -> None:
     for _ in range(8):
         InputRequestFactory()
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert len(listed(clerk)) == 8
 
 

@@ -134,6 +134,22 @@ def test_who_may_only_look_can_do_neither(db: None) -> None:
     assert (key.revoked_at, ApiKey.objects.count(), Client.objects.count()) == (None, 1, 1)
 
 
+def test_a_clients_mails_a_day_are_limited_by_who_may_change_it(keeper: Browser) -> None:
+    client = ClientFactory()
+    url = reverse("admin:cases_client_limit", args=[client.pk])
+    keeper.post(url, {"daily_send_limit": "250"})
+    client.refresh_from_db()
+    assert client.daily_send_limit == 250
+    assert LogEntry.objects.get().change_message == "Mails a day: 250"
+    assert keeper.post(url, {"daily_send_limit": "-1"}).status_code == 200
+    assert staff("view_client").post(url, {"daily_send_limit": ""}).status_code == 403
+    client.refresh_from_db()
+    assert client.daily_send_limit == 250
+    keeper.post(url, {"daily_send_limit": ""})
+    client.refresh_from_db()
+    assert client.daily_send_limit is None
+
+
 def test_nothing_else_of_a_client_can_be_changed(keeper: Browser) -> None:
     client = ClientFactory(name="Acme")
     keeper.post(page_of(client), {"name": "Eve", "is_active": ""})
@@ -181,7 +197,7 @@ def test_pages_take_as_many_queries_for_many_rows(
         ApiKeyFactory(client=client)
         ClientFactory()
     keeper.get(LIST)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         keeper.get(LIST)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         keeper.get(page_of(client))

@@ -110,9 +110,9 @@ def test_lists_take_as_many_queries_for_many_rows(
     for _ in range(8):
         AttachmentFactory()
     viewer.get(FILES)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         viewer.get(FILES)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         viewer.get(MAIL)
 
 

@@ -175,7 +175,7 @@ def test_pages_take_as_many_queries_for_many_rows(
     for _ in range(8):
         AttachmentFactory(message__case=questions[0].case)
     clerk.get(LIST)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         clerk.get(LIST)
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         clerk.get(page_of(questions[0]))

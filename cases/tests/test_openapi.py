@@ -29,6 +29,7 @@ def codes(document: Any, method: str, path: str) -> dict[str, list[str]]:
 
 
 ANYWHERE = {"400": ["INVALID_REQUEST"], "401": ["UNAUTHORIZED"], "403": ["FORBIDDEN"], "500": ["INTERNAL_ERROR"]}
+ANYWHERE |= {"429": ["RATE_LIMITED"]}
 WITH_BODY = {"408": ["REQUEST_TIMEOUT"], "413": ["PAYLOAD_TOO_LARGE"], "415": ["UNSUPPORTED_MEDIA_TYPE"]}
 ONCE = {"409": ["IDEMPOTENCY_KEY_IN_USE"], "422": ["IDEMPOTENCY_KEY_REUSED"]}
 

@@ -28,10 +28,14 @@ os.environ |= {
     "OFFLOAD_BASE_URL": "http://testserver",
     "OFFLOAD_VAR_DIR": str(scratch),
     "OFFLOAD_SQLITE_SYNCHRONOUS": "OFF",  # a test database need not survive a power cut
+    "OFFLOAD_FAILED_KEYS_PER_MINUTE": "0",  # all tests come from one address
+    "OFFLOAD_KEY_USE_SECONDS": "0",  # its thread would wait for the transaction that a test is wrapped in
     "DJANGO_SETTINGS_MODULE": "offload_project.settings",  # for processes that tests start
 }
 
 from offload_project.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes half a second on purpose
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
     # A file, not memory: threads with connections of their own must see one database, with WAL as in production.

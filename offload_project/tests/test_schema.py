@@ -22,6 +22,23 @@ def document(path: str, **operation: Any) -> dict[str, Any]:
     return {"openapi": "3.1.0", "paths": {path: {"post": operation}}}
 
 
+def test_an_answer_links_to_the_routes_that_take_what_it_names() -> None:
+    def operation(name: str, *parameters: str) -> dict[str, Any]:
+        taken = [{"name": parameter, "in": "path"} for parameter in parameters]
+        return {"operationId": name, "parameters": taken, "responses": {"200": {"description": ""}, "404": {}}}
+
+    paths = {
+        "/cases": {"post": operation("createCase")},
+        "/cases/{case_id}": {"get": operation("getCase", "case_id")},
+        "/cases/{case_id}/drafts/{draft_id}": {"post": operation("editDraft", "case_id", "draft_id")},
+    }
+    described = describe_envelope({"paths": paths})["paths"]["/cases"]["post"]["responses"]
+    assert described["200"]["links"] == {
+        "getCase": {"operationId": "getCase", "parameters": {"case_id": "$response.body#/data/caseId"}}
+    }
+    assert "links" not in described["400"]
+
+
 def test_data_is_wrapped_and_errors_are_added() -> None:
     data = {"$ref": "#/components/schemas/Case"}
     responses = {
@@ -31,7 +48,7 @@ def test_data_is_wrapped_and_errors_are_added() -> None:
     }
     result = describe_envelope(document("/cases", responses=responses, requestBody={}, security=[{"apiKey": []}]))
     described = result["paths"]["/cases"]["post"]["responses"]
-    assert list(described) == ["201", "400", "401", "403", "404", "408", "409", "413", "415", "500"]
+    assert list(described) == ["201", "400", "401", "403", "404", "408", "409", "413", "415", "429", "500"]
     assert described["201"]["content"]["application/json"]["schema"] == WRAPPED | {
         "properties": {"ok": {"const": True}, "data": data}
     }

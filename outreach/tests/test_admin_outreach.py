@@ -137,7 +137,7 @@ def test_lists_take_as_many_queries_for_many_rows(
         notice(NoticeState.SENT)
     for url in (PAYLOADS, MAILS, NOTICES):
         viewer.get(url)
-        with django_assert_max_num_queries(8):
+        with django_assert_max_num_queries(9):
             assert len(rows(viewer, url)) == 8
 
 

@@ -78,6 +78,24 @@ def test_a_client_sends_so_many_and_others_all_the_same(outbox: Outbox, settings
     ]
 
 
+def test_a_client_may_have_a_limit_of_its_own_for_a_day(outbox: Outbox, settings: Settings) -> None:
+    settings.OFFLOAD_MAX_MAILS_PER_CLIENT_DAY = 1
+    free, held, more = ClientFactory(daily_send_limit=0), ClientFactory(), ClientFactory(daily_send_limit=2)
+    for number in range(3):
+        for client in (free, held, more):
+            case_to(f"{client.pk.hex[:8]}.{number}@supplier.example", client=client)
+    run_due()
+    senders = [mail.to_address.partition(".")[0] for mail in outbox.sent]
+    assert [senders.count(client.pk.hex[:8]) for client in (free, held, more)] == [3, 1, 2]
+    waiting = Message.objects.filter(status=MessageStatus.QUEUED)
+    assert {message.waits_for for message in waiting} == {"client_day"}
+    an_hour_passes()
+    assert len(outbox.sent) == 6
+    turn = Case.objects.filter(messages__in=waiting, client=more).get().retry_at
+    assert turn is not None
+    assert timedelta(hours=21) < turn - work.now() < timedelta(hours=24)
+
+
 def test_mails_that_wait_for_one_address_do_not_hold_up_the_clients_others(outbox: Outbox, settings: Settings) -> None:
     settings.OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR, settings.OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR = 1, 3
     client = ClientFactory()
@@ -127,8 +145,8 @@ def test_a_send_that_has_begun_is_repeated_without_waiting(outbox: Outbox, setti
     assert limits.wait(Case.objects.locked(again.case_id), again) is None
 
 
-def test_a_wait_is_told_by_four_queries(outbox: Outbox, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_a_wait_is_told_by_five_queries(outbox: Outbox, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     case = Case.objects.locked(case_to("ann@supplier.example").pk)
     message = Message(case=case, created_at=work.now(), status=MessageStatus.QUEUED)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         assert limits.wait(case, message) is None

@@ -2,11 +2,13 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
+from cases.examination import Examination, Finding, fail, ok
 from outreach.agentmail.client import AgentMail, AgentMailError, Sent
 from outreach.transports.base import OutgoingMail, Receipt, TransportError, clean_text, one_line, usable_ids
 
@@ -27,6 +29,20 @@ class AgentMailTransport:
     Where nobody knows what became of a send, the engine hands over the same mail again, and the same key and bytes make
     it the same send. Once AgentMail has forgotten the key, the mail is looked for by its label before it is sent.
     """
+
+    @staticmethod
+    def check(examination: Examination) -> Iterator[Finding]:
+        """Whether the key opens the inbox, and whether mail can come in."""
+        try:
+            AgentMail(seconds=settings.OFFLOAD_TRANSPORT_SECONDS).inbox(settings.AGENTMAIL_INBOX)
+        except AgentMailError as error:
+            remedy = "Check AGENTMAIL_API_KEY and AGENTMAIL_INBOX; `manage.py agentmail_setup` makes an inbox."
+            yield fail("mail", f"AgentMail does not open the inbox (status {error.status})", remedy)
+        else:
+            yield ok("mail", f"AgentMail opens the inbox {settings.AGENTMAIL_INBOX}")
+        if not settings.AGENTMAIL_WEBHOOK_SECRET:
+            remedy = "Run `manage.py agentmail_setup` and set AGENTMAIL_WEBHOOK_SECRET to what it prints."
+            yield fail("mail", "AgentMail's events are not taken: there is no secret", remedy)
 
     def send(self, mail: OutgoingMail) -> Receipt:
         api = AgentMail(seconds=settings.OFFLOAD_TRANSPORT_SECONDS)

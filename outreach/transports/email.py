@@ -1,11 +1,14 @@
 """Mail by whatever Django sends with: an SMTP server, or a provider through django-anymail."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from anymail.exceptions import AnymailError
-from django.core.mail import EmailMultiAlternatives
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
 
+from cases.examination import Examination, Finding, fail, ok
 from outreach.transports import refusals
 from outreach.transports.base import (
     MAX_SUBJECT_CHARS,
@@ -27,6 +30,19 @@ class EmailTransport:
 
     SMTP knows no idempotency key: a send whose answer got lost is repeated, and may arrive twice, with one Message-ID.
     """
+
+    @staticmethod
+    def check(examination: Examination) -> Iterator[Finding]:
+        """Whether the server lets us in; of a provider's API only that it is configured. No mail is sent."""
+        connection = get_connection()
+        try:
+            connection.open()
+        except OSError as error:
+            yield fail("mail", f"the server does not let us in: {type(error).__name__}", "Check EMAIL_URL.")
+        else:
+            yield ok("mail", f"email by {settings.EMAIL_BACKEND.split('.')[-2]}, from {settings.OFFLOAD_MAIL_FROM}")
+        finally:
+            connection.close()
 
     def send(self, mail: OutgoingMail) -> Receipt:
         message = FrozenMessage(mail)

@@ -35,7 +35,7 @@ def test_the_list_says_what_stands_where(
     delivery: Delivery, admin_client: Browser, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     fail(CaseFactory(status=Status.RUNNING, client_webhook_url="https://other.example/"))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         page = admin_client.get("/admin/webhooks/delivery/").content.decode()
     assert page.count("to be delivered") >= 3
     assert "after an earlier one of its case" in page

@@ -1,0 +1,94 @@
+"""Staff accounts. Admins keep them, and can't make themselves, or anybody, more than admins."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import ManyToManyField, QuerySet
+from django.http import HttpRequest
+from django_otp import devices_for_user
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from offload_project.staff import roles
+
+if TYPE_CHECKING:  # at run time Django's class takes no parameter
+    _UserAdmin = UserAdmin[User]
+else:
+    _UserAdmin = UserAdmin
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+admin.site.unregister(TOTPDevice)  # its page shows the secret
+
+
+@admin.register(User)
+class StaffAdmin(_UserAdmin):
+    """Only a superuser changes a superuser, hands out single permissions, or gives a group that is no role."""
+
+    list_display = ("username", "email", "role", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser", "groups")
+    actions = ("remove_second_factor",)
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("May", {"fields": ("is_active", "is_staff", "groups")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    superuser_fieldset = ("Superuser", {"fields": ("is_superuser", "user_permissions")})
+    add_fieldsets = ((None, {"fields": ("username", "usable_password", "password1", "password2")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.display(description="Role")
+    def role(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all()) or "–"
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return (*fieldsets, self.superuser_fieldset) if obj and request.user.is_superuser else fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return ("last_login", "date_joined")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return _may_change(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Nobody: what somebody has done stays theirs. An account is made inactive instead."""
+        return False
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **options: Any
+    ) -> Any:
+        if db_field.name == "groups" and not request.user.is_superuser:
+            options["queryset"] = Group.objects.filter(name__in=roles.ROLES)
+        return super().formfield_for_manytomany(db_field, request, **options)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if not change:
+            obj.is_staff = True  # these accounts are for nothing else
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="Remove the second factor (a lost telephone)", permissions=["change"])
+    def remove_second_factor(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """They log in by password alone, until they set up another one."""
+        for user in users:
+            devices = list(devices_for_user(user, confirmed=None)) if _may_change(request, user) else []
+            if not devices:
+                messages.warning(request, f"Nothing was removed from {user}.")
+                continue
+            for device in devices:
+                device.delete()
+            self.log_change(request, user, "Removed the second factor")
+            messages.success(request, f"The second factor of {user} is removed.")
+
+
+def _may_change(request: HttpRequest, user: User | None) -> bool:
+    return user is None or not user.is_superuser or request.user.is_superuser
+
+
+@admin.register(Group)
+class RoleAdmin(GroupAdmin):
+    """For superusers: no role has permissions on groups."""
