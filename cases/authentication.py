@@ -7,9 +7,10 @@ from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from cases.models import ApiKey, Client, hash_key
+from cases.models import ApiKey, Client, Scope, hash_key
 
 HEADER = "x-api-key"
 
@@ -53,6 +54,20 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """The challenge without which REST framework answers 403 instead of 401."""
         return HEADER
+
+
+class KeyHasScope(BasePermission):
+    """Reading is open to every key. All else takes a scope: `cases`, or what `scopes` of the view names for its action.
+
+    So a program that posts cases need not be able to answer its own questions, nor to approve its own mail.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether the caller's key has it. Raises PermissionDenied with the scope's name where it has not."""
+        scope = getattr(view, "scopes", {}).get(getattr(view, "action", None), Scope.CASES)
+        if request.method in SAFE_METHODS or caller_of(request).key.may(scope):
+            return True
+        raise exceptions.PermissionDenied(f"The API key does not have the scope `{scope}`.")
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):

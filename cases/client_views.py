@@ -23,6 +23,7 @@ class ClientResource(serializers.Serializer[Any]):
     defaultWebhookUrl = serializers.CharField(source="default_webhook_url", allow_null=True)
     settleSeconds = serializers.IntegerField(source="settle_seconds", allow_null=True)
     reminderHours = serializers.IntegerField(source="reminder_hours", allow_null=True)
+    eventTypes = serializers.ListField(source="event_types", child=serializers.CharField())
 
 
 class ClientView(APIView):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import make_msgid
 from typing import Any
 
-from cases import transitions, work
+from cases import enclosures, transitions, work
 from cases.events import COUNTERPARTY, SYSTEM, record
 from cases.models import (
     Attachment,
@@ -77,10 +77,12 @@ def queue(
     text: str,
     actor: str = SYSTEM,
     completion: dict[str, Any] | None = None,
+    is_draft: bool = False,
 ) -> Message:
     """Freeze the next mail of a case you hold locked; it answers all unread mail and makes use of all unused answers.
 
-    From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same.
+    From here its text, Message-ID and key never change: whoever sends it, and however often, sends the same. A draft
+    is not sent before a person has approved it, who may change its words (cases/drafts.py).
     """
     case.touch()
     messages = [message for one in (*case.earlier, case) for message in one.messages.shown()]
@@ -89,7 +91,8 @@ def queue(
         case=case,
         direction=Direction.OUT,
         purpose=purpose,
-        status=MessageStatus.QUEUED,
+        status=MessageStatus.DRAFT if is_draft else MessageStatus.QUEUED,
+        drafted_at=case.now if is_draft else None,
         message_id=make_msgid(domain=case.our_address.rpartition("@")[2]),
         in_reply_to=thread[-1].message_id if thread else "",
         references=" ".join(earlier.message_id for earlier in thread),
@@ -104,10 +107,13 @@ def queue(
         case_version=case.version,
         completion=completion,
     )
+    if purpose == Purpose.OUTREACH:
+        enclosures.attach(case, message)
     case.messages.unread().update(read_at=case.now, answered_by=message)
     case.input_requests.unused_answers().update(used_at=case.now, used_by=message)
     transitions.store(case)
-    record(case, "message.queued", actor=actor, messageId=str(message.pk), purpose=purpose)
+    type_ = "case.draft_ready" if is_draft else "message.queued"
+    record(case, type_, actor=actor, messageId=str(message.pk), purpose=purpose)
     return message
 
 
@@ -140,14 +146,19 @@ def begin_send(case: Case, message: Message) -> None:
 
 
 def drop(case: Case, message: Message, actor: str = SYSTEM) -> None:
-    """Take back a message whose send has not begun: what it answered is open again."""
+    """Take back a message whose send has not begun, and say so on the timeline: what it answered is open again."""
+    take_back(case, message)
+    record(case, "message.dropped", actor=actor, messageId=str(message.pk))
+
+
+def take_back(case: Case, message: Message) -> None:
+    """The message of a case you hold locked will never be sent: what it answered is open again."""
     case.touch()
     message.status = MessageStatus.DROPPED
     message.save(update_fields=["status"])
     case.messages.filter(answered_by=message).update(read_at=None, answered_by=None)
     case.input_requests.filter(used_by=message).update(used_at=None, used_by=None)
     transitions.store(case)
-    record(case, "message.dropped", actor=actor, messageId=str(message.pk))
 
 
 def record_sent(message_pk: uuid.UUID, *, provider_id: str = "", message_id: str = "", thread_id: str = "") -> None:
@@ -210,10 +221,23 @@ def record_refused(message_pk: uuid.UUID, *, reason: str) -> None:
         message.status = MessageStatus.REFUSED
         message.save(update_fields=["status"])
         record(case, "message.refused", messageId=str(message.pk), reason=reason)
-        if message.completion is not None and not case.is_terminal:
-            _complete_unthanked(case, message.completion)
-        elif not case.is_terminal:
-            transitions.fail(case, result_status=ResultStatus.REJECTED, reason=f"The mail was refused: {reason}")
+        if not case.is_terminal:
+            _end_unsent(case, message, ResultStatus.REJECTED, f"The mail was refused: {reason}")
+
+
+def withhold(case: Case, message: Message, *, result_status: ResultStatus, reason: str) -> None:
+    """The queued message of a case you hold locked must not go out; so the case can't go on."""
+    message.status = MessageStatus.UNKNOWN if message.send_started_at else MessageStatus.DROPPED
+    message.save(update_fields=["status"])
+    record(case, "message.withheld", messageId=str(message.pk), reason=reason)
+    _end_unsent(case, message, result_status, reason)
+
+
+def _end_unsent(case: Case, message: Message, result_status: ResultStatus, reason: str) -> None:
+    if message.completion is not None:
+        _complete_unthanked(case, message.completion)
+    else:
+        transitions.fail(case, result_status=result_status, reason=reason)
 
 
 def _complete_unthanked(case: Case, completion: dict[str, Any]) -> None:
@@ -230,6 +254,21 @@ def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
     case = Case.objects.locked(message.case_id)
     message.refresh_from_db()
     return message, case
+
+
+def record_delivered(message: Message) -> None:
+    """A mail system says that the message has reached its recipient: for staff, and nothing follows from it.
+
+    For a message whose case you hold locked.
+    """
+    if message.delivered_at is None:
+        message.delivered_at = message.case.now
+        message.save(update_fields=["delivered_at"])
+
+
+def has_unread_answer(case: Case, message: Message) -> bool:
+    """Whether a person has written on the case since the message went out, and nobody has judged that yet."""
+    return case.messages.unread().filter(created_at__gt=message.sent_at or message.created_at).exists()
 
 
 # --- Theirs ---------------------------------------------------------------------------------------

@@ -64,6 +64,30 @@ class CaseAlreadyReopened(CaseError):
     code, status, message = "CASE_ALREADY_REOPENED", 409, "The case has been reopened already: see its reopenedAs."
 
 
+class DraftNotFound(CaseError):
+    code, status, message = "DRAFT_NOT_FOUND", 404, "There is no such draft on this case."
+
+
+class DraftNotPending(CaseError):
+    code, status, message = "DRAFT_NOT_PENDING", 409, "The draft has been decided on already, or the case has moved on."
+
+
+class DraftChanged(CaseError):
+    """Trying again helps, once the draft as it is now has been looked at."""
+
+    code, status, message = (
+        "DRAFT_CHANGED",
+        409,
+        "The draft is not the one that the hash was taken of. Look at it again.",
+    )
+
+
+class DraftRefused(CaseError):
+    """Words that must not stand in any mail; `details` says why."""
+
+    message = "The draft can't be sent with these words."
+
+
 class AlreadySent(CaseError):
     code, status, message = "ALREADY_SENT", 409, "Mail has gone to the counterparty's address: it can't be changed."
 

@@ -1,5 +1,6 @@
 """Fields that take what they are given or refuse it: nothing is converted, nothing trimmed unless it says so."""
 
+import base64
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -82,6 +83,42 @@ class Zone(Line):
 def _zones() -> frozenset[str]:
     """Names of places and of UTC; not what a machine or a program is set to, which the disk may have among them."""
     return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
+
+
+@extend_schema_field({"type": "string", "examples": ["application/pdf"]})
+class MediaType(Line):
+    """The name of a MIME type, without parameters (RFC 6838 §4.2)."""
+
+    PATTERN = re.compile(r"[A-Za-z0-9][\w.+-]{0,60}/[A-Za-z0-9][\w.+-]{0,80}", re.ASCII)
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not self.PATTERN.fullmatch(text):
+            raise serializers.ValidationError("Not a MIME type, such as application/pdf.")
+        return text
+
+
+@extend_schema_field({"type": "string", "contentEncoding": "base64"})
+class Base64(Text):
+    """Bytes in base64 (RFC 4648 §4), padded and without line breaks; or bytes, where they came as a file."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_blank": True, **options})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if isinstance(data, bytes):
+            return data
+        return super().run_validation(data) or b""  # a blank text would never get to to_internal_value
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError as error:
+            raise serializers.ValidationError("Not base64.") from error
+
+    def to_representation(self, value: Any) -> str:
+        return base64.b64encode(value).decode()
 
 
 @extend_schema_field({"type": "string", "maxLength": 35, "pattern": f"^{LANGUAGE}$"})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from cases.models import Attachment, Case
+from cases.models import Attachment, Case, Draft
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,4 +44,21 @@ def describe(attachment: Attachment, case: Case) -> dict[str, Any]:
         "messageId": attachment.message.message_id,
         "inboxId": case.our_address,
         "receivedAt": milliseconds(attachment.message.created_at),
+    }
+
+
+def draft_content(draft: Draft) -> dict[str, Any]:
+    """A draft as clients are asked to decide on it; an approval carries its `hash` back."""
+    return {
+        "id": str(draft.pk),
+        "purpose": draft.purpose,
+        "to": draft.to_address,
+        "subject": draft.subject,
+        "body": draft.text,
+        "attachments": [
+            {"name": file.name, "size": file.size, "type": file.type, "sha256": file.sha256}
+            for file in draft.attachments.all()
+        ],
+        "hash": draft.hash,
+        "createdAt": milliseconds(draft.created_at),
     }

@@ -24,6 +24,7 @@ KEPT = (
     "constraints",
     "language",
     "max_attempts",
+    "review_mode",
     "follow_up_delay_hours",
     "input_timeout_hours",
     "result_schema",

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from rest_framework.exceptions import UnsupportedMediaType
+from django.conf import settings
+from rest_framework.exceptions import APIException, UnsupportedMediaType
 from rest_framework.request import Request
 
 
@@ -18,3 +19,15 @@ def body_of(request: Request, *, may_be_empty: bool = False) -> Any:
     if declared and not may_be_empty and negotiator.select_parser(request, request.parsers) is None:
         raise UnsupportedMediaType(declared)
     return data
+
+
+class BodyTooLarge(APIException):
+    """The body is larger than the route takes."""
+
+    status_code = 413
+
+
+def check_length(request: Request, *, besides: int) -> None:
+    """Raise BodyTooLarge where the body is longer than OFFLOAD_MAX_BODY_BYTES without so many characters of it."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) - besides > settings.OFFLOAD_MAX_BODY_BYTES:
+        raise BodyTooLarge(f"The body is larger than {settings.OFFLOAD_MAX_BODY_BYTES} bytes, its files left out.")

@@ -5,9 +5,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from cases import drafts
 from cases.fields import AnyObject
-from cases.models import Case, Channel, InputRequest, ResultStatus, Status
-from cases.payload_parts import attachment_metadata, milliseconds
+from cases.models import Case, Channel, InputRequest, Purpose, ResultStatus, ReviewMode, Status
+from cases.payload_parts import attachment_metadata, draft_content, milliseconds
 from cases.serializers import Counterparty, Goal, SenderPersona
 from cases.transcript import transcript
 
@@ -33,13 +34,13 @@ class Milliseconds(Shown):
 @extend_schema_field(
     {"type": "integer", "format": "int64", "description": f"{NOTHING_SCHEDULED}: nothing is scheduled."}
 )
-class Schedule(Milliseconds):
-    def get_attribute(self, instance: Any) -> Any:
-        planned = None if instance.paused_at else super().get_attribute(instance)
-        return planned or NOTHING_SCHEDULED
+class Schedule(Shown):
+    """Of a case: when its next follow-up is planned. None is while it is paused, or a draft waits."""
 
-    def to_representation(self, value: Any) -> int:
-        return value if isinstance(value, int) else milliseconds(value)
+    def to_representation(self, case: Case) -> int:
+        if case.next_action_at is None or case.paused_at or drafts.waiting(case):
+            return NOTHING_SCHEDULED
+        return milliseconds(case.next_action_at)
 
 
 @extend_schema_field({"type": "boolean", "const": True, "description": "Absent unless the case is paused."})
@@ -171,6 +172,42 @@ class Sources(Shown):
         return None if not case.has_result else SourceOfValue(case.sources or [], many=True).data
 
 
+class DraftFile(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes.")
+    type = serializers.CharField(help_text="MIME type.")
+    sha256 = serializers.CharField(help_text="In hex.")
+
+
+@extend_schema_serializer(component_name="Draft")
+class DraftContent(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    purpose = serializers.ChoiceField(choices=[Purpose.OUTREACH, Purpose.FOLLOW_UP, Purpose.REPLY])
+    to = serializers.CharField()
+    subject = serializers.CharField()
+    body = serializers.CharField()
+    attachments = DraftFile(many=True)
+    hash = serializers.CharField(help_text="Of recipient, subject, body and attachments: what an approval is about.")
+    createdAt = serializers.IntegerField(help_text="Unix time in milliseconds.")
+
+
+@extend_schema_field(DraftContent)
+class DraftThatWaits(Shown):
+    """The mail that is sent once somebody has approved it; absent where none waits."""
+
+    def to_representation(self, case: Case) -> Any:
+        draft = drafts.waiting(case)
+        return draft and draft_content(draft)
+
+
+@extend_schema_field({"type": "string", "enum": [str(ReviewMode.FIRST), str(ReviewMode.ALL)]})
+class ReviewModeIfAny(Shown):
+    """Absent where mail is sent without review."""
+
+    def to_representation(self, value: str) -> str | None:
+        return None if value == ReviewMode.NONE else value
+
+
 @extend_schema_serializer(component_name="Case")
 class CaseResource(serializers.Serializer[Any]):
     """A case as its client sees it. What was not given, or does not exist yet, is absent.
@@ -184,7 +221,7 @@ class CaseResource(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Status.choices)
     createdAt = Milliseconds(source="created_at")
     updatedAt = Milliseconds(source="updated_at")
-    nextActionAt = Schedule(source="next_action_at")
+    nextActionAt = Schedule(source="*")
     deadlineAt = Milliseconds(source="deadline_at", required=False)
     paused = IsPaused(source="paused_at", required=False)
     attemptCount = serializers.IntegerField(source="attempt_count", help_text="Messages sent, replies included.")
@@ -206,6 +243,8 @@ class CaseResource(serializers.Serializer[Any]):
     inputRequest = CurrentQuestion(source="*")
     conversationThread = Transcript(source="*", required=False)
     sources = Sources(source="*", required=False)
+    reviewMode = ReviewModeIfAny(source="review_mode", required=False)
+    draft = DraftThatWaits(source="*", required=False)
 
     ABSENT_IF_NONE = (
         "clientReferenceId",
@@ -213,6 +252,8 @@ class CaseResource(serializers.Serializer[Any]):
         "resultSchema",
         "constraints",
         "language",
+        "reviewMode",
+        "draft",
         "deadlineAt",
         "paused",
         "reopenedFrom",

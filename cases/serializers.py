@@ -6,11 +6,15 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from rest_framework import serializers
 
+from cases import enclosures
+from cases.enclosures import GivenFile
 from cases.fields import (
     AnyObject,
+    Base64,
     FutureTime,
     Language,
     Line,
+    MediaType,
     ResultSchema,
     Text,
     TextMap,
@@ -21,10 +25,13 @@ from cases.fields import (
     check_mail_address,
     translated,
 )
-from cases.models import Channel
+from cases.models import Channel, ReviewMode
 
 MAX_HOURS = 24 * 366
 LONGEST_NAME = 300  # characters; names stand in headers, and mail servers refuse long ones
+LONGEST_SUBJECT = 300
+LONGEST_BODY = 100_000
+LONGEST_REASON = 2_000
 
 
 class Goal(serializers.Serializer[Any]):
@@ -52,6 +59,19 @@ class SenderPersona(serializers.Serializer[Any]):
     tone = Text(required=False, allow_blank=True)
 
 
+class EnclosedFile(serializers.Serializer[Any]):
+    """A file for the first mail."""
+
+    name = Line(max_length=255)
+    type = MediaType(max_length=150)
+    content = Base64(help_text=f"At most {enclosures.MAX_FILE_BYTES} bytes.")
+
+    def validate_content(self, content: bytes) -> bytes:
+        if len(content) > enclosures.MAX_FILE_BYTES:
+            raise serializers.ValidationError(f"Must be at most {enclosures.MAX_FILE_BYTES} bytes.")
+        return content
+
+
 class NewCase(serializers.Serializer[Any]):
     """The body of POST /cases; the context has the `key` that it came with."""
 
@@ -77,11 +97,34 @@ class NewCase(serializers.Serializer[Any]):
     )
     clientWebhookUrl = WebhookUrl(required=False)
     metadata = AnyObject(required=False, help_text="Comes back in webhooks, never read.")
+    attachments = serializers.ListField(
+        child=EnclosedFile(),
+        required=False,
+        max_length=enclosures.MAX_FILES,
+        help_text=f"Go out with the first mail; together at most {enclosures.MAX_TOTAL_BYTES} bytes.",
+    )
+    reviewMode = serializers.ChoiceField(
+        choices=ReviewMode.values,
+        required=False,
+        default=str(ReviewMode.NONE),
+        help_text="Which mails wait as a draft until somebody approves them.",
+        error_messages={"invalid_choice": "Must be none, first or all."},
+    )
 
     def validate_channel(self, channel: str) -> str:
         """Refuse what settings.OFFLOAD_CHANNEL_CHECK objects to: a case that nobody could ever advance."""
         translated(import_string(settings.OFFLOAD_CHANNEL_CHECK), channel, is_test=self.context["key"].is_test)
         return channel
+
+    def validate_attachments(self, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if sum(len(file["content"]) for file in files) > enclosures.MAX_TOTAL_BYTES:
+            raise serializers.ValidationError(f"Together they must be at most {enclosures.MAX_TOTAL_BYTES} bytes.")
+        return files
+
+    def files(self) -> list[GivenFile]:
+        """The validated files, in their order."""
+        given = self.validated_data.get("attachments", ())
+        return [GivenFile(file["name"], file["type"], file["content"]) for file in given]
 
     def model_fields(self) -> dict[str, Any]:
         """The validated fields in the model's names; objects as they were sent, unknown keys included."""
@@ -102,6 +145,7 @@ class NewCase(serializers.Serializer[Any]):
             "result_schema": valid.get("resultSchema"),
             "client_webhook_url": valid.get("clientWebhookUrl"),
             "metadata": valid.get("metadata"),
+            "review_mode": valid["reviewMode"],
         }
 
 
@@ -110,6 +154,29 @@ class Answer(serializers.Serializer[Any]):
 
     inputRequestId = Text(trimmed=True)
     providedContext = Text(trimmed=True)
+
+
+HASH = "The draft's `hash`, as of the words that you have seen."
+
+
+class Approval(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/approve."""
+
+    hash = Text(help_text=HASH)
+
+
+class DraftEdit(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/edit."""
+
+    hash = Text(help_text=HASH)
+    subject = Line(required=False, max_length=LONGEST_SUBJECT)
+    body = Text(max_length=LONGEST_BODY)
+
+
+class DraftRejection(serializers.Serializer[Any]):
+    """The body of POST /cases/{id}/drafts/{draftId}/reject; trimmed."""
+
+    reason = Text(trimmed=True, max_length=LONGEST_REASON, help_text="What the next draft should heed.")
 
 
 class GoalChange(serializers.Serializer[Any]):
@@ -159,7 +226,14 @@ class ClientChange(serializers.Serializer[Any]):
         required=False, allow_null=True, min_value=1, max_value=MAX_HOURS, help_text="Null: nobody is reminded."
     )
 
+    eventTypes = serializers.ListField(
+        child=serializers.ChoiceField(choices=settings.OFFLOAD_OPTIONAL_EVENTS),
+        required=False,
+        help_text="Webhooks besides the three that every client hears of.",
+    )
+
     FIELDS: ClassVar = {
+        "eventTypes": "event_types",
         "defaultWebhookUrl": "default_webhook_url",
         "settleSeconds": "settle_seconds",
         "reminderHours": "reminder_hours",

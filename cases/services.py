@@ -1,13 +1,15 @@
 """What clients and staff do with a case. API and admin both call these; mail is in cases/correspondence.py."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, idempotency, result_schema, transitions, work
+from cases import correspondence, drafts, enclosures, idempotency, result_schema, transitions, work
+from cases.enclosures import GivenFile
 from cases.errors import (
     CaseNotWaitingForInput,
     InputRequestMismatch,
@@ -20,6 +22,7 @@ from cases.idempotency import Asked
 from cases.models import (
     ApiKey,
     Case,
+    Enclosure,
     InputRequest,
     Message,
     MessageStatus,
@@ -30,15 +33,17 @@ from cases.models import (
 )
 
 
-def create_case(key: ApiKey, *, asked: Asked | None = None, **fields: Any) -> Case:
+def create_case(key: ApiKey, *, asked: Asked | None = None, files: Sequence[GivenFile] = (), **fields: Any) -> Case:
     """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
 
+    `files` go along with its first mail. They are written before the transaction begins: a storage may be slow.
     Raises AlreadyAnswered where the same request has created one: see cases/idempotency.py.
     """
-    with work.transaction():
-        case = Case(client=key.client, is_test=key.is_test, **fields)
+    case = Case(client=key.client, is_test=key.is_test, **fields)
+    with enclosures.stored(case, files) as enclosed, work.transaction():
         idempotency.keep(asked, status=201, answer={"caseId": str(case.pk)})
         begin(case, actor=f"client {key.prefix}")
+        Enclosure.objects.bulk_create(enclosed)
     return case
 
 
@@ -115,9 +120,19 @@ def cancel_case(case_id: uuid.UUID, *, actor: str, reason: str | None = None) ->
     return _end(case_id, ResultStatus.CANCELLED, reason or "The case was cancelled.", actor)
 
 
-def fail_case(case_id: uuid.UUID, *, reason: str, actor: str) -> Case:
-    """End the case by a person's decision, with their reason. Raises CaseAlreadyFinished."""
-    return _end(case_id, ResultStatus.FAILED_BY_STAFF, reason, actor)
+STAFF_ENDS = (ResultStatus.FAILED_BY_STAFF, ResultStatus.FAILED_REJECTED)
+
+
+def fail_case(
+    case_id: uuid.UUID, *, reason: str, actor: str, result_status: ResultStatus = ResultStatus.FAILED_BY_STAFF
+) -> Case:
+    """End the case by a person's decision, with their reason: a refusal that a person has read, or anything else.
+
+    `result_status` is one of STAFF_ENDS; the others say what only the service can know. Raises CaseAlreadyFinished.
+    """
+    if result_status not in STAFF_ENDS:
+        raise ValueError(f"{result_status} is no end that a person decides")
+    return _end(case_id, result_status, reason, actor)
 
 
 def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: str) -> Case:
@@ -154,6 +169,7 @@ def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
             raise MessageBeingSent
         if queued:
             correspondence.drop(case, queued, actor)
+        drafts.supersede(case, actor)
         transitions.close_question(case, RequestStatus.CLOSED)
         purpose = Purpose.REPLY if case.attempt_count else Purpose.OUTREACH
         case.retry_at = None
@@ -176,5 +192,6 @@ def wait_until(case_id: uuid.UUID, moment: datetime, *, actor: str) -> None:
         case = Case.objects.locked_open(case_id)
         if case.attempt_count == 0:
             raise NothingSentYet
+        drafts.supersede(case, actor)
         transitions.close_question(case, RequestStatus.CLOSED)
         correspondence.wait_until(case, moment, actor=actor, reason="Decided by a person.")

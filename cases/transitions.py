@@ -61,6 +61,7 @@ def _end(case: Case) -> None:
     case.next_action_at = case.paused_at = None
     close_question(case, RequestStatus.CLOSED)
     mark_read(case)
+    case.messages.filter(status=MessageStatus.DRAFT).update(status=MessageStatus.DROPPED)
     queued = case.messages.filter(status=MessageStatus.QUEUED)
     queued.filter(send_started_at__isnull=True).update(status=MessageStatus.DROPPED)
     queued.update(status=MessageStatus.UNKNOWN)  # those whose send had begun; an answer may still say SENT

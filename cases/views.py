@@ -2,8 +2,9 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -15,11 +16,11 @@ from cases import changes, downloads, idempotency, listing, reopening, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
 from cases.idempotency import AlreadyAnswered, Asked
-from cases.models import Attachment, Case
+from cases.models import Attachment, Case, Scope
 from cases.openapi import codes
 from cases.payload_parts import attachments_of, describe
 from cases.queries import CasesQuery
-from cases.request_body import body_of
+from cases.request_body import body_of, check_length
 from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource
 from cases.serializers import Answer, CaseChange, NewCase, Reopening
 
@@ -105,10 +106,19 @@ def answered_once(request: Request, body: Any, act: Callable[[Asked | None], Res
         return Response(first.answer, status=first.status, headers={idempotency.REPLAYED: "true"})
 
 
+def _encoded_bytes(body: dict[str, Any]) -> int:
+    """How much of the body its files are, whether they are valid or not."""
+    files = body.get("attachments")
+    contents = [file.get("content") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    return sum(len(content) for content in contents if isinstance(content, str))
+
+
 class CaseViewSet(ViewSet):
     """A client's own cases."""
 
     lookup_url_kwarg = "case_id"
+    max_body_bytes = settings.OFFLOAD_MAX_BODY_BYTES
+    scopes: ClassVar = {"provide_input": Scope.ANSWERS}
 
     @extend_schema(
         operation_id="createCase",
@@ -121,11 +131,12 @@ class CaseViewSet(ViewSet):
     )
     def create(self, request: Request) -> Response:
         key, body = caller_of(request).key, body_of(request)
+        check_length(request, besides=_encoded_bytes(body))
 
         def act(asked: Asked | None) -> Response:
             new = NewCase(data=body, context={"key": key})
             new.is_valid(raise_exception=True)
-            case = services.create_case(key, asked=asked, **new.model_fields())
+            case = services.create_case(key, asked=asked, files=new.files(), **new.model_fields())
             return Response(CaseCreated(case).data, status=201)
 
         return answered_once(request, body, act)

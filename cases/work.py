@@ -31,7 +31,7 @@ from django_q.tasks import async_task
 
 from cases import leases, pump
 from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
-from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, kinds, release, renew
+from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, end_all, kinds, release, renew
 from cases.models import DueRow, Heartbeat
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "StepFailed",
     "claim",
     "due",
+    "end_all",
     "kinds",
     "let_go_of_connection",
     "now",

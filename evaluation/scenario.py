@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
+from cases.models import ApiKey
 from cases.serializers import NewCase
 
 AGENTS = ("form", "openai", "scripted")  # the last is `openai` with a model that answers by the scenario's script
@@ -284,7 +285,7 @@ def _faults(given: Any, stem: str) -> Iterator[str]:
             elif "COMPLETED" in _tuple(merged["status"]) and not {"result", "resultIncludes"} & set(merged):
                 yield f"expect: COMPLETED with the agent {agent}, and neither result nor resultIncludes"
     if isinstance(given.get("case"), dict):
-        case = NewCase(data={**DEFAULTS, **given["case"]})
+        case = NewCase(data={**DEFAULTS, **given["case"]}, context={"key": ApiKey(is_test=True)})
         if not case.is_valid():
             yield f"case: {json.dumps(case.errors, default=str, ensure_ascii=False)}"
     if "scripted" in (given.get("agents") or ()) and "model" not in given:

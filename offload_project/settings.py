@@ -41,6 +41,9 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = DESK_KEY.read_text().strip() if AT_A_DESK else _required("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
+# Encrypt clients' secrets in the database, the first one; without any, SECRET_KEY does. Others are old ones.
+OFFLOAD_ENCRYPTION_KEYS = env.list("OFFLOAD_ENCRYPTION_KEYS", default=[])
+
 if AT_A_DESK:
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
     OFFLOAD_BASE_URL = env("OFFLOAD_BASE_URL", default=f"http://localhost:{env.int('PORT', default=8000)}").rstrip("/")
@@ -163,7 +166,18 @@ OFFLOAD_EVENT_LISTENERS = {
     "case.failed": ["webhooks.listeners.enqueue"],
     "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
     "case.input_overdue": ["outreach.notices.tell_staff"],
+    "webhook.parked": ["outreach.notices.tell_staff_of_parking"],
 }
+# Clients hear of these only where they have asked for them (Client.event_types).
+OFFLOAD_OPTIONAL_EVENTS = [
+    "case.created",
+    "case.draft_ready",
+    "case.input_overdue",
+    "message.received",
+    "message.sent",
+]
+for _type in OFFLOAD_OPTIONAL_EVENTS:
+    OFFLOAD_EVENT_LISTENERS.setdefault(_type, []).append("webhooks.listeners.enqueue_if_asked_for")
 
 # --- Database ---
 
@@ -352,6 +366,9 @@ OFFLOAD_CLOSING_MAIL = env.bool(
 OFFLOAD_SETTLE_SECONDS = env.float("OFFLOAD_SETTLE_SECONDS", default=60.0)  # a correction joins the reply it corrects
 OFFLOAD_WORKING_HOURS = env("OFFLOAD_WORKING_HOURS", default="Mon-Fri 08-18")  # where the counterparty is; or "off"
 OFFLOAD_MAX_MESSAGES_PER_HOUR = env.int("OFFLOAD_MAX_MESSAGES_PER_HOUR", default=20)  # of one case
+# Of all cases together; 0: no limit. What is beyond it waits, and fails for it never.
+OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_CLIENT_HOUR", default=1000)
+OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR = env.int("OFFLOAD_MAX_MAILS_PER_RECIPIENT_HOUR", default=20)
 
 # --- API and webhooks ---
 
@@ -360,18 +377,24 @@ OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
 # A request's body must have come in this time, a long one in more: a second for each 50 kB. A reader who takes nothing
 # of a file for so long is cut off.
 OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
+# Calls of one endpoint at once, over all workers: far fewer than a process has threads, or one that hangs takes all.
+OFFLOAD_WEBHOOK_CONCURRENCY = env.int("OFFLOAD_WEBHOOK_CONCURRENCY", default=max(1, OFFLOAD_CONCURRENCY // 8))
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 # Raises InvalidCase for a channel on which a case of this kind of key (`is_test`) could never be advanced.
 OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
+# Tells a safe name and the real type of a file that a client gives along.
+OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
+# Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
+OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],
     "DEFAULT_PARSER_CLASSES": ["offload_project.api.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "offload_project.api.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": ["cases.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "cases.authentication.KeyHasScope"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_METADATA_CLASS": "offload_project.api.NoMetadata",
     "EXCEPTION_HANDLER": "offload_project.api.exception_handler",

@@ -1,4 +1,4 @@
-"""What came in and waits for a person, the sandbox's mailboxes, and the notices to staff."""
+"""What came in and waits for a person, addresses that get no mail, the sandbox's mailboxes, the notices to staff."""
 
 import io
 import uuid
@@ -21,9 +21,10 @@ from cases import work
 from cases.admin.access import CasePartAdmin, ReadOnlyAdmin, actor, may_act
 from cases.admin.files import as_file, link_to, link_to_case
 from cases.errors import CaseError
-from outreach.forms import HANDLING_FORMS, HandlingForm, offered
+from outreach import suppression
+from outreach.forms import HANDLING_FORMS, HandlingForm, LiftForm, SuppressionForm, offered
 from outreach.inbound.mail import parse
-from outreach.models import InboundPayload, NoticeState, PayloadState, SandboxMail, StaffNotice
+from outreach.models import InboundPayload, NoticeState, PayloadState, SandboxMail, StaffNotice, Suppression
 
 
 @admin.register(InboundPayload)
@@ -135,6 +136,71 @@ class InboundPayloadAdmin(ReadOnlyAdmin):
         return as_file(io.BytesIO(payload.body), f"{payload.pk}.eml")
 
 
+@admin.register(Suppression)
+class SuppressionAdmin(CasePartAdmin):
+    """Addresses that get no more mail, with who or what has put them there. None is deleted: they are lifted."""
+
+    list_display = ("address", "reason", "holds_for", "since", "of_case", "added_by", "lifted_at", "lifted_by")
+    list_filter = (("lifted_at", admin.EmptyFieldListFilter), "reason", "since")
+    list_select_related = ("client", "case")
+    search_fields = ("address", "note", "=added_by")
+    search_help_text = "Address, note, or who added it"
+    form = SuppressionForm
+
+    @admin.display(description="Holds for")
+    def holds_for(self, row: Suppression) -> str:
+        return str(row.client or "all clients")
+
+    @admin.display(description="Case")
+    def of_case(self, row: Suppression) -> SafeString | str:
+        return link_to_case(row.case) if row.case else "–"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may_act(request)
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
+        """Add what the form says; there is no form that changes one."""
+        row = suppression.add_by_hand(address=obj.address, client=obj.client, note=obj.note, actor=actor(request))
+        obj.pk = row.pk
+
+    def get_urls(self) -> list[URLPattern]:
+        lift = self.admin_site.admin_view(require_POST(self.lift))
+        return [path("<int:pk>/lift/", lift, name="outreach_suppression_lift"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The page of one address. It shows; what is done goes to `lift`."""
+        row = self.get_object(request, object_id)
+        if not self.has_view_permission(request) or request.method == "POST":
+            raise PermissionDenied
+        if row is None:
+            raise Http404(f"There is no suppressed address {object_id}.")
+        return self._show(request, row, LiftForm())
+
+    def _show(self, request: HttpRequest, row: Suppression, form: LiftForm) -> HttpResponse:
+        can_lift = may_act(request) and row.lifted_at is None
+        context = {"title": row.address, "row": row, "form": form if can_lift else None}
+        return self.page(request, "admin/outreach/suppression/page.html", **context)
+
+    def lift(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let mail go there again, once somebody has said that it is all right."""
+        if not may_act(request):
+            raise PermissionDenied
+        row, form = get_object_or_404(Suppression, pk=pk), LiftForm(request.POST)
+        if not form.is_valid():
+            return self._show(request, row, form)
+        try:
+            with work.transaction():
+                suppression.lift(pk, actor=actor(request))
+                self.log_change(request, row, "Lifted")
+        except CaseError as error:
+            messages.warning(request, error.message)
+        else:
+            messages.success(request, "Mail may go to this address again.")
+        return redirect("admin:outreach_suppression_change", pk)
+
+
 @admin.register(SandboxMail)
 class SandboxMailAdmin(CasePartAdmin):
     """What counterparties in the sandbox have got."""
@@ -170,7 +236,7 @@ class StaffNoticeAdmin(ReadOnlyAdmin):
 
     list_display = ("address", "state", "about", "created_at", "sent_at", "failures", "last_error")
     list_filter = ("state", "created_at")
-    list_select_related = ("question__case",)
+    list_select_related = ("question__case", "parking")
     search_fields = ("address",)
     fields = ("address", "about", "state", "note", "created_at", "sent_at", "failures", "retry_at", "last_error")
     readonly_fields = fields
@@ -178,7 +244,11 @@ class StaffNoticeAdmin(ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> Any:
         return (Choose(When(state=NoticeState.FAILED, then=0), default=1), "-created_at")
 
-    @admin.display(description="Question")
+    @admin.display(description="About")
     def about(self, notice: StaffNotice) -> SafeString:
+        if notice.parking:
+            return format_html(
+                '<a href="{}">{} is parked</a>', notice.parking.data["page"], notice.parking.data["origin"]
+            )
         url = reverse("admin:cases_inputrequest_change", args=[notice.question_id])
         return format_html('<a href="{}">{}</a>', url, notice.question)

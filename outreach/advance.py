@@ -6,21 +6,23 @@ to, with no transaction and no connection held; then one short transaction write
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, services, transitions, work
+from cases import correspondence, drafts, services, transitions, work
 from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
-from outreach import budget, deliberation
+from outreach import budget, deliberation, enclosures, limits, robots, suppression
 from outreach.agents import guard, registry
-from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
+from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
 from outreach.deliberation import Written
 from outreach.inbound import reply_address
+from outreach.models import SuppressionReason
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, TransportError, transport_named
 
@@ -36,6 +38,9 @@ def advance(claimed: Claim) -> None:
         act(claimed, now)
     except AgentGaveUp as error:
         ask_about_agent(claimed, error)
+    except AgentAsks as error:
+        with claimed.decide() as case:
+            transitions.ask(case, question=str(error), reason="The agent can't write this mail by itself.")
 
 
 def derive_again(claimed: Claim, now: Situation) -> None:
@@ -59,13 +64,21 @@ def send_queued(claimed: Claim, now: Situation) -> None:
         message = correspondence.next_to_send(case)
         if message is None:
             return
+        if reason := suppression.sentence_against(case):
+            correspondence.withhold(case, message, result_status=ResultStatus.SUPPRESSED, reason=reason)
+            return
         leaked = [] if message.send_started_at else guard.leaks(case, f"{message.subject}\n{message.text}")
         if leaked:
             _stop_leak(case, message, leaked)
             return
+        if wait := limits.wait(case, message):
+            _hold(case, message, wait)
+            return
+        enclosed = enclosures.of_message(case, message)
         correspondence.begin_send(case, message)
     mail = _outgoing(case, message)
     work.let_go_of_connection()
+    mail = replace(mail, files=enclosures.contents(enclosed))
     if not claimed.renewed():
         raise work.LeaseLost(f"case {claimed.pk}: too little of the lease is left to send")
     try:
@@ -89,12 +102,27 @@ def send_queued(claimed: Claim, now: Situation) -> None:
 def _stop_leak(case: Case, message: Message, leaked: list[str]) -> None:
     """A mail that gives something away is not sent; a human says what to write instead."""
     correspondence.drop(case, message)
+    _ask_about_leak(case, message.text, leaked)
+
+
+def _ask_about_leak(case: Case, text: str, leaked: list[str]) -> None:
     transitions.ask(
         case,
-        question=f"The next mail was held back, because it contains {', '.join(leaked)}:\n\n{message.text}\n\n"
+        question=f"The next mail was held back, because it contains {', '.join(leaked)}:\n\n{text}\n\n"
         "What should be written instead?",
         reason="Guard: a mail must not give away metadata, keys, or other cases.",
     )
+
+
+def _hold(case: Case, message: Message, wait: limits.Wait) -> None:
+    """The mail is one too many for this hour: its turn comes later."""
+    if message.waits_for != wait.whose:
+        message.waits_for = wait.whose
+        message.save(update_fields=["waits_for"])
+        record(case, "message.waits", messageId=str(message.pk), why=wait.whose.label, until=wait.until.isoformat())
+    case.retry_at = wait.until
+    work.reschedule(case)
+    case.save(update_fields=["due_at", "retry_at"])
 
 
 def _outgoing(case: Case, message: Message) -> OutgoingMail:
@@ -129,16 +157,23 @@ def follow_up(claimed: Claim, now: Situation) -> None:
     """One follow-up in the thread, or the end where enough have been sent."""
     if now.case.follow_up_count >= now.case.max_attempts:
         with claimed.decide() as case:
-            reason = f"No answer after {case.follow_up_count} follow-ups."
+            count = case.follow_up_count
+            reason = f"No answer after {count} follow-up{'' if count == 1 else 's'}."
             transitions.fail(case, result_status=ResultStatus.MAX_RETRIES, reason=reason)
     elif not _asked_about_too_many(claimed, now):
         _compose(claimed, now, Purpose.FOLLOW_UP)
 
 
 def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
+    if reason := suppression.sentence_against(now.case):
+        with claimed.decide() as case:
+            transitions.fail(case, result_status=ResultStatus.SUPPRESSED, reason=reason)
+        return
     agent = registry.current(claimed.remaining())
     if agent.judges_drafts and _asked_about_budget(claimed, now):
         return
+    if purpose == Purpose.OUTREACH:
+        enclosures.read(claimed, now.case)
     view = now.view(with_images=agent.takes_images)
     work.let_go_of_connection()
     compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up
@@ -151,8 +186,10 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
 
 
 def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more: Any) -> None:
-    """Queue what was written, or ask a human where it still breaks a rule."""
+    """Queue what was written, or put it to review; ask a human where it still breaks a rule."""
     draft = written.draft
+    if written.refused:
+        record(case, "draft.refused", agent=agent.name, faults=list(written.refused))
     record(
         case,
         "draft.judged" if written.is_judged else "draft.written",
@@ -172,7 +209,25 @@ def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more:
         return
     proposed = "" if case.reopened_from_id else draft.subject  # it stays in the thread that it continues
     subject = proposed or services.subject_of(case)
-    correspondence.queue(case, purpose=purpose, subject=subject, text=draft.body, **more)
+    is_draft = case.reviews_next_mail
+    if not (is_draft and _asked_instead_of_review(case, subject, draft.body)):
+        correspondence.queue(case, purpose=purpose, subject=subject, text=draft.body, is_draft=is_draft, **more)
+
+
+def _asked_instead_of_review(case: Case, subject: str, text: str) -> bool:
+    """Whether a human was asked what to write, since nobody should be shown this draft, or has rejected it before."""
+    if leaked := guard.leaks(case, f"{subject}\n{text}"):
+        _ask_about_leak(case, text, leaked)
+        return True
+    reasons = [draft.rejection for draft in drafts.rejected(case) if draft.text.split() == text.split()]
+    if reasons:
+        transitions.ask(
+            case,
+            question=f"The draft was rejected: {reasons[-1]}\n\nThe agent writes the same again:\n\n{text}\n\n"
+            "What should the mail say?",
+            reason="The agent can't write it otherwise.",
+        )
+    return bool(reasons)
 
 
 TOO_MANY = "The limit of mails per case and hour is reached."
@@ -217,6 +272,12 @@ def ask_about_agent(claimed: Claim, error: AgentGaveUp) -> None:
     _ask_about_ourselves(claimed, question, "The agent's answers could not be used.")
 
 
+def take_draft_back(claimed: Claim, now: Situation) -> None:
+    """The case has moved on without the draft that waits: look at it afresh."""
+    with claimed.decide() as case:
+        drafts.supersede(case)
+
+
 def fail_for_deadline(claimed: Claim, now: Situation) -> None:
     """Whatever still comes would come too late."""
     with claimed.decide() as case:
@@ -248,9 +309,16 @@ def evaluate(claimed: Claim, now: Situation) -> None:
     work.let_go_of_connection()
     with metered(claimed) as meter:
         verdict = deliberation.judge(agent, view, meter)
-        thanks = settings.OFFLOAD_CLOSING_MAIL and not now.has_thanked
+        if not now.has_new_answer:
+            verdict = robots.silenced(view, verdict, is_played=now.case.transport == "sandbox")
+        thanks = settings.OFFLOAD_CLOSING_MAIL and not now.has_thanked and not verdict.opts_out
         written = _written(agent, view, verdict, meter, thanks=thanks)
-    if verdict.decision == Decision.REPLY and not now.has_new_answer and _asked_about_too_many(claimed, now):
+    if (
+        written
+        and not now.has_new_answer
+        and verdict.decision == Decision.REPLY
+        and _asked_about_too_many(claimed, now)
+    ):
         return
     with claimed.decide() as case:
         record(
@@ -261,7 +329,9 @@ def evaluate(claimed: Claim, now: Situation) -> None:
             reason=verdict.reason,
             unread=deliberation.unread_files(view),
         )
-        if verdict.decision == Decision.REPLY and written:
+        if verdict.opts_out:
+            _opt_out(case, agent, now, verdict)
+        elif verdict.decision == Decision.REPLY and written:
             _queue(case, agent, Purpose.REPLY, written)
         elif verdict.decision == Decision.GOAL_ACHIEVED:
             _complete(case, agent, verdict, written)
@@ -271,7 +341,7 @@ def evaluate(claimed: Claim, now: Situation) -> None:
 
 def _written(agent: Agent, view: CaseView, verdict: Verdict, meter: Meter, *, thanks: bool) -> Written | None:
     """The mail that the verdict wants: a reply, or at the end thanks where those are wanted."""
-    if verdict.decision == Decision.REPLY:
+    if verdict.decision == Decision.REPLY and not verdict.opts_out:
         return deliberation.write(agent, view, partial(agent.draft_reply, view, verdict), meter)
     if verdict.decision == Decision.GOAL_ACHIEVED and thanks:
         return deliberation.write(agent, view, partial(agent.draft_closing, view, verdict), meter)
@@ -289,6 +359,20 @@ def _complete(case: Case, agent: Agent, verdict: Verdict, thanks: Written | None
         _queue(case, agent, Purpose.REPLY, thanks, completion=end)
     else:
         transitions.complete(case, **end)
+
+
+def _opt_out(case: Case, agent: Agent, now: Situation, verdict: Verdict) -> None:
+    """They want no more mail, of which nothing that comes after makes an exception. What they have given counts."""
+    writers = dict.fromkeys([case.counterparty_address, *(message.from_address for message in now.unread)])
+    for address in writers:
+        suppression.add(case, SuppressionReason.STOP, address=address, note=verdict.reason)
+    if verdict.decision == Decision.GOAL_ACHIEVED:
+        _complete(case, agent, verdict, None)
+    else:
+        transitions.fail(case, result_status=ResultStatus.OPTED_OUT, reason=verdict.reason or OPTED_OUT)
+
+
+OPTED_OUT = "The counterparty wants no more mail."
 
 
 def _reject(case: Case, verdict: Verdict) -> None:
@@ -335,6 +419,7 @@ TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], Non
     (lambda now: now.is_paused, derive_again),
     (lambda now: now.is_too_late, fail_for_deadline),
     (lambda now: now.has_queued, send_queued),
+    (lambda now: now.has_outdated_draft, take_draft_back),
     (lambda now: now.case.status == Status.CREATED, compose_first),
     (_unsent_and_answered, compose_first),
     (_answered, evaluate),

@@ -83,13 +83,13 @@ def answers_have_an_address(**_: Any) -> list[CheckMessage]:
         value = getattr(settings, setting)
         if value and value != "off" and not re.fullmatch(r"[^\s@+<>]+@[^\s@<>]+", parseaddr(value)[1]):
             message = f"{setting} is {value!r}; give an address such as offload@example.com, without a plus sign."
-            errors.append(Error(message, id="outreach.E010"))
+            errors.append(Error(message, id="outreach.E020"))
     inbox, most = reply_address.inbox().rpartition("@")[0], reply_address.MAX_INBOX_CHARS
     if len(inbox) > most:
         message = (
             f"Of the reply address {inbox}@… the part before the @ may have {most} characters, for a token joins it."
         )
-        errors.append(Error(message, hint="Set OFFLOAD_REPLY_ADDRESS to a shorter one.", id="outreach.E011"))
+        errors.append(Error(message, hint="Set OFFLOAD_REPLY_ADDRESS to a shorter one.", id="outreach.E021"))
     return errors
 
 
@@ -101,5 +101,5 @@ def provider_exists(**_: Any) -> list[CheckMessage]:
     try:
         get_connection()
     except (ImportError, ImproperlyConfigured) as error:
-        return [Error(f"ANYMAIL_ESP is {settings.ANYMAIL_ESP!r}: {error}", id="outreach.E012")]
+        return [Error(f"ANYMAIL_ESP is {settings.ANYMAIL_ESP!r}: {error}", id="outreach.E022")]
     return []

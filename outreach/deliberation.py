@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from outreach import evidence
-from outreach.agents import guard, identity
+from outreach.agents import guard, identity, opt_out
 from outreach.agents.base import Agent, CaseView, Decision, Draft, Mail, Verdict
 from outreach.budget import Meter
 
@@ -17,12 +17,17 @@ Compose = Callable[[tuple[str, ...]], Draft]  # given what was wrong with the la
 
 @dataclass(frozen=True)
 class Written:
-    """A draft and what was made of it; `faults` are those that are left."""
+    """A draft and what was made of it; `faults` are those that are left, `refused` those of the one before it."""
 
     draft: Draft
     is_judged: bool
-    was_rewritten: bool = False
+    refused: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def was_rewritten(self) -> bool:
+        """Whether an earlier draft was refused."""
+        return bool(self.refused)
 
 
 def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter, *, is_reminder: bool = False) -> Written:
@@ -34,7 +39,7 @@ def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter, *, is_re
     if not faults:
         return Written(draft, is_judged=True)
     draft = meter.read(compose(faults))
-    return Written(draft, is_judged=True, was_rewritten=True, faults=_faults(agent, case, draft, meter, is_reminder))
+    return Written(draft, is_judged=True, refused=faults, faults=_faults(agent, case, draft, meter, is_reminder))
 
 
 def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter, is_reminder: bool) -> tuple[str, ...]:
@@ -47,6 +52,8 @@ def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter, is_reminde
 
 def judge(agent: Agent, case: CaseView, meter: Meter) -> Verdict:
     """The agent's verdict, if what it rests on is there; else a question to a human. Raises AgentError."""
+    if opt_out.is_all_that_is_said(case):
+        return Verdict(Decision.REJECTED, reason=opt_out.SENTENCE, opts_out=True)
     if unseen := _unseen(agent, case):
         return unseen
     verdict = meter.read(agent.evaluate(case))

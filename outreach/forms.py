@@ -1,9 +1,10 @@
 """What staff may decide for mail that waits for them, each as a form that carries it out."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
+from django.core.validators import validate_email
 from django.db.models import Case as Choose
 from django.db.models import Q, QuerySet, When
 from django.urls import reverse
@@ -12,7 +13,12 @@ from cases.admin.forms import Prose
 from cases.models import OPEN, Case
 from outreach.inbound import handling
 from outreach.inbound.addresses import canonical
-from outreach.models import InboundPayload, PayloadState
+from outreach.models import InboundPayload, PayloadState, Suppression
+
+if TYPE_CHECKING:  # at run time Django's class takes no parameter
+    ModelForm = forms.ModelForm[Suppression]
+else:
+    ModelForm = forms.ModelForm
 
 MAX_FOUND = 20
 
@@ -85,6 +91,29 @@ class DiscardForm(HandlingForm):
 
     def carry_out(self, actor: str) -> None:
         handling.discard(self.payload.pk, actor=actor, note=self.cleaned_data["note"])
+
+
+class LiftForm(forms.Form):
+    """Staff let mail go to a suppressed address again."""
+
+    confirmed = forms.BooleanField(label="Yes: this address can get mail, and whoever has it wants it.")
+
+
+class SuppressionForm(ModelForm):
+    """Staff put an address on the list by hand."""
+
+    note = Prose(label="Why", rows=2, max_length=1000)
+
+    class Meta:
+        model = Suppression
+        fields = ("address", "client", "note")
+        help_texts: ClassVar = {"client": "Of which it gets no more mail; none: of nobody."}
+
+    def clean_address(self) -> str:
+        """The address as it is kept."""
+        address: str = self.cleaned_data["address"]
+        validate_email(address)
+        return canonical(address)
 
 
 HANDLING_FORMS: dict[str, type[HandlingForm]] = {form.name: form for form in (ReleaseForm, AssignForm, DiscardForm)}

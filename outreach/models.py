@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from cases.models import Case, Client, DueRow, InputRequest, Message, due_index
+from cases.models import Case, Client, DueRow, Event, InputRequest, Message, due_index
 
 
 class PayloadState(models.TextChoices):
@@ -80,6 +80,49 @@ class SandboxMail(models.Model):
         return self.message_id
 
 
+class SuppressionReason(models.TextChoices):
+    BOUNCE = "bounce", "mail to it came back as undeliverable"
+    COMPLAINT = "complaint", "mail to it was reported as unwanted"
+    STOP = "stop", "asked for no more mail"
+    STAFF = "staff", "added by staff"
+
+
+class Suppression(models.Model):
+    """An address that gets no mail from us, and why. Never deleted: staff lift it. See outreach/suppression.py."""
+
+    id = models.BigAutoField(primary_key=True)
+    address = models.CharField(max_length=320, db_index=True)  # lower case, the domain in ASCII
+    # null: for all clients, as what a mail system says is true of the mailbox, whoever writes to it
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    reason = models.CharField(max_length=10, choices=SuppressionReason.choices)
+    note = models.TextField(blank=True)  # what was said, for staff
+    case = models.ForeignKey(Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    since = models.DateTimeField()
+    added_by = models.CharField(max_length=200, blank=True)  # the person, as on the timeline; empty: the service
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("-since", "-id")
+        verbose_name = "suppressed address"
+        verbose_name_plural = "suppressed addresses"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="suppression_once_for_all",
+                fields=["address", "reason"],
+                condition=Q(lifted_at__isnull=True, client__isnull=True),
+            ),
+            models.UniqueConstraint(
+                name="suppression_once_a_client",
+                fields=["address", "reason", "client"],
+                condition=Q(lifted_at__isnull=True, client__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+
 class NoticeState(models.TextChoices):
     WAITING = "WAITING", "to be sent"
     SENT = "SENT", "sent"
@@ -88,10 +131,14 @@ class NoticeState(models.TextChoices):
 
 
 class StaffNotice(DueRow):
-    """A mail that tells one address of one question. Sent at least once: a repeated one has the same Message-ID."""
+    """A mail that tells one address of one question, or of an endpoint that was parked.
+
+    Sent at least once: a repeated one has the same Message-ID.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, related_name="notices")
+    question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, null=True, related_name="notices")
+    parking = models.ForeignKey(Event, on_delete=models.CASCADE, null=True, related_name="+")  # a webhook.parked
     address = models.CharField(max_length=320)
     is_reminder = models.BooleanField(default=False)  # the second one, of a question that has waited too long
     state = models.CharField(max_length=10, choices=NoticeState.choices, default=NoticeState.WAITING)
@@ -107,6 +154,9 @@ class StaffNotice(DueRow):
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address", "is_reminder"]),
+            models.CheckConstraint(
+                name="notice_of_one_thing", condition=Q(question__isnull=False) ^ Q(parking__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

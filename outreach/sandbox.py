@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from typing import Any
 
@@ -27,7 +28,7 @@ class NotASandboxCase(CaseError):
 
 
 def mailbox(case: Case) -> list[dict[str, Any]]:
-    """What the counterparty has got, oldest first: messageId, from, to, subject, text, sentAt (ms), raw (RFC 5322)."""
+    """What the counterparty has got, oldest first; see DeliveredMail in sandbox_fields.py."""
     return [_readable(mail) for mail in case.sandbox_mails.all()]
 
 
@@ -42,8 +43,15 @@ def _readable(mail: SandboxMail) -> dict[str, Any]:
         "subject": str(message["Subject"]),
         "text": text.get_content().replace("\r\n", "\n") if text else "",
         "sentAt": milliseconds(mail.delivered_at),
+        "attachments": [_described(part) for part in message.iter_attachments()],
         "raw": raw.decode(),
     }
+
+
+def _described(part: EmailMessage) -> dict[str, Any]:
+    content = part.get_payload(decode=True)
+    size = len(content) if isinstance(content, bytes) else 0
+    return {"name": part.get_filename() or "", "type": part.get_content_type(), "size": size}
 
 
 def reply(

@@ -1,7 +1,5 @@
 """What the sandbox's routes take and answer."""
 
-import base64
-import re
 from datetime import date
 from typing import Any
 
@@ -9,48 +7,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from cases.fields import Line, Text
+from cases.fields import Base64, Line, MediaType, Text
 from cases.resources import Schedule
 from outreach.inbound.content import InboundAttachment
 
 MAX_ATTACHMENTS = 20
 MAX_TEXT_CHARS = 1_000_000
-
-
-@extend_schema_field({"type": "string", "examples": ["application/pdf"]})
-class MediaType(Line):
-    """The name of a MIME type, without parameters (RFC 6838 §4.2)."""
-
-    PATTERN = re.compile(r"[A-Za-z0-9][\w.+-]{0,60}/[A-Za-z0-9][\w.+-]{0,80}", re.ASCII)
-
-    def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        if not self.PATTERN.fullmatch(text):
-            raise serializers.ValidationError("Not a MIME type, such as application/pdf.")
-        return text
-
-
-@extend_schema_field({"type": "string", "contentEncoding": "base64"})
-class Base64(Text):
-    """Bytes in base64 (RFC 4648 §4), padded and without line breaks; or bytes, where they came as a file."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_blank": True, **options})
-
-    def run_validation(self, data: Any = serializers.empty) -> Any:
-        if isinstance(data, bytes):
-            return data
-        return super().run_validation(data) or b""  # a blank text would never get to to_internal_value
-
-    def to_internal_value(self, data: Any) -> Any:
-        text = super().to_internal_value(data)
-        try:
-            return base64.b64decode(text, validate=True)
-        except ValueError as error:
-            raise serializers.ValidationError("Not base64.") from error
-
-    def to_representation(self, value: Any) -> str:
-        return base64.b64encode(value).decode()
 
 
 @extend_schema_field({"type": "string", "format": "date"})
@@ -160,6 +122,13 @@ class SandboxSchedule(serializers.Serializer[Any]):
     nextActionAt = Schedule(source="next_action_at")
 
 
+@extend_schema_serializer(component_name="SandboxMailAttachment")
+class MailedFile(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    type = serializers.CharField(help_text="MIME type.")
+    size = serializers.IntegerField(help_text="Bytes.")
+
+
 @extend_schema_serializer(component_name="SandboxMail")
 class DeliveredMail(serializers.Serializer[Any]):
     messageId = serializers.CharField()
@@ -167,6 +136,7 @@ class DeliveredMail(serializers.Serializer[Any]):
     subject = serializers.CharField(allow_blank=True)
     text = serializers.CharField(allow_blank=True)
     sentAt = serializers.IntegerField(help_text="Unix time in milliseconds.")
+    attachments = MailedFile(many=True)
     raw = serializers.CharField(help_text="The mail as it went over the wire (RFC 5322).")
 
     def get_fields(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rest_framework.viewsets import ViewSet
 
 from cases.authentication import caller_of
 from cases.errors import Forbidden
+from cases.fields import MediaType
 from cases.models import Case
 from cases.openapi import codes
 from cases.request_body import body_of
@@ -25,7 +26,6 @@ from cases.views import CASE_ID, NO_CASE, own_case
 from outreach import sandbox
 from outreach.inbound.attachments import UNKNOWN, safe_name
 from outreach.sandbox_fields import (
-    MediaType,
     SandboxAccepted,
     SandboxAdvance,
     SandboxBounce,

@@ -6,11 +6,12 @@ from typing import Self
 
 from django.core.files.storage import default_storage
 
-from cases import work
+from cases import drafts, work
 from cases.models import (
     Attachment,
     Case,
     Direction,
+    Draft,
     InputRequest,
     Message,
     MessageStatus,
@@ -20,7 +21,7 @@ from cases.models import (
 )
 from cases.time_travel import Skipped
 from outreach import reading
-from outreach.agents.base import Answer, CaseView, File, Mail
+from outreach.agents.base import Answer, CaseView, File, Mail, Rejection
 
 MOST_PICTURES = 8  # of a case that an agent is shown, those of the newest mail first
 _SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
@@ -35,14 +36,16 @@ class Situation:
     questions: tuple[InputRequest, ...]  # oldest first
     now: datetime
     skipped: Skipped
+    rejected: tuple[Draft, ...]  # the drafts that people have just rejected, oldest first
     earlier: tuple[Message, ...] = ()  # of the cases that it continues
 
     @classmethod
     def of(cls, case: Case) -> Self:
         messages = case.messages.prefetch_related("attachments")
         questions = case.input_requests.order_by("requested_at", "id")
+        rejected = tuple(drafts.rejected(case))
         earlier = [message for one in case.earlier for message in one.messages.prefetch_related("attachments")]
-        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case), tuple(earlier))
+        return cls(case, tuple(messages), tuple(questions), work.now(), Skipped.of(case), rejected, tuple(earlier))
 
     @property
     def is_open(self) -> bool:
@@ -51,6 +54,12 @@ class Situation:
     @property
     def has_queued(self) -> bool:
         return any(message.status == MessageStatus.QUEUED for message in self.messages)
+
+    @property
+    def has_outdated_draft(self) -> bool:
+        """Whether a draft waits although the case has moved on."""
+        drafted = (message for message in self.messages if message.status == MessageStatus.DRAFT)
+        return any(draft.case_version != self.case.version for draft in drafted)
 
     @property
     def is_sending(self) -> bool:
@@ -105,8 +114,9 @@ class Situation:
 
     @property
     def has_thanked(self) -> bool:
-        """Whether the counterparty has been thanked, although the case went on."""
-        return any(message.completion is not None and message.status != "DROPPED" for message in self.messages)
+        """Whether the counterparty has been thanked, although the case went on, or a person would not have it."""
+        thanks = [message for message in self.messages if message.completion is not None]
+        return any(message.status != MessageStatus.DROPPED or message.rejection for message in thanks)
 
     @property
     def follow_up_is_due(self) -> bool:
@@ -149,15 +159,24 @@ class Situation:
                 for asked in self.questions
                 if asked.status == RequestStatus.RESOLVED and not asked.is_operational
             ),
+            rejections=tuple(Rejection(draft.subject, draft.text, draft.rejection) for draft in self.rejected),
             open_question=pending[0] if pending else None,
             language=case.language,
             deadline=case.deadline_at,
             now=self.now,
+            enclosed=self._enclosed(),
         )
 
     @property
     def _thread(self) -> tuple[Message, ...]:
         return *self.earlier, *self.messages
+
+    def _enclosed(self) -> tuple[File, ...]:
+        """What the first mail will carry; once it is sent, its files stand in the thread."""
+        if self.case.attempt_count:
+            return ()
+        files = self.case.enclosures.all()
+        return tuple(File(str(file.pk), file.name, file.type, file.size, file.text, file.note) for file in files)
 
     def _pictures(self) -> dict[str, bytes]:
         """Pictures and scans by the id of their file, as many as may be shown."""
@@ -196,6 +215,7 @@ def _mail(message: Message, pictures: dict[str, bytes]) -> Mail:
             for file in message.attachments.all()
             if not _is_decoration(file)
         ),
+        sender=message.from_name,
     )
 
 

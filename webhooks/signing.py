@@ -1,7 +1,8 @@
 """Signatures by Standard Webhooks, and the secrets behind them, encrypted at rest.
 
-A dump of the database gives no secret away: the key that encrypts them is derived from SECRET_KEY. After a change of
-it, the old one has to stay among SECRET_KEY_FALLBACKS as long as secrets made under it are in use.
+A dump of the database gives no secret away: the key that encrypts them is derived from the first of
+OFFLOAD_ENCRYPTION_KEYS, or from SECRET_KEY where there is none. After a change, the old key has to stay behind the new
+one (or among SECRET_KEY_FALLBACKS) until `manage.py reencrypt_secrets` has run.
 """
 
 import base64
@@ -43,8 +44,20 @@ def rotate(client: Client) -> str:
     """A new secret in place of the others, which sign along for 24 more hours so that the receiver can change over."""
     with work.transaction():
         Client.objects.select_for_update().get(pk=client.pk)
-        client.signing_secrets.filter(retires_at=None).update(retires_at=work.now() + OVERLAP)
+        now = work.now()
+        client.signing_secrets.filter(retires_at__lte=now).delete()
+        client.signing_secrets.filter(retires_at=None).update(retires_at=now + OVERLAP)
         return new_secret(client)
+
+
+def reencrypt() -> int:
+    """Encrypt every secret under the key that comes first now; how many. Raises SecretUnreadable, changing nothing."""
+    with work.transaction():
+        rows = list(SigningSecret.objects.select_for_update())
+        for row in rows:
+            row.encrypted = _cipher().encrypt(_decrypt(row.encrypted).encode()).decode()
+            row.save(update_fields=["encrypted"])
+    return len(rows)
 
 
 def headers(secrets_: list[str], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
@@ -72,11 +85,11 @@ def _decrypt(encrypted: str) -> str:
     try:
         return _cipher().decrypt(encrypted).decode()
     except InvalidToken as error:
-        raise SecretUnreadable("A signing secret was encrypted under another SECRET_KEY.") from error
+        raise SecretUnreadable("A signing secret was encrypted under a key that is not configured.") from error
 
 
 def _cipher() -> MultiFernet:
-    return _cipher_of(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return _cipher_of(*settings.OFFLOAD_ENCRYPTION_KEYS, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
 
 
 @lru_cache(maxsize=4)

@@ -6,10 +6,11 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
+from cases import drafts
 from cases.admin import words
 from cases.admin.forms import ACTIONS, ActionForm
 from cases.admin.values import Entry, table
-from cases.models import Attachment, Case, InputRequest, Message, MessageStatus, RequestStatus
+from cases.models import Attachment, Case, Draft, InputRequest, Message, MessageStatus, RequestStatus
 
 MAX_MAILS = 200  # the newest; a mail loop must not make the page unusable
 MAX_EVENTS = 500
@@ -17,12 +18,13 @@ MAX_CORRESPONDENTS = 50
 
 
 def for_staff() -> QuerySet[Case]:
-    """Cases with their clients and with what `words.next_step` reads: `asked_at`, `has_queued`, `has_unread`."""
+    """Cases with their clients and with what `words.next_step` reads: `asked_at`, `drafted_at` …"""
     messages = Message.objects.filter(case=OuterRef("pk"))
     pending = InputRequest.objects.filter(case=OuterRef("pk"), status=RequestStatus.PENDING).order_by()
     cases: QuerySet[Case] = Case.objects.select_related("client")
     return cases.annotate(
         asked_at=Subquery(pending.values("requested_at")[:1]),
+        drafted_at=Subquery(Draft.objects.waiting().filter(case=OuterRef("pk")).order_by().values("drafted_at")[:1]),
         has_queued=Exists(messages.filter(status=MessageStatus.QUEUED).order_by()),
         has_unread=Exists(messages.unread().order_by()),
     )
@@ -37,6 +39,7 @@ def context(case: Case, *, tried: ActionForm | None = None, can_act: bool = Fals
     return {
         "case": case,
         "next_step": words.next_step(case, timezone.now()),
+        "draft_that_waits": drafts.waiting(case),
         "end": words.ENDS.get(case.result_status or ""),
         "thread": [Mail(message) for message in thread],
         "thread_is_cut": len(thread) == MAX_MAILS,

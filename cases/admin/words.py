@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.timesince import timesince
 
-from cases.models import Admission, Case, Event, Message, MessageStatus, Purpose, ResultStatus, Status
+from cases.models import Admission, Case, Draft, Event, Message, MessageStatus, Purpose, ResultStatus, Status
 
 ENDS: Mapping[str, str] = {
     ResultStatus.GOAL_ACHIEVED: "goal achieved",
@@ -53,6 +53,15 @@ def kind_of_mail(message: Message) -> str:
     return THEIR_MAIL.get(message.purpose) or OUR_MAIL.get(message.purpose, message.purpose.capitalize())
 
 
+def state_of_draft(draft: Draft) -> str:
+    """What has become of it, and by whom."""
+    if draft.rejection:
+        return f"rejected by {draft.decided_by}"
+    if draft.decided_by:
+        return f"approved by {draft.decided_by}"
+    return MAIL_STATES[MessageStatus.DRAFT] if draft.waits_on(draft.case) else "taken back: the case has moved on"
+
+
 def next_step(case: Case, now: datetime) -> str:
     """What will happen to the case next. For a case of `for_staff()`, whose annotations it reads."""
     if case.is_terminal:
@@ -68,8 +77,11 @@ def _next_step(case: Any, now: datetime) -> str:
         return f"Paused for {span(case.paused_at, now)}"
     if case.asked_at:
         return f"Has waited {span(case.asked_at, now)} for an answer"
+    if case.drafted_at:
+        return f"A draft has waited {span(case.drafted_at, now)} for approval"
     if case.has_queued:
-        return "A mail is about to be sent"
+        waits = case.retry_at and case.retry_at > now and not case.failures
+        return f"A mail waits for its turn for {_until(case.retry_at, now)}" if waits else "A mail is about to be sent"
     if case.has_unread:
         return "A reply is about to be judged"
     if case.status == Status.CREATED:
@@ -106,9 +118,15 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "case.created": lambda facts: "The case was posted",
     "case.input_needed": lambda facts: "A question to a person",
     "case.waiting": lambda facts: f"Nothing will be done before {_moment(facts.get('until'))}",
+    "case.draft_ready": lambda facts: f"{_ours(facts)} waits for approval",
     "case.completed": lambda facts: "The case is completed",
     "case.failed": lambda facts: f"The case has ended: {ENDS.get(facts.get('resultStatus', ''), 'failed')}",
     "budget.exhausted": lambda facts: "No model is asked any more: a limit is reached",
+    "draft.refused": lambda facts: f"A mail that the agent “{facts.get('agent')}” had drafted was refused",
+    "draft.approved": lambda facts: f"{_ours(facts)} was approved, and is ready to be sent",
+    "draft.edited": lambda facts: "The draft was changed; before, it read",
+    "draft.rejected": lambda facts: "The draft was rejected",
+    "draft.superseded": lambda facts: "The draft was taken back: the case has moved on",
     "draft.judged": lambda facts: f"{_written(facts)} and judged: {_allowed(facts)}",
     "draft.written": lambda facts: f"{_written(facts)}, {_judged(facts)}",
     "input.provided": lambda facts: "The question was answered",
@@ -122,6 +140,9 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "message.sent": lambda facts: f"{_ours(facts)} was sent",
     "message.dropped": lambda facts: "A mail was taken back before it was sent",
     "message.refused": lambda facts: "The provider refused the mail",
+    "message.waits": lambda facts: f"A mail waits for its turn, until {_moment(facts.get('until'))}",
+    "message.withheld": lambda facts: "A mail was kept from being sent",
+    "address.suppressed": lambda facts: f"{facts.get('address')} gets no more mail",
     "message.received": lambda facts: f"{THEIR_MAIL.get(facts.get('purpose', ''), 'Mail')} has come in",
     "model.called": lambda facts: _model_call(facts),
     "time.skipped": lambda facts: f"Time was let pass in the sandbox: {facts.get('seconds', 0) / 3600:g} hours",
@@ -130,8 +151,9 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
         f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"
         + (f"; not read, or not wholly: {', '.join(facts['unread'])}" if facts.get("unread") else "")
     ),
+    "webhook.parked": lambda facts: f"No webhooks are sent to {facts.get('origin')} any more",
 }
-DETAILS = ("question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
+DETAILS = ("before", "question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
 
 
 def _mail_of(facts: Facts) -> str:

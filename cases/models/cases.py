@@ -43,6 +43,14 @@ class ResultStatus(models.TextChoices):
     FAILED_BY_STAFF = "failed_by_staff"
 
 
+class ReviewMode(models.TextChoices):
+    """Which of a case's mails wait for a person's approval before they are sent; the words are the API's."""
+
+    NONE = "none"
+    FIRST = "first"  # until the first one is sent
+    ALL = "all"
+
+
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED})
 OPEN = frozenset(Status) - TERMINAL
 
@@ -88,6 +96,7 @@ class Case(DueRow):
     result_schema = KeptJSONField(null=True, blank=True)
     client_webhook_url = models.TextField(null=True, blank=True)
     metadata = KeptJSONField(null=True, blank=True)
+    review_mode = models.CharField(max_length=5, choices=ReviewMode.choices, default=ReviewMode.NONE)
 
     counterparty_address = models.CharField(max_length=320, db_index=True)  # lower case, to look mail up by
     transport = models.CharField(max_length=20)  # the one it began with: a thread does not change its provider
@@ -169,6 +178,12 @@ class Case(DueRow):
         return timedelta(seconds=settings.OFFLOAD_SETTLE_SECONDS if own is None else own)
 
     @property
+    def reviews_next_mail(self) -> bool:
+        """Whether the agent's next mail waits for a person's approval."""
+        is_first = self.review_mode == ReviewMode.FIRST and self.attempt_count == 0
+        return is_first or self.review_mode == ReviewMode.ALL
+
+    @property
     def is_held_up(self) -> bool:
         """Whether the service itself asks what to do; judging mail or answers would only fail again."""
         if self.status != Status.INPUT_NEEDED:
@@ -189,10 +204,15 @@ class Case(DueRow):
     def due_facts(self) -> Iterator[datetime]:
         if self.is_terminal:
             return
-        facts = self.messages.waiting_facts()
+        facts = self.messages.waiting_facts(self.version)
         if self.paused_at:
             yield from filter(None, [facts["sending"]])  # it may be out there already
             return
+        if facts["draft"]:  # until a person has decided, or something changes, nothing happens
+            yield from filter(None, [self.deadline_at])
+            return
+        if facts["outdated_draft"]:
+            yield facts["outdated_draft"]
         if self.status == Status.CREATED:
             yield self.created_at
         if self.status == Status.RUNNING and self.next_action_at:

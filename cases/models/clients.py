@@ -1,6 +1,7 @@
 import hashlib
 import secrets
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Self
 
@@ -19,6 +20,8 @@ class Client(models.Model):
     default_webhook_url = models.TextField(null=True, blank=True)
     settle_seconds = models.PositiveIntegerField(null=True, blank=True)  # null: OFFLOAD_SETTLE_SECONDS
     reminder_hours = models.PositiveIntegerField(null=True, blank=True)  # null: nobody is reminded of questions
+    # Of settings.OFFLOAD_OPTIONAL_EVENTS those that its webhooks tell of, besides the three that every client hears of.
+    event_types = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -26,6 +29,19 @@ class Client(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Scope(models.TextChoices):
+    """What a key may do besides reading its client's own cases; the words are the API's."""
+
+    CASES = "cases", "Post, change and cancel cases"
+    ANSWERS = "answers", "Answer questions"
+    APPROVALS = "approvals", "Approve, edit and reject drafts"
+
+
+def all_scopes() -> list[str]:
+    """The default of a key."""
+    return [str(scope) for scope in Scope]
 
 
 class ApiKey(models.Model):
@@ -37,6 +53,7 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=20, editable=False)  # enough to recognise the key by, too little to use it
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     is_test = models.BooleanField(default=False)  # its cases always use the sandbox
+    scopes = models.JSONField(default=all_scopes, blank=True)  # list of Scope
     is_active = models.BooleanField(default=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -49,11 +66,31 @@ class ApiKey(models.Model):
         return f"{self.prefix}…"
 
     @classmethod
-    def issue(cls, client: Client, *, is_test: bool = False, name: str = "") -> tuple[Self, str]:
-        """A new key of the client; returns the row and the key in clear, which can't be had again."""
+    def issue(
+        cls,
+        client: Client,
+        *,
+        is_test: bool = False,
+        name: str = "",
+        scopes: Iterable[str] = tuple(Scope),
+        key_id: uuid.UUID | None = None,
+    ) -> tuple[Self, str]:
+        """A new key of the client, of this id; returns the row and the key in clear, which can't be had again."""
         key = f"offload_{'test' if is_test else 'live'}_{secrets.token_urlsafe(32)}"
-        row = cls.objects.create(client=client, name=name, prefix=key[:17], key_hash=hash_key(key), is_test=is_test)
+        row = cls.objects.create(
+            pk=key_id or uuid.uuid4(),
+            client=client,
+            name=name,
+            prefix=key[:17],
+            key_hash=hash_key(key),
+            is_test=is_test,
+            scopes=[str(scope) for scope in Scope if scope in set(scopes)],
+        )
         return row, key
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key was issued for that too."""
+        return scope in self.scopes
 
     def is_usable(self, at: datetime) -> bool:
         """Whether a request with this key is let in at that moment."""

@@ -14,7 +14,7 @@ class Direction(models.TextChoices):
 
 
 class MessageStatus(models.TextChoices):
-    DRAFT = "DRAFT"  # waits for a person's approval
+    DRAFT = "DRAFT"  # waits for a person's approval; outdated as soon as the case has moved on
     QUEUED = "QUEUED"  # frozen; will be sent, or dropped if the case moves on before the send begins
     SENT = "SENT"
     DROPPED = "DROPPED"  # never handed to the transport
@@ -47,18 +47,29 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """A person's mail that no verdict has taken into account yet."""
         return self.filter(UNREAD)
 
-    def waiting_facts(self) -> dict[str, Any]:
-        """When something began to wait: `queued`, `sending`, `unread_first`, `unread_last`; None where nothing does.
+    def waiting_facts(self, version: int) -> dict[str, Any]:
+        """When something began to wait for a case of that version; None where nothing does.
 
-        `sending` is a queued message whose send has begun.
+        `queued`, `unread_first`, `unread_last`; `sending`, a queued message whose send has begun; `draft`, and
+        `outdated_draft`, which the case has moved on without.
         """
+        is_draft, is_current = Q(status=MessageStatus.DRAFT), Q(case_version=version)
         facts: dict[str, Any] = self.aggregate(
+            draft=Min("created_at", filter=is_draft & is_current),
+            outdated_draft=Min("created_at", filter=is_draft & ~is_current),
             sending=Min("created_at", filter=Q(status=MessageStatus.QUEUED, send_started_at__isnull=False)),
             queued=Min("created_at", filter=Q(status=MessageStatus.QUEUED)),
             unread_first=Min("created_at", filter=UNREAD),
             unread_last=Max("created_at", filter=UNREAD),
         )
         return facts
+
+
+class Waits(models.TextChoices):
+    """Whose limit of mails an hour a queued message waits for; see outreach/limits.py."""
+
+    RECIPIENT = "recipient", "as many mails have gone to this address as may within an hour"
+    CLIENT = "client", "as many mails of this client have gone out as may within an hour"
 
 
 class Message(models.Model):
@@ -87,9 +98,16 @@ class Message(models.Model):
     written_by = models.CharField(max_length=200, blank=True)  # the person, as on the timeline; empty: the agent
     idempotency_key = models.CharField(max_length=100, blank=True)
     case_version = models.PositiveIntegerField(null=True, blank=True)  # of the case as this was queued
+    waits_for = models.CharField(max_length=10, choices=Waits.choices, blank=True)
     send_started_at = models.DateTimeField(null=True, blank=True)  # committed before the transport is called
     sent_at = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)  # when a mail system told us so, where one does
     provider_id = models.CharField(max_length=998, blank=True)
+    # Of a mail that people look at before it is sent, see cases/drafts.py.
+    drafted_at = models.DateTimeField(null=True, blank=True)  # null: it needed nobody's approval
+    edited_by = models.CharField(max_length=200, blank=True)  # the last one who changed its words
+    decided_by = models.CharField(max_length=200, blank=True)  # who approved or rejected it
+    rejection = models.TextField(blank=True)  # why it was rejected, as an instruction to whoever writes it anew
     # Of a closing mail: {result, sources, reason} with which the case completes once it is sent.
     completion = models.JSONField(null=True, blank=True)
 
@@ -104,9 +122,17 @@ class Message(models.Model):
 
     class Meta:
         ordering = ("created_at", "id")
+        indexes: ClassVar = [
+            models.Index(
+                fields=["send_started_at"], name="message_begun", condition=Q(send_started_at__isnull=False)
+            ),  # for what has been sent within the hour
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="message_one_queued_a_case", fields=["case"], condition=Q(status=MessageStatus.QUEUED)
+            ),
+            models.UniqueConstraint(
+                name="message_one_draft_a_case", fields=["case"], condition=Q(status=MessageStatus.DRAFT)
             ),
             models.UniqueConstraint(
                 name="message_sent_once", fields=["idempotency_key"], condition=~Q(idempotency_key="")
@@ -140,7 +166,7 @@ class AttachmentQuerySet(models.QuerySet["Attachment"]):
 
 
 class Attachment(models.Model):
-    """A file that came with a message. Kept as it came, never opened or run by us, downloaded as a file."""
+    """A file of a message, theirs or ours. Kept as it came, never opened or run by us, downloaded as a file."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attachments")
@@ -159,6 +185,37 @@ class Attachment(models.Model):
 
     class Meta:
         ordering = ("created_at", "name", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def enclosure_path(enclosure: "Enclosure", name: str) -> str:
+    """As for attachments."""
+    return f"enclosures/{enclosure.case_id}/{enclosure.pk}"
+
+
+class Enclosure(models.Model):
+    """A file that the client has given along with its case, for the first mail, which gets Attachment rows of it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="enclosures")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=255)
+    type = models.CharField(max_length=150)  # MIME, by its bytes
+    declared_type = models.CharField(max_length=150, blank=True)  # MIME, by the client
+    size = models.PositiveBigIntegerField()  # bytes
+    sha256 = models.CharField(max_length=64)  # hex
+    file = models.FileField(upload_to=enclosure_path, max_length=300)
+    text = models.TextField(blank=True)
+    note = models.TextField(blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)  # null: nobody has tried to read its text yet
+
+    class Meta:
+        ordering = ("position",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="enclosure_one_a_position", fields=["case", "position"]),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from cases.admin import values
 from cases.admin.access import may_see
 from cases.admin.values import Entry
-from cases.models import InputRequest, Message, RequestStatus
+from cases.models import Draft, InputRequest, Message, RequestStatus
 
 register = template.Library()
 
@@ -78,6 +78,7 @@ def waiting_for_staff(request: HttpRequest) -> list[dict[str, Any]]:
     if not may_see(request):
         return []
     questions = InputRequest.objects.filter(status=RequestStatus.PENDING).count()
+    drafts = Draft.objects.waiting().count()
     week_ago = timezone.now() - timedelta(days=7)
     late = Message.objects.filter(is_after_end=True, created_at__gte=week_ago).count()
     waiting = [
@@ -88,10 +89,16 @@ def waiting_for_staff(request: HttpRequest) -> list[dict[str, Any]]:
             "is_urgent": questions > 0,
         },
         {
+            "words": ngettext("draft to approve", "drafts to approve", drafts),
+            "count": drafts,
+            "url": reverse("admin:cases_draft_changelist"),
+            "is_urgent": True,
+        },
+        {
             "words": ngettext("mail", "mails", late) + " after the end of a case, within 7 days",
             "count": late,
             "url": reverse("admin:cases_message_changelist") + "?is_after_end__exact=1",
             "is_urgent": False,
         },
     ]
-    return waiting if late else waiting[:1]
+    return [waiting[0], *(entry for entry in waiting[1:] if entry["count"])]

@@ -15,7 +15,12 @@ HOOK = "https://client.example/hook"
 
 def test_at_first_nothing_is_set(api: Api) -> None:
     client = api.key.client
-    expected = {"defaultWebhookUrl": None, "settleSeconds": None, "reminderHours": None}
+    expected: dict[str, Any] = {
+        "defaultWebhookUrl": None,
+        "settleSeconds": None,
+        "reminderHours": None,
+        "eventTypes": [],
+    }
     assert api.get("/client").json()["data"] == {"clientId": str(client.pk), "name": client.name, **expected}
 
 
@@ -27,6 +32,13 @@ def test_what_is_named_is_set_and_the_rest_stays(api: Api) -> None:
     assert changed == api.get("/client").json()["data"]
     assert (changed["defaultWebhookUrl"], changed["settleSeconds"], changed["reminderHours"]) == (HOOK, None, 24)
     assert Client.objects.get(pk=other.pk).reminder_hours is None
+
+
+def test_further_events_are_chosen(api: Api) -> None:
+    chosen = ["case.input_overdue", "message.received"]
+    assert api.patch("/client", {"eventTypes": chosen}).json()["data"]["eventTypes"] == chosen
+    assert error_of(api.patch("/client", {"eventTypes": ["case.completed"]})) == (400, "INVALID_REQUEST")
+    assert Client.objects.get().event_types == chosen
 
 
 @pytest.mark.parametrize(

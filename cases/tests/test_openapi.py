@@ -52,6 +52,14 @@ def test_every_answer_is_documented(document: Any) -> None:
         **no_case,
         "409": waiting,
     }
+    for how, conflicts in (("approve", ["DRAFT_CHANGED"]), ("edit", ["DRAFT_CHANGED"]), ("reject", [])):
+        assert codes(document, "post", f"/cases/{{case_id}}/drafts/{{draft_id}}/{how}") == {
+            "200": [],
+            **ANYWHERE,
+            **WITH_BODY,
+            "404": ["CASE_NOT_FOUND", "DRAFT_NOT_FOUND", "NOT_FOUND"],
+            "409": ["DRAFT_NOT_PENDING", *conflicts],
+        }
     for what in ("cancel", "pause", "resume"):
         assert codes(document, "post", f"/cases/{{case_id}}/{what}") == {
             "200": [],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from cases import services
+from cases import drafts, services
 from cases.models import Case, Event, Status
 from cases.testing import run_due
 from evaluation.model_server import ModelServer, Request, Step, says
@@ -465,3 +465,24 @@ def test_a_model_that_answers_nonsense_for_ever_asks_a_human_and_sends_nothing(m
     assert played.mails == []
     assert played.question.is_operational
     assert "could not go on" in played.question.question
+
+
+# --- 6. People who look at mail before it is sent ------------------------------------------------------
+
+
+def test_the_model_reads_why_a_draft_was_rejected_as_data_and_writes_anew(model: Model) -> None:
+    played = begin(review_mode="all")
+    assert "rejected_drafts" not in model.seen[0].data
+    model.drafts = lambda request: {**ASKING, "body": f"Heeding: {request.data['rejected_drafts'][-1]['reason']}"}
+    first = drafts.waiting(played.reload())
+    assert first is not None
+    drafts.reject(played.case.pk, first.pk, reason="Name the month.", actor="staff ann")
+    run_due()
+    second = drafts.waiting(played.reload())
+    assert second is not None
+    assert second.text.startswith("Heeding: Name the month.")
+    request = [request for request in model.seen if request.purpose == "outreach"][-1]
+    assert request.data["rejected_drafts"] == [
+        {"subject": first.subject, "body": first.text, "reason": "Name the month."}
+    ]
+    assert played.mails == []

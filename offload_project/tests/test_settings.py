@@ -1,7 +1,9 @@
 """The two ways to be configured: everything from the environment, or nothing at a desk."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -193,13 +195,25 @@ def test_mail_goes_out_by_smtp_or_by_a_provider(tmp_path: Path) -> None:
     assert "EMAIL_URL and ANYMAIL_ESP are two ways to send mail; set one of them." in process.stderr
 
 
+def test_each_check_has_ids_of_its_own() -> None:
+    """SILENCED_SYSTEM_CHECKS goes by id: it must never silence the error of another check."""
+    ids: dict[str, set[str]] = {}
+    for file in Path(settings.BASE_DIR).glob("*/checks.py"):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                for found in re.findall(r'"(\w+\.[EW]\d{3})"', ast.unparse(function).replace("'", '"')):
+                    ids.setdefault(found, set()).add(function.name)
+    assert {"outreach.E001", "cases.E001", "webhooks.E001"} <= ids.keys()
+    assert {found: names for found, names in ids.items() if len(names) > 1} == {}
+
+
 @pytest.mark.parametrize(
     ("environment", "error"),
     [
-        ({"OFFLOAD_MAIL_FROM": "nobody"}, "outreach.E010"),
-        ({"OFFLOAD_REPLY_ADDRESS": "a+b@ours.example"}, "outreach.E010"),
-        ({"OFFLOAD_REPLY_ADDRESS": f"{'x' * 24}@ours.example"}, "outreach.E011"),
-        ({"ANYMAIL_ESP": "pigeon"}, "outreach.E012"),
+        ({"OFFLOAD_MAIL_FROM": "nobody"}, "outreach.E020"),
+        ({"OFFLOAD_REPLY_ADDRESS": "a+b@ours.example"}, "outreach.E020"),
+        ({"OFFLOAD_REPLY_ADDRESS": f"{'x' * 24}@ours.example"}, "outreach.E021"),
+        ({"ANYMAIL_ESP": "pigeon"}, "outreach.E022"),
     ],
 )
 def test_addresses_and_providers_that_can_not_work_are_told_at_start(

@@ -68,6 +68,7 @@ class Verdict:
     question: str = ""
     reason: str = ""
     wait_until: datetime | None = None
+    opts_out: bool = False  # the counterparty wants no more mail from us, about this or anything else
     calls: tuple[ModelCall, ...] = ()
 
 
@@ -119,6 +120,7 @@ class Mail:
     subject: str
     text: str
     files: tuple[File, ...] = ()
+    sender: str = ""  # the name that the mail gives
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,15 @@ class Answer:
     question: str
     text: str
     used: bool
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A draft that a person would not have sent, and why: an instruction as good as an answer."""
+
+    subject: str
+    body: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -143,10 +154,12 @@ class CaseView:
     result_schema: dict[str, Any] | None = None
     thread: tuple[Mail, ...] = field(default=())
     answers: tuple[Answer, ...] = field(default=())
+    rejections: tuple[Rejection, ...] = field(default=())  # oldest first
     open_question: str | None = None
     language: str | None = None  # BCP 47, of the first mail
     deadline: datetime | None = None  # the answer is of no use afterwards
     now: datetime | None = None  # the database's time as the case was read
+    enclosed: tuple[File, ...] = ()  # what goes out with the first mail
 
     @property
     def from_counterparty(self) -> tuple[Mail, ...]:
@@ -164,6 +177,10 @@ class AgentError(Exception):
     def __init__(self, reason: str, calls: tuple[ModelCall, ...] = ()) -> None:
         super().__init__(reason)
         self.calls = calls
+
+
+class AgentAsks(AgentError):
+    """The agent can't write this mail before a person has said more; its text is the question."""
 
 
 class AgentGaveUp(AgentError):

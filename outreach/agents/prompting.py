@@ -31,6 +31,7 @@ _PARTS = {
 # Tokenizers differ from model to model and are large; European languages take about 4 characters a token, JSON fewer.
 CHARACTERS_PER_TOKEN = 3.5
 _FIRST_BYTES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
+LONGEST_ENCLOSED = 6_000  # characters of a file that goes out with the first mail
 LONGEST_ECHO = 4_000  # characters of an unusable answer that are shown to the model again
 
 
@@ -113,10 +114,18 @@ def data_of(task: str, case: CaseView, thread_tokens: int, **more: Any) -> dict[
         "client": client,
         "answers": [{"id": a.id, "question": a.question, "text": a.text, "is_new": not a.used} for a in case.answers],
         "open_question": case.open_question,
+        **_rejections(case),
         "counterparty": case.counterparty,
+        **({"attached": [_file(file, LONGEST_ENCLOSED) for file in case.enclosed]} if case.enclosed else {}),
         "thread": thread_of(case.thread, int(thread_tokens * CHARACTERS_PER_TOKEN)),
         **more,
     }
+
+
+def _rejections(case: CaseView) -> dict[str, Any]:
+    """Nothing where nobody has rejected a draft: most cases are not reviewed."""
+    drafts = [{"subject": each.subject, "body": each.body, "reason": each.reason} for each in case.rejections]
+    return {"rejected_drafts": drafts} if drafts else {}
 
 
 def draft_data(draft: Draft) -> dict[str, str]:

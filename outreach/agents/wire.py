@@ -70,6 +70,7 @@ EVALUATION = Form(
         "question": _TEXT_OR_NULL,
         "reason": _TEXT_OR_NULL,
         "wait_until": _TEXT_OR_NULL,
+        "opt_out": {"type": "boolean"},
     },
     {
         "result": None,
@@ -78,6 +79,7 @@ EVALUATION = Form(
         "question": None,
         "reason": None,
         "wait_until": None,
+        "opt_out": False,
     },
     is_strict=False,  # `result` may be anything
 )
@@ -237,6 +239,7 @@ def verdict_of(answer: dict[str, Any], case: CaseView, *, is_last: bool) -> Verd
         question=(known["question"] or "").strip(),
         reason=(known["reason"] or "").strip(),
         wait_until=_wait_until(known["wait_until"], case, is_last) if decision == Decision.WAIT else None,
+        opts_out=known["opt_out"],
     )
 
 

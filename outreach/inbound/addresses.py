@@ -32,9 +32,14 @@ MORE_PROVIDERS = frozenset(
 def canonical(address: str) -> str:
     """The address by which two spellings of one mailbox are equal: lower case, the domain in ASCII (UTS #46, IDNA2008),
     without the tag behind a "+" (RFC 5233): whoever has ann@ also has ann+offers@."""
+    local, _, domain = spelled(address).rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
+
+
+def spelled(address: str) -> str:
+    """The address in the spelling of a mailbox that keeps its tag: lower case, the domain in ASCII."""
     local, _, domain = address.strip().rpartition("@")
-    local = unicodedata.normalize("NFC", local).lower()
-    return f"{local.partition('+')[0] or local}@{_ascii(domain)}"
+    return f"{unicodedata.normalize('NFC', local).lower()}@{_ascii(domain)}"
 
 
 def _ascii(domain: str) -> str:

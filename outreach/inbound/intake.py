@@ -2,8 +2,9 @@
 
 import uuid
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -11,8 +12,8 @@ from django.core.files.storage import default_storage
 from cases import correspondence, correspondents, work
 from cases.correspondence import ReceivedMail, StoredFile
 from cases.events import SYSTEM, record
-from cases.models import Admission, Case, Purpose, ResultStatus
-from outreach import reading
+from cases.models import Admission, Case, Message, Purpose
+from outreach import consequences, reading
 from outreach.agents import guard
 from outreach.inbound import attachments, trust
 from outreach.inbound.absence import absent_until
@@ -33,6 +34,7 @@ TRY_AGAIN = timedelta(seconds=20)
 TIME_TO_RECORD_SECONDS = 20.0  # of a step, kept free of reading
 MAX_JUDGED_ANEW = 50
 TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the send that it answers
+NOT_CONCERNED = ", which it does not concern: it is about another mailbox, or an answer has to be judged first"
 
 PURPOSES = {
     InboundKind.REPLY: Purpose.HUMAN,
@@ -42,12 +44,6 @@ PURPOSES = {
     InboundKind.BOUNCE: Purpose.REPORT,
     InboundKind.COMPLAINT: Purpose.REPORT,
 }
-EVENT_ENDS = {
-    EventKind.BOUNCED: (ResultStatus.BOUNCED, "The mail could not be delivered: {reason}"),
-    EventKind.COMPLAINED: (ResultStatus.COMPLAINED, "The recipient reported the mail as unwanted."),
-    EventKind.REJECTED: (ResultStatus.REJECTED, "The provider refused the mail: {reason}"),
-}
-ENDS = {InboundKind.BOUNCE: ResultStatus.BOUNCED, InboundKind.COMPLAINT: ResultStatus.COMPLAINED}
 
 
 def accept(source: str, raw: bytes, dedupe_key: str, *, envelope: dict[str, Any] | None = None) -> bool:
@@ -94,16 +90,27 @@ def _finish(claimed: Claim, note: str) -> None:
 
 def _take_in_event(claimed: Claim, event: ProviderEvent) -> None:
     match = find_sent(event)
-    if match.case is None:
+    if match.case is None or match.sent is None:
         _keep_unmatched(claimed, match.why_not, may_come=match.may_come)
         return
     with claimed.write() as payload:
-        if event.kind in EVENT_ENDS:
-            result_status, sentence = EVENT_ENDS[event.kind]
-            reason = sentence.format(reason=event.reason or "no reason given")
-            correspondence.record_delivery_failure(match.case.pk, result_status=result_status, reason=reason)
-        payload.state, payload.note = PayloadState.DONE, f"{event.kind} on case {match.case.pk}"
+        did = _follow_event(event, match.case, match.sent)
+        payload.state, payload.note = PayloadState.DONE, f"{event.kind} on case {match.case.pk}{did}"
         _save(payload)
+
+
+def _follow_event(event: ProviderEvent, case: Case, sent: Message) -> str:
+    """What the event means for the case; returns a remark for staff where it means nothing although it might."""
+    case = sent.case = Case.objects.locked(case.pk)
+    failure = consequences.failure_in_event(event, sent)
+    if failure is None:
+        if event.kind in (EventKind.DELIVERED, EventKind.OPENED):
+            correspondence.record_delivered(sent)
+        return ""
+    if not consequences.concerns(case, failure):
+        return NOT_CONCERNED
+    consequences.follow(case, failure)
+    return ""
 
 
 def _take_in_mail(claimed: Claim, payload: InboundPayload, mail: InboundMail, envelope: Envelope) -> None:
@@ -203,8 +210,12 @@ def _save(payload: InboundPayload) -> None:
 def _record(
     case: Case, payload: InboundPayload, mail: InboundMail, files: tuple[StoredFile, ...], suspicions: list[str]
 ) -> None:
+    case = Case.objects.locked(case.pk)
+    failure = consequences.failure_in_mail(case, mail)
+    is_ours = failure is not None and consequences.concerns(case, failure)
     received = ReceivedMail(
-        purpose=PURPOSES[mail.kind],
+        # A report that does not concern the case changes nothing, like a delay notice.
+        purpose=Purpose.DELAY if failure and not is_ours else PURPOSES[mail.kind],
         message_id=mail.message_id or f"<{payload.pk}@missing.invalid>",
         from_address=mail.from_address,
         from_name=mail.from_name,
@@ -225,13 +236,8 @@ def _record(
         absent_until=_back_at_work(case, mail, payload.now),
         suspicions=suspicions,
     )
-    if mail.kind in ENDS:
-        why = mail.report.diagnostic if mail.report else ""
-        reason = {
-            InboundKind.BOUNCE: f"The mail could not be delivered: {why or 'no reason given'}",
-            InboundKind.COMPLAINT: "The recipient reported the mail as unwanted.",
-        }[mail.kind]
-        correspondence.record_delivery_failure(case.pk, result_status=ENDS[mail.kind], reason=reason)
+    if failure and is_ours:
+        consequences.follow(case, failure)
 
 
 def _steering(mail: InboundMail, files: tuple[StoredFile, ...]) -> list[str]:
@@ -242,13 +248,15 @@ def _steering(mail: InboundMail, files: tuple[StoredFile, ...]) -> list[str]:
 
 
 def _back_at_work(case: Case, mail: InboundMail, now: datetime) -> datetime | None:
-    """The first working hour of the day on which somebody says to be back."""
+    """The first working hour of the day on which somebody says to be back, a day where they are."""
     if mail.kind != InboundKind.AUTO_REPLY:
         return None
-    day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.date())
+    zone = ZoneInfo(case.counterparty.get("timezone") or "UTC")
+    day = absent_until(f"{mail.subject}\n{mail.reply_text}", now.astimezone(zone).date())
     if day is None:
         return None
-    return correspondence.working_time(case, datetime(day.year, day.month, day.day, tzinfo=now.tzinfo))
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    return correspondence.working_time(case, midnight)
 
 
 def store_files(payload: InboundPayload, mail: InboundMail) -> tuple[StoredFile, ...]:

@@ -33,12 +33,16 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True)
 class Match:
-    """`case` where there is exactly one, with what speaks for it; else `why_not`, and whether one may still turn up."""
+    """`case` where there is exactly one, with what speaks for it; else `why_not`, and whether one may still turn up.
+
+    `sent` is the mail of ours that a provider's event is about.
+    """
 
     case: Case | None
     why_not: str = ""
     may_come: bool = False
     evidence: frozenset[Evidence] = field(default=frozenset())
+    sent: Message | None = None
 
 
 def find_case(mail: InboundMail, envelope: Envelope) -> Match:
@@ -58,10 +62,10 @@ def find_sent(event: ProviderEvent) -> Match:
     """The case of the mail that a provider reports on."""
     ids = [one for one in (event.message_id, event.message_id.strip("<>")) if one]
     about = Q(message_id__in=ids) | Q(provider_id__in=ids)
-    sent = Message.objects.filter(about, direction=Direction.OUT)
-    cases = list(Case.objects.filter(pk__in=sent.values("case_id")))
+    sent = list(Message.objects.filter(about, direction=Direction.OUT).select_related("case"))
+    cases = {message.case_id for message in sent}
     if len(cases) == 1:
-        return Match(cases[0])
+        return Match(sent[0].case, sent=sent[0])
     if cases:
         return Match(None, f"It reports on mail of {len(cases)} cases.")
     return Match(None, "It reports on no mail of ours.", may_come=_is_being_sent_to(event.recipients))
@@ -117,7 +121,8 @@ def _by_sender_and_subject(mail: InboundMail, written_to: set[str]) -> set[UUID]
     topics = possible_topics(mail.subject)
     cases = _cases_of_inboxes(written_to).filter(_with(mail.from_address), status__in=sorted(OPEN))
     sent = Message.objects.filter(direction=Direction.OUT, case__in=cases.order_by().values("pk"))
-    subjects = sent.exclude(status=MessageStatus.DROPPED).order_by().values_list("case_id", "subject").distinct()
+    unsent = (MessageStatus.DRAFT, MessageStatus.DROPPED)
+    subjects = sent.exclude(status__in=unsent).order_by().values_list("case_id", "subject").distinct()
     return {case_id for case_id, subject in subjects if topic(subject) in topics}
 
 

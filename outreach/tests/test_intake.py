@@ -1,11 +1,12 @@
 """Taking in what a door has stored."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from cases import correspondence, work
 from cases.factories import CaseFactory, MessageFactory
@@ -16,6 +17,8 @@ from outreach.factories import InboundPayloadFactory, Played
 from outreach.inbound import counterparty, intake
 from outreach.inbound.content import InboundAttachment
 from outreach.models import InboundPayload, PayloadState
+from outreach.tests.memory import Outbox, begin
+from outreach.tests.test_suppression import original
 
 pytestmark = pytest.mark.django_db
 
@@ -210,7 +213,7 @@ def test_working_hours_decide_when_somebody_is_back_except_in_the_sandbox() -> N
     day = (datetime.now(UTC) + timedelta(days=30)).date()
     while day.weekday() != 2:
         day += timedelta(days=1)
-    for transport, hours in (("email", {12, 13}), ("sandbox", {0})):  # 8 o'clock in New York
+    for transport, hours in (("email", {12, 13}), ("sandbox", {4, 5})):  # 8 o'clock in New York, or midnight
         case = CaseFactory(transport=transport, counterparty=zone, status=Status.RUNNING)
         sent = MessageFactory(case=case, message_id=f"<{transport}@x>")
         original = counterparty.OriginalMail("", (), "", "us@x.example", "", "ann@supplier.example", "", "", work.now())
@@ -223,3 +226,22 @@ def test_working_hours_decide_when_somebody_is_back_except_in_the_sandbox() -> N
         assert case.next_action_at is not None
         assert case.next_action_at.date() == day
         assert case.next_action_at.hour in hours
+
+
+@pytest.mark.parametrize(
+    ("zone", "back_at"),
+    [
+        ("Europe/Zurich", "2030-03-04T07:00:00+00:00"),  # Monday, 08:00 there
+        ("America/Los_Angeles", "2030-03-04T16:00:00+00:00"),  # as the day begins in UTC, it is still Sunday there
+        ("Asia/Tokyo", "2030-03-03T23:00:00+00:00"),
+    ],
+)
+def test_who_is_away_is_waited_for_until_their_own_morning(
+    outbox: Outbox, settings: Settings, zone: str, back_at: str
+) -> None:
+    settings.OFFLOAD_WORKING_HOURS = "Mon-Fri 08-18"
+    played = begin(counterparty={"address": "ann@supplier.example", "name": "Ann", "timezone": zone})
+    played.take(counterparty.out_of_office(original(played), until=date(2030, 3, 2)))  # a Saturday
+    case = played.reload()
+    assert (case.next_action_at, case.attempt_count) == (datetime.fromisoformat(back_at), 1)
+    assert len(outbox.sent) == 1

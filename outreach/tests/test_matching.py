@@ -222,3 +222,8 @@ def test_while_a_send_is_under_way_better_evidence_than_a_shared_subject_may_com
     sent("Invoice")
     MessageFactory(case=real_case(), status=MessageStatus.QUEUED, subject="Invoice")
     assert find_case(mail(Subject="Re: Invoice"), NOTHING) == several(2, may_come=True)
+
+
+def test_a_draft_that_nobody_has_got_is_no_subject_of_ours() -> None:
+    MessageFactory(case=real_case(), status=MessageStatus.DRAFT, subject="Invoice")
+    assert find_case(mail(Subject="Re: Invoice"), NOTHING).case is None

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
 from pytest_django import Settings
 
-from cases import leases, pump, transitions, work
+from cases import events, leases, pump, transitions, work
 from cases.factories import CaseFactory
-from cases.models import Case, InputRequest, RequestStatus, Status
+from cases.models import Case, Event, InputRequest, RequestStatus, Status
 from outreach.models import NoticeState, StaffNotice
 from outreach.notices import NOTICES, compose
 
@@ -194,3 +195,40 @@ def test_what_others_wrote_is_not_escaped_in_plain_text_and_cut_at_a_length() ->
 
 def test_notices_are_a_kind_of_work() -> None:
     assert leases.kinds()["notice"] is NOTICES
+
+
+# --- An endpoint that gets no webhooks any more ---------------------------------------------------
+
+
+def park(case: Case) -> Event:
+    with work.transaction():
+        facts = {"origin": "https://hooks.example:443", "reason": "It answered 410 Gone.", "page": "/admin/endpoint/7/"}
+        return events.record(Case.objects.locked(case.pk), "webhook.parked", **facts)
+
+
+def test_a_parked_endpoint_is_told_to_each_address_with_the_way_to_its_page() -> None:
+    park(CaseFactory(status=Status.RUNNING, client__name="Acme"))
+    assert step() == [None, None]
+    assert [message.to for message in mail.outbox] == [["desk@us.example"], ["boss@us.example"]]
+    assert mail.outbox[0].subject == "No webhooks to https://hooks.example:443 any more (Acme)"
+    text = str(mail.outbox[0].body)
+    assert "It answered 410 Gone." in text
+    assert "https://offload.example/admin/endpoint/7/" in text
+    assert "Client: Acme" in text
+    assert states() == ["SENT", "SENT"]
+
+
+def test_staff_see_what_a_notice_of_an_endpoint_is_about(admin_client: Client) -> None:
+    park(CaseFactory(status=Status.RUNNING))
+    page = admin_client.get("/admin/outreach/staffnotice/").content.decode()
+    assert '<a href="/admin/endpoint/7/">https://hooks.example:443 is parked</a>' in page
+
+
+def test_a_notice_is_about_one_thing() -> None:
+    case = CaseFactory(status=Status.RUNNING)
+    about = {"address": "desk@us.example", "created_at": work.now()}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        StaffNotice.objects.create(**about)
+    event = park(case)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        StaffNotice.objects.create(**about, question=ask(case), parking=event)

@@ -136,6 +136,7 @@ def test_a_verdict(settings: Settings) -> None:
         "question",
         "reason",
         "wait_until",
+        "opt_out",
     ]
 
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from cases.admin.access import may_see
-from webhooks.models import Delivery, DeliveryState
+from webhooks.models import Delivery, DeliveryState, Endpoint
 
 register = template.Library()
 
@@ -26,4 +26,8 @@ def waiting_deliveries(request: HttpRequest) -> list[dict[str, Any]]:
         if count:
             url = f"{reverse('admin:webhooks_delivery_changelist')}?state__exact={state}"
             waiting.append({"words": words, "count": count, "url": url, "is_urgent": state == DeliveryState.FAILED})
+    parked = Endpoint.objects.filter(parked_at__isnull=False).count() if may_see(request) else 0
+    if parked:
+        url = f"{reverse('admin:webhooks_endpoint_changelist')}?parked_at__isempty=0"
+        waiting.append({"words": "endpoints that get no webhooks", "count": parked, "url": url, "is_urgent": True})
     return waiting

@@ -101,3 +101,19 @@ def floods(head: bytes, total: int) -> Answer:
             connection.sendall(b"x" * 65536)
 
     return answer
+
+
+def keeps_open(*raws: bytes, seen: list[bytes] | None = None) -> Answer:
+    """Answers the requests of one connection with these, then closes it; all but the first request go to `seen`."""
+
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(raws[0])
+        for raw in raws[1:]:
+            request = read_request(connection)
+            if not request.startswith(b"POST"):
+                return
+            if seen is not None:
+                seen.append(request)
+            connection.sendall(raw)
+
+    return answer

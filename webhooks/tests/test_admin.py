@@ -1,4 +1,5 @@
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from pytest_django import DjangoAssertNumQueries
@@ -7,7 +8,7 @@ from cases import work
 from cases.factories import CaseFactory
 from cases.models import Status
 from webhooks import sender, signing, tasks
-from webhooks.models import Delivery
+from webhooks.models import Delivery, Endpoint
 from webhooks.tests.test_listeners import ask, fail
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +75,115 @@ def test_staff_without_the_permission_see_nothing(delivery: Delivery, client: Br
     viewer.user_permissions.add(Permission.objects.get(codename="view_case"))
     assert client.get("/admin/webhooks/delivery/").status_code == 200
     assert "500" in client.get(f"/admin/webhooks/delivery/{delivery.pk}/change/").content.decode()
+
+
+# --- What staff do --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def operator(client: Browser) -> Browser:
+    person = User.objects.create_user("operator", is_staff=True)
+    person.user_permissions.add(*Permission.objects.filter(codename__in=["change_case", "view_case"]))
+    client.force_login(person)
+    return client
+
+
+def path_of(delivery: Delivery, action: str) -> str:
+    return f"/admin/webhooks/endpoint/{delivery.endpoint_id}/{action}/"
+
+
+def test_an_operator_parks_an_endpoint_and_takes_it_back_with_what_was_kept(
+    delivery: Delivery, operator: Browser
+) -> None:
+    assert operator.post(path_of(delivery, "park"), {"reason": ""}).status_code == 200  # the page, with the error
+    assert not Endpoint.objects.get().is_parked
+    operator.post(path_of(delivery, "park"), {"reason": "On request."})
+    assert Endpoint.objects.get().parked_reason == "On request."
+    assert list(Delivery.objects.values_list("state", flat=True)) == ["PARKED", "PARKED"]
+    page = operator.get(path_of(delivery, "change")).content.decode()
+    assert "On request." in page
+    assert "parked since" in page
+    assert "endpoints that get no webhooks" in operator.get("/admin/").content.decode()
+    operator.post(path_of(delivery, "unpark"), {"replay": "on"})
+    assert not Endpoint.objects.get().is_parked
+    assert [row.sequence for row in work.due("delivery")] == [1]
+    log = LogEntry.objects.order_by("pk").values_list("change_message", flat=True)
+    assert list(log) == ["Parked", "Taken back, 2 events sent again"]
+
+
+def test_taken_back_without_replay_what_was_kept_stays(delivery: Delivery, operator: Browser) -> None:
+    operator.post(path_of(delivery, "park"), {"reason": "On request."})
+    operator.post(path_of(delivery, "unpark"), {})
+    assert list(Delivery.objects.values_list("state", flat=True)) == ["PARKED", "PARKED"]
+
+
+def test_one_event_is_sent_again_once_it_has_ended(delivery: Delivery, operator: Browser) -> None:
+    page, again = f"/admin/webhooks/delivery/{delivery.pk}/change/", f"/admin/webhooks/delivery/{delivery.pk}/replay/"
+    assert again not in operator.get(page).content.decode()
+    assert "still on its way" in operator.post(again, follow=True).content.decode()
+    tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, 5))
+    assert again in operator.get(page).content.decode()
+    assert operator.get(again).status_code == 405
+    operator.post(again)
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts_before) == ("WAITING", 2)
+
+
+def test_all_since_a_time_are_sent_again_after_a_confirmation(delivery: Delivery, operator: Browser) -> None:
+    tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, 5))
+    since = {"moment": "2026-01-01T00:00", "whose": "endpoint", "with_delivered": "on"}
+    assert operator.post(path_of(delivery, "replay"), since).status_code == 200
+    assert Delivery.objects.get(pk=delivery.pk).state == "DELIVERED"
+    operator.post(path_of(delivery, "replay"), {**since, "with_delivered": "", "confirmed": "on"})
+    assert Delivery.objects.get(pk=delivery.pk).state == "DELIVERED"  # it has arrived
+    operator.post(path_of(delivery, "replay"), {**since, "moment": "2999-01-01T00:00", "confirmed": "on"})
+    assert Delivery.objects.get(pk=delivery.pk).state == "DELIVERED"  # it is older
+    operator.post(path_of(delivery, "replay"), {**since, "whose": "client", "confirmed": "on"})
+    assert Delivery.objects.get(pk=delivery.pk).state == "WAITING"
+
+
+def test_a_test_shows_what_the_endpoint_says(
+    delivery: Delivery, operator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    def post(url: str, body: bytes, **options: object) -> sender.Outcome:
+        called.append(url)
+        return sender.Outcome(503, 7, body=XSS.encode())
+
+    monkeypatch.setattr(sender, "post", post)
+    page = operator.post(path_of(delivery, "test")).content.decode()
+    assert "The test failed" in page
+    assert XSS not in page
+    assert "503" in page
+    assert called == [delivery.url]
+    assert "Try again in" in operator.post(path_of(delivery, "test"), follow=True).content.decode()
+    assert len(called) == 1
+
+
+def test_a_secret_is_replaced_by_who_may_issue_keys_and_shown_once(
+    delivery: Delivery, operator: Browser, admin_client: Browser
+) -> None:
+    [old] = signing.secrets_for(delivery.client)
+    assert operator.post(path_of(delivery, "rotate")).status_code == 403
+    assert signing.secrets_for(delivery.client) == [old]
+    page = admin_client.post(path_of(delivery, "rotate")).content.decode()
+    new, still_good = signing.secrets_for(delivery.client)
+    assert still_good == old
+    assert new in page
+    assert old not in page
+    assert new not in admin_client.get(path_of(delivery, "change")).content.decode()
+
+
+@pytest.mark.parametrize("action", ["park", "unpark", "replay", "test", "rotate"])
+def test_who_may_only_see_does_nothing(delivery: Delivery, client: Browser, action: str) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_case"))
+    client.force_login(viewer)
+    given = {"reason": "x", "moment": "2026-01-01T00:00", "whose": "client", "confirmed": "on"}
+    assert client.post(path_of(delivery, action), given).status_code == 403
+    assert client.get(path_of(delivery, action)).status_code == 405
+    assert client.post(f"/admin/webhooks/delivery/{delivery.pk}/replay/").status_code == 403
+    page = client.get(path_of(delivery, "change")).content.decode()
+    assert f"/{action}/" not in page
+    assert not Endpoint.objects.get().is_parked

@@ -44,3 +44,16 @@ def test_a_client_needs_a_name(name: str) -> None:
     with pytest.raises(CommandError, match="1 to 200 characters"):
         call_command("create_client", name)
     assert Client.objects.count() == 0
+
+
+def test_a_key_gets_the_scopes_that_are_named_and_without_any_all() -> None:
+    call_command("create_client", "Agent", "--scope", "answers", "--scope", "cases")
+    call_command("create_client", "Shop")
+    scopes = {key.client.name: key.scopes for key in ApiKey.objects.all()}
+    assert scopes == {"Agent": ["cases", "answers"], "Shop": ["cases", "answers", "approvals"]}
+
+
+def test_a_scope_that_is_none_is_refused() -> None:
+    with pytest.raises(CommandError):
+        call_command("create_client", "Agent", "--scope", "everything")
+    assert not Client.objects.exists()

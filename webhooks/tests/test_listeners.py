@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from django.db import transaction as django_transaction
 
-from cases import services, transitions, work
+from cases import correspondence, payload_parts, services, transitions, work
 from cases.factories import ApiKeyFactory, CaseFactory
-from cases.models import Case, ResultStatus, Status
+from cases.models import Case, Draft, Purpose, ResultStatus, Status
 from webhooks import listeners
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
@@ -120,3 +120,15 @@ def test_a_url_that_is_none_does_not_keep_a_case_from_ending() -> None:
     case.refresh_from_db()
     assert case.status == Status.FAILED
     assert Delivery.objects.get().endpoint.origin == ""
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_a_draft_is_told_of_with_what_an_approval_needs_if_it_was_asked_for(asked_for: bool) -> None:
+    case = running(client__event_types=["case.draft_ready"] if asked_for else [], review_mode="all")
+    with work.transaction():
+        locked = Case.objects.locked(case.pk)
+        correspondence.queue(locked, purpose=Purpose.FOLLOW_UP, subject="Invoice", text="Please.", is_draft=True)
+    told = [json.loads(bytes(delivery.body)) for delivery in Delivery.objects.all()]
+    assert [body["event_type"] for body in told] == (["case.draft_ready"] if asked_for else [])
+    if asked_for:
+        assert told[0]["data"]["draft"] == payload_parts.draft_content(Draft.objects.get())

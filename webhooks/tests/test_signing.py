@@ -2,6 +2,7 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import Settings
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -107,7 +108,51 @@ def test_an_old_secret_key_still_reads_what_it_wrote(settings: Settings) -> None
     assert signing.secrets_for(client) == [secret]
     newer = signing.new_secret(client)
     settings.SECRET_KEY_FALLBACKS = []
-    with pytest.raises(SecretUnreadable, match="another SECRET_KEY"):
+    with pytest.raises(SecretUnreadable, match="a key that is not configured"):
         signing.secrets_for(client)
     client.signing_secrets.earliest("pk").delete()
     assert signing.secrets_for(client) == [newer]
+
+
+@pytest.mark.django_db
+def test_a_key_of_its_own_takes_the_place_of_the_secret_key(settings: Settings) -> None:
+    client = ClientFactory()
+    older = signing.new_secret(client)
+    settings.OFFLOAD_ENCRYPTION_KEYS = ["a key of its own"]
+    newer = signing.new_secret(client)
+    assert signing.secrets_for(client) == [newer, older]
+    settings.SECRET_KEY = "another key"
+    with pytest.raises(SecretUnreadable):
+        signing.secrets_for(client)
+
+
+@pytest.mark.django_db
+def test_after_encrypting_anew_old_keys_are_not_needed(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    client = ClientFactory()
+    secret = signing.new_secret(client)
+    settings.OFFLOAD_ENCRYPTION_KEYS = ["second", "first"]
+    call_command("reencrypt_secrets")
+    assert capsys.readouterr().out == "1 secrets are encrypted under the newest key.\n"
+    settings.SECRET_KEY, settings.OFFLOAD_ENCRYPTION_KEYS = "another key", ["second"]
+    assert signing.secrets_for(client) == [secret]
+    before = client.signing_secrets.get().encrypted
+    settings.OFFLOAD_ENCRYPTION_KEYS = ["third"]
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        call_command("reencrypt_secrets")
+    assert client.signing_secrets.get().encrypted == before
+
+
+@pytest.mark.django_db
+def test_a_replaced_secret_signs_for_a_day_and_is_then_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
+    client = ClientFactory()
+    old = signing.new_secret(client)
+    call_command("rotate_webhook_secret", str(client.pk))
+    new, still_good = signing.secrets_for(client)
+    assert new in capsys.readouterr().out
+    assert still_good == old
+    client.signing_secrets.filter(retires_at__isnull=False).update(retires_at=work.now())
+    assert signing.secrets_for(client) == [new]
+    signing.rotate(client)
+    assert client.signing_secrets.count() == 2  # the first one's row is gone
+    with pytest.raises(CommandError, match="There is no client"):
+        call_command("rotate_webhook_secret", "00000000-0000-0000-0000-000000000000")

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from cases import work
-from cases.models import ApiKey, Client
+from cases.models import ApiKey, Client, Scope
 from webhooks import signing
 
 
@@ -18,6 +18,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="of the application, for people")
         parser.add_argument("--test", action="store_true", help="a test key: its cases always use the sandbox")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=Scope.values,
+            help="what the key may do besides reading; repeat it for several (default: all)",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -26,7 +32,7 @@ class Command(BaseCommand):
             raise CommandError("The name must have 1 to 200 characters.")
         with work.transaction():
             client = Client.objects.create(name=name)
-            _, key = ApiKey.issue(client, is_test=options["test"])
+            _, key = ApiKey.issue(client, is_test=options["test"], scopes=options["scope"] or Scope.values)
             secret = signing.new_secret(client)
         if options["json"]:
             shown = {"clientId": str(client.pk), "apiKey": key, "webhookSecret": secret}

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0004_chores_and_agentmail_inboxes"),
+        ("cases", "0005_enclosures_and_turns"),
     ]
 
     operations = [

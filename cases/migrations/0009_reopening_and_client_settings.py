@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0005_more_of_the_api"),
+        ("cases", "0008_clients_choose_events"),
     ]
 
     operations = [

@@ -1,29 +1,28 @@
-"""What was told to clients, for staff to read. Nothing here can be changed, and no secret is shown."""
+"""What was told to clients, attempt by attempt."""
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Case as Choose
 from django.db.models import QuerySet, When
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 
-from cases.admin.access import CasePartAdmin, may_see
-from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
+from cases.admin.access import CasePartAdmin, may_act, may_see
+from webhooks.errors import StillWaiting
+from webhooks.models import Attempt, Delivery, DeliveryState
+from webhooks.replay import replay
 
 if TYPE_CHECKING:  # at run time Django's class takes no parameter
     TabularInline = admin.TabularInline[Attempt, Delivery]
 else:
     TabularInline = admin.TabularInline
-
-
-class ToldAdmin(CasePartAdmin):
-    """Whoever may see cases may see what was told of them."""
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class AttemptInline(TabularInline):
@@ -38,8 +37,10 @@ class AttemptInline(TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ToldAdmin):
-    """What did not arrive comes first."""
+class DeliveryAdmin(CasePartAdmin):
+    """What did not arrive comes first. Whoever may see cases sees it, nobody changes it."""
+
+    change_form_template = "admin/webhooks/delivery/change_form.html"
 
     list_display = ("created_at", "event_type", "state", "attempt_count", "due", "client", "endpoint", "of_case")
     list_filter = ("state", "event_type", "client")
@@ -59,14 +60,17 @@ class DeliveryAdmin(ToldAdmin):
         ),
     )
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         rows: QuerySet[Delivery] = super().get_queryset(request)
         return rows.defer("body")
 
     def get_ordering(self, request: HttpRequest) -> Any:
-        order = (DeliveryState.FAILED, DeliveryState.EXHAUSTED, DeliveryState.WAITING)
+        order = (DeliveryState.FAILED, DeliveryState.EXHAUSTED, DeliveryState.PARKED, DeliveryState.WAITING)
         return (
-            Choose(*(When(state=state, then=place) for place, state in enumerate(order)), default=3),
+            Choose(*(When(state=state, then=place) for place, state in enumerate(order)), default=len(order)),
             "-created_at",
             "-sequence",
         )
@@ -90,11 +94,27 @@ class DeliveryAdmin(ToldAdmin):
         """The bytes as they are sent."""
         return format_html("<pre>{}</pre>", bytes(delivery.body).decode(errors="replace"))
 
+    def get_urls(self) -> list[URLPattern]:
+        again = self.admin_site.admin_view(require_POST(self.replay))
+        return [path("<uuid:pk>/replay/", again, name="webhooks_delivery_replay"), *super().get_urls()]
 
-@admin.register(Endpoint)
-class EndpointAdmin(ToldAdmin):
-    list_display = ("origin", "client", "created_at")
-    list_filter = ("client",)
-    list_select_related = ("client",)
-    search_fields = ("origin",)
-    fields = ("origin", "client", "created_at")
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        delivery = self.get_object(request, object_id)
+        may_replay = may_act(request) and delivery is not None and delivery.state != DeliveryState.WAITING
+        return super().change_view(request, object_id, form_url, {"may_replay": may_replay, **(extra_context or {})})
+
+    def replay(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Send an ended event once more."""
+        if not may_act(request):
+            raise PermissionDenied
+        delivery = get_object_or_404(Delivery.objects.defer("body"), pk=pk)
+        try:
+            replay(pk)
+        except StillWaiting as error:
+            messages.warning(request, error.message)
+        else:
+            self.log_change(request, delivery, "Sent again")
+            messages.success(request, "The event is on its way once more, with the same bytes and id.")
+        return redirect("admin:webhooks_delivery_change", pk)

@@ -5,8 +5,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0005_more_of_the_api"),
-        ("outreach", "0003_payload_handling"),
+        ("cases", "0006_more_of_the_api"),
+        ("outreach", "0005_notices_of_parked_endpoints"),
     ]
 
     operations = [
