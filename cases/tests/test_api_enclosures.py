@@ -114,7 +114,7 @@ def test_a_case_that_can_not_be_stored_leaves_no_file_behind(
 
     monkeypatch.setattr(work, "wake_after_commit", cut_off)
     key = ApiKeyFactory(is_test=True)
-    fields = {
+    fields: dict[str, Any] = {
         "channel": "EMAIL",
         "goal": {"objective": "x"},
         "counterparty": {"address": "a@b.example", "name": "A"},
