@@ -11,7 +11,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash score evaluate waits check lock clean
+.PHONY: help demo run desk test crash score evaluate waits check openapi lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,13 +50,16 @@ evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with
 waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
 	$(PY) -m benchmarks.waits $(ARGS)
 
-check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
+check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the rooms' arrows, docs/openapi.yaml
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(TEST_SETTINGS) $(PY) manage.py makemigrations --check --dry-run
 	$(TEST_SETTINGS) $(PY) manage.py check --fail-level WARNING
-	$(PY) -m pytest -q offload_project/tests/test_layers.py
+	$(PY) -m pytest -q offload_project/tests/test_layers.py offload_project/tests/test_openapi.py
+
+openapi: $(DEV) ## write docs/openapi.yaml anew from the code
+	$(TEST_SETTINGS) $(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 lock: ## resolve requirements*.txt anew into the lock files (needs uv)
 	$(or $(UV),uv) pip compile --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \

@@ -7,9 +7,18 @@ document.
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 
 from cases.fields import Line, Text
+
+
+class OperationSchema(AutoSchema):
+    """drf-spectacular's, but that the docstring of a viewset is not repeated at each of its routes."""
+
+    def get_description(self) -> str:
+        action = getattr(self.view, getattr(self.view, "action", ""), None)
+        return (getattr(action, "__doc__", None) and super().get_description()) or ""
 
 
 def codes(*codes: str) -> OpenApiResponse:

@@ -1,0 +1,116 @@
+"""What each body of the API looks like, for the OpenAPI document: component to value.
+
+One story throughout: the invoice for order 4711, that Ann sends after a question. A test holds every value against its
+component's schema, and finds the bodies that have none.
+"""
+
+from typing import Any
+
+from cases.views import NEW_CASE
+
+CASE_ID = "6a1d5a70-0f5b-4c57-9d0e-2f7a3f0f8c11"
+QUESTION_ID = "0b9f6f0e-6c52-4a0b-8b4d-1d7f4a0e9a52"
+CREATED_AT = 1772366400123
+ASKED_AT = CREATED_AT + 3_600_000
+ENDED_AT = CREATED_AT + 7_200_000
+QUESTION = "Ann Supplier asks: “Do you need it on paper?” What should be answered?"
+MAIL_ID = "<20260301120000.1@supplier.example>"
+RESULT = {"invoiceNumber": "2026-0042", "total": 1250.5}
+ATTACHMENT = {
+    "attachmentId": "c6a0c4f4-4d55-4b1c-a0a1-6f5d3c2b1a09",
+    "name": "invoice.pdf",
+    "size": 48211,
+    "type": "application/pdf",
+    "messageId": MAIL_ID,
+    "inboxId": "offload@buyer.example",
+    "receivedAt": ENDED_AT - 60_000,
+}
+CASE = {
+    "caseId": CASE_ID,
+    "clientReferenceId": NEW_CASE["clientReferenceId"],
+    "status": "COMPLETED",
+    "createdAt": CREATED_AT,
+    "updatedAt": ENDED_AT,
+    "nextActionAt": 253402300799999,
+    "attemptCount": 2,
+    "maxAttempts": 3,
+    "channel": "EMAIL",
+    "counterparty": NEW_CASE["counterparty"],
+    "attachments": [ATTACHMENT],
+    "resultStatus": "goal_achieved",
+    "result": RESULT,
+    "goal": NEW_CASE["goal"],
+    "resultSchema": NEW_CASE["resultSchema"],
+    "senderPersona": NEW_CASE["senderPersona"],
+    "constraints": NEW_CASE["constraints"],
+    "inputRequest": {"id": QUESTION_ID, "question": QUESTION, "status": "RESOLVED", "requestedAt": ASKED_AT},
+}
+EVENT_DATA = {
+    "caseId": CASE_ID,
+    "channel": "EMAIL",
+    "attemptCount": 2,
+    "attachments": [ATTACHMENT],
+    "clientReferenceId": NEW_CASE["clientReferenceId"],
+    "metadata": NEW_CASE["metadata"],
+}
+
+
+def _event(event_type: str, at: int, **data: Any) -> dict[str, Any]:
+    return {
+        "event_id": f"evt_{CASE_ID}_{event_type.replace('.', '_')}_{at}",
+        "event_type": event_type,
+        "timestamp": at,
+        "data": {**EVENT_DATA, **data},
+    }
+
+
+EXAMPLES: dict[str, Any] = {
+    "NewCase": NEW_CASE,
+    "CaseCreated": {"caseId": CASE_ID},
+    "Case": CASE,
+    "Answer": {"inputRequestId": QUESTION_ID, "providedContext": "No, a PDF will do."},
+    "AnswerAccepted": {"caseId": CASE_ID, "inputRequestId": QUESTION_ID, "accepted": True},
+    "AttachmentDownload": {
+        **ATTACHMENT,
+        "downloadUrl": "https://offload.example.com/files/signed-token",
+        "expiresAt": "2026-03-01T14:15:00Z",
+    },
+    "SandboxReply": {"text": "Invoice number: 2026-0042\nTotal: 1250.50"},
+    "SandboxBounce": {"permanent": True},
+    "SandboxOutOfOffice": {"until": "2027-01-31"},
+    "SandboxAdvance": {"hours": 72},
+    "SandboxAccepted": {"caseId": CASE_ID, "messageId": MAIL_ID},
+    "SandboxSchedule": {"caseId": CASE_ID, "status": "RUNNING", "nextActionAt": CREATED_AT + 72 * 3_600_000},
+    "SandboxMailbox": {
+        "mails": [
+            {
+                "messageId": "<6a1d5a70.1@offload.example.com>",
+                "from": "offload@buyer.example",
+                "to": "ann@supplier.example",
+                "subject": "Invoice for order 4711",
+                "text": "Dear Ann Supplier, …",
+                "sentAt": CREATED_AT + 1_000,
+                "raw": "From: Bob Buyer <offload@buyer.example>\r\nTo: ann@supplier.example\r\n\r\nDear Ann Supplier, …",
+            }
+        ]
+    },
+    "CaseCompletedEvent": _event(
+        "case.completed", ENDED_AT, status="COMPLETED", resultStatus="goal_achieved", result=RESULT
+    ),
+    "CaseFailedEvent": _event(
+        "case.failed",
+        ENDED_AT,
+        status="FAILED",
+        resultStatus="max_retries",
+        failureReason="Nobody has answered after 3 follow-ups.",
+    ),
+    "CaseInputNeededEvent": _event(
+        "case.input_needed",
+        ASKED_AT,
+        status="INPUT_NEEDED",
+        inputRequest=QUESTION,
+        inputRequestId=QUESTION_ID,
+        inputRequestStatus="PENDING",
+        inputRequestedAt=ASKED_AT,
+    ),
+}

@@ -1,0 +1,83 @@
+"""The events that clients get, as the OpenAPI document's `webhooks`; payloads.py builds what is described here."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, OpenApiWebhook, extend_schema, extend_schema_field
+from rest_framework import serializers
+
+from cases.fields import AnyObject
+from cases.models import Channel, ResultStatus
+from cases.resources import AttachmentMetadata, Milliseconds, Result
+
+FAILURES = [value for value in ResultStatus.values if value != ResultStatus.GOAL_ACHIEVED]
+TAKEN = OpenApiResponse(
+    description="Any 2xx within 15 seconds: the event has arrived. Anything else is a failed attempt, and is tried again."
+)
+
+
+def constant(value: str) -> type[serializers.CharField]:
+    """A text that is always the same one."""
+    return extend_schema_field({"type": "string", "const": value})(type("Constant", (serializers.CharField,), {}))
+
+
+class EventData(serializers.Serializer[Any]):
+    """What every event says of its case. What was not given is absent."""
+
+    caseId = serializers.UUIDField()
+    channel = serializers.ChoiceField(choices=Channel.choices)
+    attemptCount = serializers.IntegerField(help_text="Messages sent, replies included.")
+    attachments = AttachmentMetadata(many=True)
+    clientReferenceId = serializers.CharField(required=False)
+    metadata = AnyObject(required=False, help_text="As it was given.")
+
+
+class CaseCompletedData(EventData):
+    status = constant("COMPLETED")()
+    resultStatus = constant("goal_achieved")()
+    result = Result(required=False)
+
+
+class CaseFailedData(EventData):
+    status = constant("FAILED")()
+    resultStatus = serializers.ChoiceField(choices=FAILURES)
+    failureReason = serializers.CharField(allow_null=True, help_text="A sentence for people.")
+
+
+class CaseInputNeededData(EventData):
+    status = constant("INPUT_NEEDED")()
+    inputRequest = serializers.CharField(help_text="The question.")
+    inputRequestId = serializers.UUIDField(help_text="What POST /cases/{id}/input names.")
+    inputRequestStatus = constant("PENDING")()
+    inputRequestedAt = Milliseconds()
+
+
+class Event(serializers.Serializer[Any]):
+    event_id = serializers.CharField(help_text="Tells repetitions; the header webhook-id is the same.")
+    timestamp = serializers.IntegerField(
+        help_text="The case's updatedAt at that change, in Unix milliseconds; not the time of sending."
+    )
+
+
+class CaseCompletedEvent(Event):
+    event_type = constant("case.completed")()
+    data = CaseCompletedData()
+
+
+class CaseFailedEvent(Event):
+    event_type = constant("case.failed")()
+    data = CaseFailedData()
+
+
+class CaseInputNeededEvent(Event):
+    event_type = constant("case.input_needed")()
+    data = CaseInputNeededData()
+
+
+def _webhook(name: str, body: type[Event], summary: str) -> OpenApiWebhook:
+    described: Any = extend_schema(summary=summary, tags=["webhooks"], request=body, responses={"2XX": TAKEN})
+    return OpenApiWebhook(name, described)
+
+
+COMPLETED = _webhook("case.completed", CaseCompletedEvent, "The goal is reached")
+FAILED = _webhook("case.failed", CaseFailedEvent, "The case can't go on")
+INPUT_NEEDED = _webhook("case.input_needed", CaseInputNeededEvent, "A human must decide")
