@@ -88,9 +88,9 @@ EXAMPLES: dict[str, Any] = {
                 "from": "offload@buyer.example",
                 "to": "ann@supplier.example",
                 "subject": "Invoice for order 4711",
-                "text": "Dear Ann Supplier, …",
+                "text": "Dear Ann, …",
                 "sentAt": CREATED_AT + 1_000,
-                "raw": "From: Bob Buyer <offload@buyer.example>\r\nTo: ann@supplier.example\r\n\r\nDear Ann Supplier, …",
+                "raw": "From: Bob Buyer <offload@buyer.example>\r\nTo: ann@supplier.example\r\n\r\nDear Ann, …",
             }
         ]
     },

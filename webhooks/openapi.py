@@ -11,7 +11,7 @@ from cases.resources import AttachmentMetadata, Milliseconds, Result
 
 FAILURES = [value for value in ResultStatus.values if value != ResultStatus.GOAL_ACHIEVED]
 TAKEN = OpenApiResponse(
-    description="Any 2xx within 15 seconds: the event has arrived. Anything else is a failed attempt, and is tried again."
+    description="Any 2xx within 15 seconds: the event has arrived. Anything else is a failed attempt, to be repeated."
 )
 
 

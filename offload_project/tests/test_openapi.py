@@ -132,7 +132,7 @@ def fields(document: Any, schema: Any) -> set[str]:
 def case_in(status: Status) -> Case:
     """A case in that state with all that can be told of it."""
     case = CaseFactory(
-        status=status, client_reference_id="PO-7", metadata={"row": 1}, result={"a": 1}, failure_reason="It was refused."
+        status=status, client_reference_id="PO-7", metadata={"row": 1}, result={"a": 1}, failure_reason="Refused."
     )
     AttachmentFactory(message=MessageFactory(case=case, direction="IN"))
     return case
