@@ -66,6 +66,17 @@ class MessageBeingSent(CaseError):
     code, status, message = "MESSAGE_BEING_SENT", 409, "A mail of this case is being sent right now. Try again shortly."
 
 
+class IdempotencyKeyReused(CaseError):
+    code, status, message = "IDEMPOTENCY_KEY_REUSED", 422, "The Idempotency-Key has been used for another request."
+
+
+class IdempotencyKeyInUse(CaseError):
+    """Trying again in a moment helps."""
+
+    code, status = "IDEMPOTENCY_KEY_IN_USE", 409
+    message = "The first request with this Idempotency-Key is still being answered. Try again shortly."
+
+
 class IllegalTransition(CaseError):
     """A status change that the lifecycle does not know: a programming error, not the client's."""
 

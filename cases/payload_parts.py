@@ -1,7 +1,9 @@
 """Pieces of a case in the words of the API, shared by its answers and the webhooks."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from cases.models import Attachment, Case
 
@@ -18,8 +20,18 @@ def attachment_metadata(case: Case) -> list[dict[str, Any]]:
 
     Files of mail that came after the case's end are left out: nothing that clients see of it changes any more.
     """
-    shown = Attachment.objects.shown(case).select_related("message")
-    return [describe(attachment, case) for attachment in shown]
+    return attachments_of([case])[case.pk]
+
+
+def attachments_of(cases: Sequence[Case]) -> dict[UUID, list[dict[str, Any]]]:
+    """The same for several cases at once, by the case's id."""
+    of_case: dict[UUID, list[dict[str, Any]]] = {case.pk: [] for case in cases}
+    cases_by_id = {case.pk: case for case in cases}
+    shown = Attachment.objects.shown(*cases).select_related("message")
+    for attachment in shown.defer("text", "message__text", "message__full_text", "message__html"):
+        case_id = attachment.message.case_id
+        of_case[case_id].append(describe(attachment, cases_by_id[case_id]))
+    return of_case
 
 
 def describe(attachment: Attachment, case: Case) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from cases.fields import AnyObject
-from cases.models import Case, Channel, InputRequest, RequestStatus, ResultStatus, Status
+from cases.models import Case, Channel, InputRequest, ResultStatus, Status
 from cases.payload_parts import attachment_metadata, milliseconds
 from cases.serializers import Counterparty, Goal, SenderPersona
 from cases.transcript import transcript
@@ -72,6 +72,11 @@ class SenderPersonaAsSent(AnyObject):
     pass
 
 
+@extend_schema_field({"type": ["string", "null"], "description": "For the next page; null: this is the last one."})
+class NextCursor(Shown):
+    pass
+
+
 class CaseCreated(serializers.Serializer[Any]):
     caseId = serializers.UUIDField(source="pk")
 
@@ -116,18 +121,16 @@ class CurrentQuestion(Shown):
     """The open question, else the one that was resolved last, else null."""
 
     def to_representation(self, case: Case) -> Any:
-        questions = case.input_requests
-        question = (
-            questions.filter(status=RequestStatus.PENDING).first()
-            or questions.order_by("-resolved_at", "-requested_at").first()
-        )
+        questions = case.input_requests.all()  # which a list has read along
+        question = max(questions, key=lambda asked: (asked.is_pending, asked.last_change), default=None)
         return question and Question(question).data
 
 
 @extend_schema_field(AttachmentMetadata(many=True))
 class Attachments(Shown):
     def to_representation(self, case: Case) -> Any:
-        return attachment_metadata(case)
+        read_along = self.context.get("attachments")
+        return attachment_metadata(case) if read_along is None else read_along[case.pk]
 
 
 @extend_schema_field({"type": ["string", "null"], "description": "Only with includeTranscript=true."})
@@ -158,7 +161,8 @@ class Sources(Shown):
 class CaseResource(serializers.Serializer[Any]):
     """A case as its client sees it. What was not given, or does not exist yet, is absent.
 
-    `including` in the context names those of ONLY_IF_ASKED_FOR that are shown; without it, all are.
+    `including` in the context names those of ONLY_IF_ASKED_FOR that are shown; without it, all are. `attachments` are
+    those of all cases of a list, read at once.
     """
 
     caseId = serializers.UUIDField(source="pk")
@@ -198,3 +202,8 @@ class CaseResource(serializers.Serializer[Any]):
         if not instance.has_result:
             del shown["result"]
         return {name: value for name, value in shown.items() if value is not None or name not in self.ABSENT_IF_NONE}
+
+
+class CaseList(serializers.Serializer[Any]):
+    cases = CaseResource(many=True)
+    nextCursor = NextCursor()

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, result_schema, transitions, work
+from cases import correspondence, idempotency, result_schema, transitions, work
 from cases.errors import (
     CaseAlreadyFinished,
     CaseNotWaitingForInput,
@@ -17,6 +17,7 @@ from cases.errors import (
     NothingSentYet,
 )
 from cases.events import record
+from cases.idempotency import Asked
 from cases.models import (
     ApiKey,
     Case,
@@ -29,10 +30,14 @@ from cases.models import (
 )
 
 
-def create_case(key: ApiKey, **fields: Any) -> Case:
-    """Store a case and make it due; `fields` are the validated ones of the request, in the model's names."""
+def create_case(key: ApiKey, *, asked: Asked | None = None, **fields: Any) -> Case:
+    """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
+
+    Raises AlreadyAnswered where the same request has created one: see cases/idempotency.py.
+    """
     with work.transaction():
         case = Case(client=key.client, is_test=key.is_test, **fields)
+        idempotency.keep(asked, status=201, answer={"caseId": str(case.pk)})
         case.now = case.created_at = case.updated_at = work.now()
         case.transport = "sandbox" if key.is_test else settings.OFFLOAD_TRANSPORT
         case.our_address = our_address(case)

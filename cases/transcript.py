@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from datetime import UTC
 
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
+
 from cases.models import Attachment, Case, Direction, Message, MessageStatus
 
+ORDER = ("moment", "created_at", "id")
 SEPARATOR = "\n\n----------------------------------------\n\n"
 
 
@@ -19,10 +23,15 @@ def transcript(case: Case) -> str | None:
 
 def messages_of(case: Case) -> list[Message]:
     """The sent and received messages that the case's client sees, oldest first."""
-    thread = case.messages.shown().filter(status__in=(MessageStatus.SENT, MessageStatus.RECEIVED))
-    messages = sorted(thread.prefetch_related("attachments"), key=lambda message: (message.at, message.created_at))
+    return list(thread_of(case).prefetch_related("attachments").order_by(*ORDER))
+
+
+def thread_of(case: Case) -> QuerySet[Message]:
+    """The messages that the case's client sees, with their `moment`: when each was sent or received."""
+    messages = case.messages.shown().filter(status__in=(MessageStatus.SENT, MessageStatus.RECEIVED))
+    thread = messages.annotate(moment=Coalesce("sent_at", "created_at"))
     # A send that was under way at the end may turn out to have succeeded; what clients see stays as it was.
-    return [message for message in messages if not case.is_terminal or message.at <= case.updated_at]
+    return thread.filter(moment__lte=case.updated_at) if case.is_terminal else thread
 
 
 def _readable(message: Message) -> str:

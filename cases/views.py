@@ -1,6 +1,7 @@
 """The API of the case: parse, call, answer. What a call means is decided in services.py."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -10,14 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from cases import downloads, services
+from cases import downloads, idempotency, listing, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
+from cases.idempotency import AlreadyAnswered, Asked
 from cases.models import Attachment, Case
 from cases.openapi import codes
-from cases.payload_parts import describe
+from cases.payload_parts import attachments_of, describe
+from cases.queries import CasesQuery
 from cases.request_body import body_of
-from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseResource
+from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource
 from cases.serializers import Answer, NewCase
 
 CASE_ID = OpenApiParameter("case_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -27,6 +30,20 @@ INCLUDE_TRANSCRIPT = OpenApiParameter(
 )
 INCLUDE_SOURCES = OpenApiParameter("includeSources", str, description="`true`, and nothing else, adds sources.")
 ADDITIONS = {"includeTranscript": "conversationThread", "includeSources": "sources"}  # parameter to field
+IDEMPOTENCY_KEY = OpenApiParameter(
+    idempotency.HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+    OpenApiParameter.HEADER,
+    description="Repeats of the same request within 24 hours get the first answer again.",
+)
+REPLAYED = OpenApiParameter(
+    idempotency.REPLAYED,
+    {"const": "true"},
+    OpenApiParameter.HEADER,
+    description="The answer is the first one to the same request, again.",
+    response=[201],
+)
+ONCE = {409: codes("IDEMPOTENCY_KEY_IN_USE"), 422: codes("IDEMPOTENCY_KEY_REUSED")}
 NO_CASE = codes("CASE_NOT_FOUND")
 NEW_CASE = {
     "channel": "EMAIL",
@@ -78,6 +95,16 @@ def shown(case: Case, *including: str) -> dict[str, Any]:
     return CaseResource(case, context={"including": set(including)}).data
 
 
+def answered_once(request: Request, body: Any, act: Callable[[Asked | None], Response]) -> Response:
+    """The answer of `act`, or the first one to the same request where this one repeats it."""
+    asked = idempotency.asked_by(caller_of(request).key, request.headers.get(idempotency.HEADER), request.path, body)
+    try:
+        with idempotency.turn_of(asked):
+            return act(asked)
+    except AlreadyAnswered as first:
+        return Response(first.answer, status=first.status, headers={idempotency.REPLAYED: "true"})
+
+
 class CaseViewSet(ViewSet):
     """A client's own cases."""
 
@@ -88,15 +115,35 @@ class CaseViewSet(ViewSet):
         summary="Create a case and queue its first message",
         tags=["cases"],
         request=NewCase,
-        responses={201: CaseCreated},
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
+        responses={201: CaseCreated, **ONCE},
         examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
     )
     def create(self, request: Request) -> Response:
-        key = caller_of(request).key
-        new = NewCase(data=body_of(request), context={"key": key})
-        new.is_valid(raise_exception=True)
-        case = services.create_case(key, **new.model_fields())
-        return Response(CaseCreated(case).data, status=201)
+        key, body = caller_of(request).key, body_of(request)
+
+        def act(asked: Asked | None) -> Response:
+            new = NewCase(data=body, context={"key": key})
+            new.is_valid(raise_exception=True)
+            case = services.create_case(key, asked=asked, **new.model_fields())
+            return Response(CaseCreated(case).data, status=201)
+
+        return answered_once(request, body, act)
+
+    @extend_schema(
+        operation_id="listCases",
+        summary="Your cases, the newest first",
+        tags=["cases"],
+        parameters=[CasesQuery],
+        responses={200: CaseList},
+    )
+    def list(self, request: Request) -> Response:
+        query = CasesQuery.of(request)
+        page = listing.page_of_cases(caller_of(request).client, query)
+        context = {"including": set(), "attachments": attachments_of(page.rows)}
+        return Response(
+            {"cases": CaseResource(page.rows, many=True, context=context).data, "nextCursor": page.next_cursor}
+        )
 
     @extend_schema(
         operation_id="getCase",

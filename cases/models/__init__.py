@@ -5,6 +5,7 @@ from cases.models.correspondents import Admission, Correspondent
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
 from cases.models.heartbeats import Heartbeat
+from cases.models.idempotency import IdempotencyKey
 from cases.models.input_requests import InputRequest, RequestStatus
 from cases.models.messages import Attachment, Direction, Message, MessageStatus, Purpose
 
@@ -23,6 +24,7 @@ __all__ = [
     "DueRow",
     "Event",
     "Heartbeat",
+    "IdempotencyKey",
     "InputRequest",
     "Message",
     "MessageStatus",

@@ -1,4 +1,5 @@
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -58,3 +59,8 @@ class InputRequest(models.Model):
     @property
     def is_pending(self) -> bool:
         return self.status == RequestStatus.PENDING
+
+    @property
+    def last_change(self) -> tuple[datetime, datetime]:
+        """Which of several questions was resolved, or else asked, last."""
+        return self.resolved_at or self.requested_at, self.requested_at

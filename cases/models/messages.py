@@ -129,9 +129,10 @@ def attachment_path(attachment: "Attachment", name: str) -> str:
 
 
 class AttachmentQuerySet(models.QuerySet["Attachment"]):
-    def shown(self, case: Case) -> "AttachmentQuerySet":
-        """The received files that the case's client may see."""
-        return self.filter(message__in=case.messages.shown().filter(direction=Direction.IN))
+    def shown(self, *cases: Case) -> "AttachmentQuerySet":
+        """The received files that the clients of these cases may see."""
+        messages = Message.objects.shown().filter(case__in=cases, direction=Direction.IN)
+        return self.filter(message__in=messages)
 
 
 class Attachment(models.Model):

@@ -30,13 +30,16 @@ def codes(document: Any, method: str, path: str) -> dict[str, list[str]]:
 
 ANYWHERE = {"400": ["INVALID_REQUEST"], "401": ["UNAUTHORIZED"], "403": ["FORBIDDEN"], "500": ["INTERNAL_ERROR"]}
 WITH_BODY = {"408": ["REQUEST_TIMEOUT"], "413": ["PAYLOAD_TOO_LARGE"], "415": ["UNSUPPORTED_MEDIA_TYPE"]}
+ONCE = {"409": ["IDEMPOTENCY_KEY_IN_USE"], "422": ["IDEMPOTENCY_KEY_REUSED"]}
 
 
 def test_every_answer_is_documented(document: Any) -> None:
     no_case = {"404": ["CASE_NOT_FOUND", "NOT_FOUND"]}
     waiting = ["CASE_NOT_WAITING_FOR_INPUT", "INPUT_REQUEST_NOT_PENDING", "INPUT_REQUEST_MISMATCH"]
-    assert codes(document, "post", "/cases") == {"201": [], **ANYWHERE, **WITH_BODY}
-    assert codes(document, "get", "/cases/{case_id}") == {"200": [], **ANYWHERE, **no_case}
+    assert codes(document, "post", "/cases") == {"201": [], **ANYWHERE, **WITH_BODY, **ONCE}
+    assert codes(document, "get", "/cases") == {"200": [], **ANYWHERE}
+    for path in ("/cases/{case_id}", "/cases/{case_id}/messages", "/cases/{case_id}/timeline"):
+        assert codes(document, "get", path) == {"200": [], **ANYWHERE, **no_case}
     assert codes(document, "get", "/cases/{case_id}/attachments/{attachment_id}") == {
         "200": [],
         **ANYWHERE,

@@ -1,0 +1,58 @@
+"""What clients ask for in the query of an address. Parameters that are not known are ignored, as fields are."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from cases.fields import Line, Text
+from cases.models import Status
+
+LATEST = 253402300799999  # milliseconds: the year 9999 ends
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Digits(serializers.IntegerField):
+    """A whole number, written in digits and nothing else."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch("[0-9]{1,15}", data):
+            self.fail("invalid")
+        return int(data)
+
+
+@extend_schema_field({"type": "integer", "format": "int64", "minimum": 0, "maximum": LATEST})
+class Moment(Digits):
+    """Unix milliseconds, as an aware datetime."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"min_value": 0, "max_value": LATEST, **options})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        validated = super().run_validation(data)
+        return EPOCH + timedelta(milliseconds=validated)
+
+
+class PageQuery(serializers.Serializer[Any]):
+    limit = Digits(required=False, default=50, min_value=1, max_value=100, help_text="At most so many.")
+    cursor = Line(required=False, help_text="The nextCursor of the page before.")
+
+    @classmethod
+    def of(cls, request: Request) -> dict[str, Any]:
+        """The parameters, checked. Raises ValidationError, also for one that is given twice."""
+        given = dict(request.query_params.lists())
+        query = cls(data={name: values[0] for name, values in given.items()})
+        query.is_valid(raise_exception=True)
+        if twice := [name for name in query.fields if len(given.get(name, ())) > 1]:
+            raise serializers.ValidationError({name: ["Must be given once."] for name in twice})
+        return query.validated_data
+
+
+class CasesQuery(PageQuery):
+    status = serializers.ChoiceField(choices=Status.choices, required=False)
+    clientReferenceId = Text(required=False, allow_blank=True, help_text="Exactly this one.")
+    createdAfter = Moment(required=False, help_text="Unix time in milliseconds; later than that.")
+    createdBefore = Moment(required=False, help_text="Unix time in milliseconds; earlier than that.")
