@@ -1,6 +1,7 @@
 """Time and transactions, as the rows see them."""
 
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -38,6 +39,16 @@ def transaction() -> Iterator[None]:
     """One short transaction; on SQLite the only one of this process that writes. Nested ones join the outer one."""
     with _writer if connection.vendor == "sqlite" else nullcontext(), django_transaction.atomic():
         yield
+
+
+def wait_for_turn(name: str) -> None:
+    """Inside a transaction: go on when no other one that waited for a turn of this name is under way.
+
+    On SQLite a transaction that writes is the only one anyway.
+    """
+    if is_server():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [zlib.crc32(f"offload {name}".encode())])
 
 
 def let_go_of_connection() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
@@ -57,6 +57,8 @@ class Kind(Generic[M]):
     give_up: "Callable[[Claim[M], str], None]"  # hands a row to people, with the cause
     task: str  # dotted path of the django-q2 task that wakes the pump
     turns_by: str | None = None  # the field whose values take turns
+    at_most_by: str | None = None  # the field (never null) of each of whose values no more than `at_most()` are held
+    at_most: "Callable[[], int]" = lambda: 1  # over all workers
     of_case: str | None = None  # the look-up that finds a case's rows; none: they belong to no case
     time_facts: tuple[str, ...] = ()  # the fields that say when a row of a case is due; see cases/time_travel.py
 
@@ -68,11 +70,25 @@ def kinds() -> Mapping[str, Kind[Any]]:
 
 
 def due(kind: str) -> QuerySet[Any]:
-    """The rows that a claim would take now: due, and held by nobody. The clock looks at the same ones."""
+    """The rows that a claim would take now: due, held by nobody, and not of an owner of whom enough are held.
+
+    The clock looks at the same ones.
+    """
     now = current_time()
     unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     rows: QuerySet[Any] = kinds()[kind].model._default_manager.filter(unheld, due_at__lte=now)
-    return rows
+    owner = kinds()[kind].at_most_by
+    if owner is None:
+        return rows
+    full = held_by_owner(kind).filter(held__gte=kinds()[kind].at_most())
+    return rows.exclude(**{f"{owner}__in": full.values(owner)})
+
+
+def held_by_owner(kind: str) -> QuerySet[Any]:
+    """For a kind with `at_most_by`: each of its values with the number of rows that are `held` now, if any are."""
+    owner = str(kinds()[kind].at_most_by)
+    rows: QuerySet[Any] = kinds()[kind].model._default_manager.filter(lease_until__gt=current_time())
+    return rows.order_by().values(owner).annotate(held=Count("pk"))
 
 
 def current_time() -> datetime | Now:
@@ -177,13 +193,10 @@ def claim(kind: str, limit: int, *, alone: bool = False) -> list[Claim[Any]]:
 
 def _take(kind_name: str, rows: QuerySet[Any], limit: int) -> list[Claim[Any]]:
     kind, token, before = kinds()[kind_name], uuid.uuid4(), time.monotonic()
-    chosen = rows.order_by("due_at").values("pk")
-    if connection.features.has_select_for_update_skip_locked:
-        chosen = chosen.select_for_update(skip_locked=True, no_key=True)
     with database.transaction():
         # The rows are chosen first and then updated by key: inside one statement PostgreSQL may run a sub-select with
         # LIMIT more than once. Locks (or SQLite's only writer) keep others out in between.
-        pks = [row["pk"] for row in chosen[:limit]]
+        pks = _first(rows, limit) if kind.at_most_by is None else _within_bounds(kind, rows, limit)
         if not pks:
             return []
         taken = kind.model._default_manager.filter(pk__in=pks)
@@ -204,6 +217,27 @@ def _take(kind_name: str, rows: QuerySet[Any], limit: int) -> list[Claim[Any]]:
         )
         for pk in pks
     ]
+
+
+def _first(rows: QuerySet[Any], limit: int) -> list[Any]:
+    """The keys of the rows that have waited longest and that nobody else is about to take; locks them."""
+    chosen = rows.order_by("due_at").values("pk")
+    if connection.features.has_select_for_update_skip_locked:
+        chosen = chosen.select_for_update(skip_locked=True, no_key=True)
+    return [row["pk"] for row in chosen[:limit]]
+
+
+def _within_bounds(kind: Kind[Any], rows: QuerySet[Any], limit: int) -> list[Any]:
+    """As `_first`, and of each owner no more than `at_most()` with those that are held already."""
+    database.wait_for_turn(f"claim {kind.name}")  # or two claims would each find the same room
+    owner, pks = str(kind.at_most_by), list[Any]()
+    waiting = rows.order_by().values_list(owner).annotate(longest=Min("due_at")).order_by("longest")[:limit]
+    owners = [value for value, _ in waiting]
+    held = dict(held_by_owner(kind.name).filter(**{f"{owner}__in": owners}).values_list(owner, "held"))
+    for value in owners:
+        room = min(kind.at_most() - held.get(value, 0), limit - len(pks))
+        pks += _first(rows.filter(**{owner: value}), room) if room > 0 else []
+    return pks
 
 
 def renew(claims: Iterable[Claim[Any]]) -> None:

@@ -109,9 +109,19 @@ def cancel_case(case_id: uuid.UUID, *, actor: str, reason: str | None = None) ->
     return _end(case_id, ResultStatus.CANCELLED, reason or "The case was cancelled.", actor)
 
 
-def fail_case(case_id: uuid.UUID, *, reason: str, actor: str) -> Case:
-    """End the case by a person's decision, with their reason. Raises CaseAlreadyFinished."""
-    return _end(case_id, ResultStatus.FAILED_BY_STAFF, reason, actor)
+STAFF_ENDS = (ResultStatus.FAILED_BY_STAFF, ResultStatus.FAILED_REJECTED)
+
+
+def fail_case(
+    case_id: uuid.UUID, *, reason: str, actor: str, result_status: ResultStatus = ResultStatus.FAILED_BY_STAFF
+) -> Case:
+    """End the case by a person's decision, with their reason: a refusal that a person has read, or anything else.
+
+    `result_status` is one of STAFF_ENDS; the others say what only the service can know. Raises CaseAlreadyFinished.
+    """
+    if result_status not in STAFF_ENDS:
+        raise ValueError(f"{result_status} is no end that a person decides")
+    return _end(case_id, result_status, reason, actor)
 
 
 def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: str) -> Case:

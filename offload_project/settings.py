@@ -162,7 +162,11 @@ OFFLOAD_EVENT_LISTENERS = {
     "case.completed": ["webhooks.listeners.enqueue"],
     "case.failed": ["webhooks.listeners.enqueue"],
     "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
+    "webhook.parked": ["outreach.notices.tell_staff_of_parking"],
 }
+# Clients hear of these only where they have asked for them (Client.event_types).
+OFFLOAD_OPTIONAL_EVENTS = ["case.created", "case.input_overdue", "message.received", "message.sent"]
+OFFLOAD_EVENT_LISTENERS |= {type_: ["webhooks.listeners.enqueue_if_asked_for"] for type_ in OFFLOAD_OPTIONAL_EVENTS}
 
 # --- Database ---
 
@@ -359,6 +363,7 @@ OFFLOAD_MAX_BODY_BYTES = env.int("OFFLOAD_MAX_BODY_BYTES", default=1_000_000)
 # A request's body must have come in this time, a long one in more: a second for each 50 kB. A reader who takes nothing
 # of a file for so long is cut off.
 OFFLOAD_BODY_SECONDS = env.float("OFFLOAD_BODY_SECONDS", default=20.0)
+OFFLOAD_WEBHOOK_CONCURRENCY = env.int("OFFLOAD_WEBHOOK_CONCURRENCY", default=4)  # calls of one endpoint at once
 OFFLOAD_WEBHOOK_ALLOW_CIDRS = env.list("OFFLOAD_WEBHOOK_ALLOW_CIDRS", default=[])
 # Raises InvalidCase for a clientWebhookUrl that can be told to be refused without asking the DNS.
 OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"

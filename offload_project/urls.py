@@ -19,6 +19,7 @@ schema = SpectacularJSONAPIView.as_view(renderer_classes=[OpenApiJsonRenderer2])
 urlpatterns = [
     path("", include("cases.urls")),
     path("", include("outreach.urls")),
+    path("", include("webhooks.urls")),
     path("schema", schema, name="schema"),
     path("docs", docs, name="docs"),
     path("healthz", health.healthz),

@@ -170,7 +170,7 @@ class StaffNoticeAdmin(ReadOnlyAdmin):
 
     list_display = ("address", "state", "about", "created_at", "sent_at", "failures", "last_error")
     list_filter = ("state", "created_at")
-    list_select_related = ("question__case",)
+    list_select_related = ("question__case", "parking")
     search_fields = ("address",)
     fields = ("address", "about", "state", "note", "created_at", "sent_at", "failures", "retry_at", "last_error")
     readonly_fields = fields
@@ -178,7 +178,11 @@ class StaffNoticeAdmin(ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> Any:
         return (Choose(When(state=NoticeState.FAILED, then=0), default=1), "-created_at")
 
-    @admin.display(description="Question")
+    @admin.display(description="About")
     def about(self, notice: StaffNotice) -> SafeString:
+        if notice.parking:
+            return format_html(
+                '<a href="{}">{} is parked</a>', notice.parking.data["page"], notice.parking.data["origin"]
+            )
         url = reverse("admin:cases_inputrequest_change", args=[notice.question_id])
         return format_html('<a href="{}">{}</a>', url, notice.question)

@@ -17,7 +17,7 @@ from cases.events import record
 from cases.models import Case, Message, Purpose, ResultStatus, Status
 from outreach import budget, deliberation
 from outreach.agents import guard, registry
-from outreach.agents.base import Agent, AgentGaveUp, CaseView, Decision, Verdict
+from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
 from outreach.deliberation import Written
 from outreach.inbound import reply_address
@@ -36,6 +36,9 @@ def advance(claimed: Claim) -> None:
         act(claimed, now)
     except AgentGaveUp as error:
         ask_about_agent(claimed, error)
+    except AgentAsks as error:
+        with claimed.decide() as case:
+            transitions.ask(case, question=str(error), reason="The agent can't write this mail by itself.")
 
 
 def derive_again(claimed: Claim, now: Situation) -> None:
@@ -153,6 +156,8 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
 def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more: Any) -> None:
     """Queue what was written, or ask a human where it still breaks a rule."""
     draft = written.draft
+    if written.refused:
+        record(case, "draft.refused", agent=agent.name, faults=list(written.refused))
     record(
         case,
         "draft.judged" if written.is_judged else "draft.written",

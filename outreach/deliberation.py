@@ -17,12 +17,17 @@ Compose = Callable[[tuple[str, ...]], Draft]  # given what was wrong with the la
 
 @dataclass(frozen=True)
 class Written:
-    """A draft and what was made of it; `faults` are those that are left."""
+    """A draft and what was made of it; `faults` are those that are left, `refused` those of the one before it."""
 
     draft: Draft
     is_judged: bool
-    was_rewritten: bool = False
+    refused: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def was_rewritten(self) -> bool:
+        """Whether an earlier draft was refused."""
+        return bool(self.refused)
 
 
 def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter, *, is_reminder: bool = False) -> Written:
@@ -34,7 +39,7 @@ def write(agent: Agent, case: CaseView, compose: Compose, meter: Meter, *, is_re
     if not faults:
         return Written(draft, is_judged=True)
     draft = meter.read(compose(faults))
-    return Written(draft, is_judged=True, was_rewritten=True, faults=_faults(agent, case, draft, meter, is_reminder))
+    return Written(draft, is_judged=True, refused=faults, faults=_faults(agent, case, draft, meter, is_reminder))
 
 
 def _faults(agent: Agent, case: CaseView, draft: Draft, meter: Meter, is_reminder: bool) -> tuple[str, ...]:

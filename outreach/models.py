@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from cases.models import Case, Client, DueRow, InputRequest, Message, due_index
+from cases.models import Case, Client, DueRow, Event, InputRequest, Message, due_index
 
 
 class PayloadState(models.TextChoices):
@@ -88,10 +88,14 @@ class NoticeState(models.TextChoices):
 
 
 class StaffNotice(DueRow):
-    """A mail that tells one address of one question. Sent at least once: a repeated one has the same Message-ID."""
+    """A mail that tells one address of one question, or of an endpoint that was parked.
+
+    Sent at least once: a repeated one has the same Message-ID.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, related_name="notices")
+    question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, null=True, related_name="notices")
+    parking = models.ForeignKey(Event, on_delete=models.CASCADE, null=True, related_name="+")  # a webhook.parked
     address = models.CharField(max_length=320)
     state = models.CharField(max_length=10, choices=NoticeState.choices, default=NoticeState.WAITING)
     note = models.TextField(blank=True)  # why it failed
@@ -106,6 +110,9 @@ class StaffNotice(DueRow):
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address"]),
+            models.CheckConstraint(
+                name="notice_of_one_thing", condition=Q(question__isnull=False) ^ Q(parking__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,9 +1,11 @@
-"""Staff are told by mail that a case asks a question.
+"""Staff are told by mail that a case asks a question, and that a client's endpoint gets no webhooks any more.
 
-The listener writes a row for each address, in the transaction of the question; a worker sends it afterwards. At least
-once: a worker that dies between the mail server's answer and its own commit sends the notice again, with the same
+The listener writes a row for each address, in the transaction of what it tells of; a worker sends it afterwards. At
+least once: a worker that dies between the mail server's answer and its own commit sends the notice again, with the same
 Message-ID. For a mere reminder that is better than none.
 """
+
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -11,7 +13,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from cases import work
-from cases.models import Case, Event
+from cases.models import Case, Event, InputRequest
 from outreach.models import NoticeState, StaffNotice
 from outreach.transports.base import one_line
 
@@ -23,8 +25,17 @@ MAX_SUBJECT_CHARS = 120
 
 def tell_staff(case: Case, event: Event) -> None:
     """Listener of `case.input_needed`: one notice for each of OFFLOAD_STAFF_NOTICES. Sends nothing itself."""
+    _write(event, question_id=event.data["inputRequestId"])
+
+
+def tell_staff_of_parking(case: Case, event: Event) -> None:
+    """Listener of `webhook.parked`: likewise."""
+    _write(event, parking=event)
+
+
+def _write(event: Event, **about: Any) -> None:
     for address in dict.fromkeys(settings.OFFLOAD_STAFF_NOTICES):
-        notice = StaffNotice(question_id=event.data["inputRequestId"], address=address, created_at=event.at)
+        notice = StaffNotice(address=address, created_at=event.at, **about)
         notice.now = event.at
         work.reschedule(notice)
         notice.save(force_insert=True)
@@ -35,8 +46,8 @@ def send(claimed: Claim) -> None:
 
     Whatever the mail server says against it is raised, and tried again later: its settings may be put right.
     """
-    notice = claimed.read(StaffNotice.objects.select_related("question__case__client"))
-    if not notice.question.is_pending:
+    notice = claimed.read(StaffNotice.objects.select_related("question__case__client", "parking__case__client"))
+    if notice.question and not notice.question.is_pending:
         _settle(claimed, NoticeState.NOT_NEEDED)
         return
     mail = compose(notice)
@@ -61,20 +72,10 @@ def give_up(claimed: Claim, cause: str) -> None:
 
 
 def compose(notice: StaffNotice) -> EmailMessage:
-    """The notice as a mail in plain text, with a link to the page on which the question is answered."""
-    case, question = notice.question.case, notice.question
-    text = render_to_string(
-        "mail/staff_notice.txt",
-        {
-            "case": case,
-            "question": _shortened(question.question, MAX_QUESTION_CHARS),
-            "reason": question.reason,
-            "link": settings.OFFLOAD_BASE_URL + reverse("admin:cases_inputrequest_change", args=[question.pk]),
-        },
-    )
-    whose = f"{case.counterparty['name']} ({case.client.name})"
+    """The notice as a mail in plain text, with a link to the page on which people can do something about it."""
+    subject, text = _of_question(notice.question) if notice.question else _of_parking(notice.parking)
     return EmailMessage(
-        subject=one_line(f"A case needs an answer: {whose}", MAX_SUBJECT_CHARS),
+        subject=one_line(subject, MAX_SUBJECT_CHARS),
         body=text,
         to=[notice.address],
         headers={
@@ -82,6 +83,24 @@ def compose(notice: StaffNotice) -> EmailMessage:
             "Auto-Submitted": "auto-generated",  # RFC 3834: an absence note must not answer it
         },
     )
+
+
+def _of_question(question: InputRequest) -> tuple[str, str]:
+    case = question.case
+    facts = {
+        "case": case,
+        "question": _shortened(question.question, MAX_QUESTION_CHARS),
+        "reason": question.reason,
+        "link": settings.OFFLOAD_BASE_URL + reverse("admin:cases_inputrequest_change", args=[question.pk]),
+    }
+    subject = f"A case needs an answer: {case.counterparty['name']} ({case.client.name})"
+    return subject, render_to_string("mail/staff_notice.txt", facts)
+
+
+def _of_parking(event: Event) -> tuple[str, str]:
+    facts = {"client": event.case.client, **event.data, "link": settings.OFFLOAD_BASE_URL + event.data["page"]}
+    subject = f"No webhooks to {event.data['origin']} any more ({event.case.client.name})"
+    return subject, render_to_string("mail/parking_notice.txt", facts)
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -164,6 +164,7 @@ def _mail(message: Message, pictures: dict[str, bytes]) -> Mail:
             for file in message.attachments.all()
             if not _is_decoration(file)
         ),
+        sender=message.from_name,
     )
 
 

@@ -77,6 +77,21 @@ class Target:
     port: int
     literal: Address | None  # the host, where it is an address
 
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    @property
+    def path(self) -> str:
+        """Path and query, as they stand in the request line."""
+        parts = urlsplit(self.url)
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What has to be the same for two calls to share a connection."""
+        return self.scheme, self.host, self.port
+
 
 def public_addresses(url: str) -> list[Address]:
     """The addresses to connect to for this URL, in the resolver's order.

@@ -1,4 +1,6 @@
-"""What can go wrong on the way to a client's endpoint, before anything is sent."""
+"""What can go wrong on the way to a client's endpoint, before anything is sent, and what clients can ask in vain."""
+
+from cases.errors import CaseError
 
 
 class WebhookError(Exception):
@@ -11,3 +13,25 @@ class AddressRefused(WebhookError):
 
 class SecretUnreadable(WebhookError):
     """A stored signing secret can't be decrypted. Helps: the old SECRET_KEY among SECRET_KEY_FALLBACKS."""
+
+
+class TestedTooSoon(WebhookError):
+    """The client had an endpoint tested a moment ago; trying again after `wait_seconds` helps."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__("An endpoint was tested a moment ago.")
+        self.wait_seconds = wait_seconds
+
+
+class EventNotFound(CaseError):
+    code, status, message = "EVENT_NOT_FOUND", 404, "There is no such event."
+
+
+class StillWaiting(CaseError):
+    """The event is in line, so there is nothing to repeat yet."""
+
+    code, status, message = "EVENT_NOT_ENDED", 409, "The event is still on its way: it will be sent by itself."
+
+
+class NoUrlToTest(CaseError):
+    message = "Give a url: no event of yours has had one yet."

@@ -25,12 +25,29 @@ class SigningSecret(models.Model):
         return f"of {self.client}, {self.created_at:%Y-%m-%d}"
 
 
+class EndpointManager(models.Manager["Endpoint"]):
+    def locked(self, pk: int) -> "Endpoint":
+        """The row, locked until the transaction ends; deliveries may point at it meanwhile.
+
+        Whoever locks several rows takes them in this order: case, endpoint, delivery.
+        """
+        return self.select_for_update(of=("self",), no_key=True).get(pk=pk)
+
+
 class Endpoint(models.Model):
     """The server behind a client's webhook URLs: whatever shares scheme, host and port fails together."""
 
     client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="endpoints")
     origin = models.CharField(max_length=300)  # https://host:port; "" for a URL that is none
     created_at = models.DateTimeField()
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    last_failure_at = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)  # its first failure since the last success
+    failures = models.PositiveIntegerField(default=0)  # in a row
+    parked_at = models.DateTimeField(null=True, blank=True)  # null: its events are sent; see webhooks/endpoints.py
+    parked_reason = models.TextField(blank=True)
+
+    objects: ClassVar[EndpointManager] = EndpointManager()
 
     class Meta:
         ordering = ("origin",)
@@ -41,12 +58,17 @@ class Endpoint(models.Model):
     def __str__(self) -> str:
         return self.origin
 
+    @property
+    def is_parked(self) -> bool:
+        return self.parked_at is not None
+
 
 class DeliveryState(models.TextChoices):
     WAITING = "WAITING", "to be delivered"
     DELIVERED = "DELIVERED", "delivered"
     EXHAUSTED = "EXHAUSTED", "given up after the last attempt"
     FAILED = "FAILED", "could not be attempted"  # our own failure; for staff
+    PARKED = "PARKED", "kept, since its endpoint is parked"
 
 
 class DeliveryManager(DueManager):
@@ -73,6 +95,7 @@ class Delivery(DueRow):
     sequence = models.PositiveIntegerField()  # within the case, from 1
     state = models.CharField(max_length=10, choices=DeliveryState.choices, default=DeliveryState.WAITING)
     attempt_count = models.PositiveIntegerField(default=0)
+    attempts_before = models.PositiveIntegerField(default=0)  # of them, before the schedule was last begun anew
     created_at = models.DateTimeField()
     next_attempt_at = models.DateTimeField()
     delivered_at = models.DateTimeField(null=True, blank=True)
@@ -86,8 +109,12 @@ class Delivery(DueRow):
         indexes: ClassVar = [
             due_index("delivery_due"),
             models.Index(fields=["-created_at"], name="delivery_newest"),
+            models.Index(fields=["client", "-created_at", "-id"], name="delivery_of_client"),
+            models.Index(fields=["endpoint"], name="delivery_held", condition=Q(lease_until__isnull=False)),
             models.Index(
-                fields=["-created_at"], name="delivery_for_staff", condition=Q(state__in=["EXHAUSTED", "FAILED"])
+                fields=["-created_at"],
+                name="delivery_for_staff",
+                condition=Q(state__in=["EXHAUSTED", "FAILED", "PARKED"]),
             ),
         ]
         constraints: ClassVar = [
@@ -126,3 +153,13 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}: {self.status or self.error}"
+
+
+class EndpointTest(models.Model):
+    """When a client last had one of its endpoints tested; see webhooks/trial.py."""
+
+    client = models.OneToOneField(Client, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"of {self.client}"

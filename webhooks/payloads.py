@@ -3,23 +3,30 @@
 import json
 from typing import Any
 
+from django.conf import settings
+
 from cases.models import Case, Event, Status
 from cases.payload_parts import attachment_metadata, milliseconds
 
 
 def build(case: Case, event: Event) -> dict[str, Any]:
-    """The body for one of the three events; keys that have no value on this case are absent."""
+    """The event's body; keys that have no value on this case are absent."""
     return {
-        "event_id": event_id(case, event.type),
+        "event_id": event_id(case, event),
         "event_type": event.type,
         "timestamp": milliseconds(case.updated_at),
         "data": _data(case, event),
     }
 
 
-def event_id(case: Case, event_type: str) -> str:
-    """The key that clients tell repetitions by: no two changes of a case share an `updated_at`."""
-    return f"evt_{case.pk}_{event_type.replace('.', '_')}_{milliseconds(case.updated_at)}"
+def event_id(case: Case, event: Event) -> str:
+    """The key that clients tell repetitions by.
+
+    Of the events that all clients hear of, no two of a case share an `updated_at`; others are told apart by their line
+    of the timeline.
+    """
+    key = f"evt_{case.pk}_{event.type.replace('.', '_')}_{milliseconds(case.updated_at)}"
+    return f"{key}_{event.pk}" if event.type in settings.OFFLOAD_OPTIONAL_EVENTS else key
 
 
 def encode(body: dict[str, Any]) -> bytes:
@@ -47,6 +54,8 @@ def _data(case: Case, event: Event) -> dict[str, Any]:
         data["failureReason"] = case.failure_reason
     if event.type == "case.input_needed":
         data |= _question(case, event)
+    if "messageId" in event.data:
+        data["messageId"] = event.data["messageId"]
     return data
 
 

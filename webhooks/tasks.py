@@ -4,9 +4,13 @@ import random
 import uuid
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
+
 from cases import work
-from webhooks import sender, signing
-from webhooks.models import Attempt, Delivery, DeliveryState
+from cases.models import Case
+from webhooks import endpoints, order, sender, signing
+from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
+from webhooks.retry_after import asked_for
 
 # The waits before each attempt; ten attempts over 75 h 35 min 5 s. Standard Webhooks, "Deliverability and reliability".
 SCHEDULE = (
@@ -53,7 +57,10 @@ def deliver(claimed: work.Claim[Delivery]) -> None:
 
 def record_attempt(delivery_pk: uuid.UUID, started_at: datetime, outcome: sender.Outcome) -> None:
     """Write down what the endpoint answered, whoever holds the row by now: it is a fact (rule 2 of the engine)."""
+    told = Delivery.objects.only("case_id", "endpoint_id").get(pk=delivery_pk)
     with work.transaction():
+        case = Case.objects.locked(told.case_id)
+        endpoint = Endpoint.objects.locked(told.endpoint_id)
         delivery = Delivery.objects.locked(delivery_pk)
         delivery.attempt_count += 1
         Attempt.objects.create(
@@ -66,34 +73,26 @@ def record_attempt(delivery_pk: uuid.UUID, started_at: datetime, outcome: sender
             response_body=outcome.text,
             error=outcome.error,
         )
-        if outcome.is_success and delivery.state != DeliveryState.DELIVERED:
-            delivery.delivered_at = delivery.now
-            end(delivery, DeliveryState.DELIVERED)
-        elif delivery.state == DeliveryState.WAITING and delivery.attempt_count >= len(SCHEDULE):
-            end(delivery, DeliveryState.EXHAUSTED)
-        else:
-            _plan_next(delivery)
-            delivery.save()
+        _judge(delivery, endpoint, outcome)
+        endpoints.note(endpoint, outcome, at=delivery.now, case=case)
 
 
-def _plan_next(delivery: Delivery) -> None:
-    if delivery.state == DeliveryState.WAITING:
-        wait = SCHEDULE[delivery.attempt_count] * random.uniform(1.0, 1.0 + JITTER)
-        delivery.next_attempt_at = delivery.now + wait
+def _judge(delivery: Delivery, endpoint: Endpoint, outcome: sender.Outcome) -> None:
+    made = delivery.attempt_count - delivery.attempts_before
+    if outcome.is_success and delivery.state != DeliveryState.DELIVERED:
+        delivery.delivered_at = delivery.now
+        order.end(delivery, DeliveryState.DELIVERED)
+    elif delivery.state != DeliveryState.WAITING:
+        delivery.save()
+    elif endpoint.is_parked:  # this attempt was asked for by somebody, to see whether it is well again
+        order.end(delivery, DeliveryState.PARKED)
+    elif made >= len(SCHEDULE):
+        order.end(delivery, DeliveryState.EXHAUSTED)
+    else:
+        wait = SCHEDULE[made] * random.uniform(1.0, 1.0 + JITTER)
+        delivery.next_attempt_at = delivery.now + max(wait, asked_for(outcome.headers, delivery.now))
         work.reschedule(delivery)
-
-
-def end(delivery: Delivery, state: DeliveryState) -> None:
-    """Save how it ended, on a row that is held locked, and let the next one of its case go in the same transaction."""
-    delivery.state = state
-    delivery.retry_at = None
-    work.reschedule(delivery)
-    delivery.save()  # before the successor looks whether anything is ahead of it
-    successor = Delivery.objects.waiting(delivery.case_id).values_list("pk", flat=True).first()
-    if successor is not None:
-        following = Delivery.objects.locked(successor)
-        work.reschedule(following)
-        following.save()
+        delivery.save()
 
 
 def give_up(claimed: work.Claim[Delivery], cause: str) -> None:
@@ -102,7 +101,7 @@ def give_up(claimed: work.Claim[Delivery], cause: str) -> None:
         if delivery.state != DeliveryState.WAITING:
             return
         delivery.note = cause
-        end(delivery, DeliveryState.FAILED)
+        order.end(delivery, DeliveryState.FAILED)
 
 
 DELIVERIES = work.Kind(
@@ -112,6 +111,8 @@ DELIVERIES = work.Kind(
     give_up=give_up,
     task="webhooks.tasks.pump_deliveries",
     turns_by="client_id",
+    at_most_by="endpoint_id",
+    at_most=lambda: settings.OFFLOAD_WEBHOOK_CONCURRENCY,
     of_case="case_id",
     time_facts=("next_attempt_at",),
 )

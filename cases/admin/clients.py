@@ -1,4 +1,4 @@
-"""Clients and their keys. A key is shown once, on the answer to the request that made it."""
+"""Clients and their keys. A key is shown once, on the answer to the request that made it; a reload makes no other."""
 
 import uuid
 from typing import Any
@@ -21,8 +21,9 @@ ISSUE, REVOKE = "cases.add_apikey", "cases.change_apikey"
 
 
 class KeyForm(forms.Form):
-    """What is chosen for a new key."""
+    """What is chosen for a new key. Its id comes with the form: sent twice, the form makes one key."""
 
+    key_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     is_test = forms.TypedChoiceField(
         label="Kind",
         choices=[("yes", "Test: its cases stay in the sandbox"), ("no", "Live: its cases send real mail")],
@@ -110,7 +111,11 @@ class ClientAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             return self._show(request, client, form)
         with work.transaction():
-            row, key = ApiKey.issue(client, is_test=form.cleaned_data["is_test"], name=form.cleaned_data["name"])
+            Client.objects.select_for_update().get(pk=pk)  # of two such requests at once, the second waits
+            if ApiKey.objects.filter(pk=form.cleaned_data["key_id"]).exists():
+                messages.warning(request, "This form has issued its key already. A key is shown once, not twice.")
+                return redirect("admin:cases_client_change", pk)
+            row, key = ApiKey.issue(client, **form.cleaned_data)
             self.log_change(request, client, f"Issued the key {row}")
         return self._show(request, client, KeyForm(), new_key=key)
 

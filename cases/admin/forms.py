@@ -13,7 +13,7 @@ from django.urls import reverse
 from cases import services
 from cases.admin.skeleton import skeleton
 from cases.errors import InvalidResult
-from cases.models import Case, Status
+from cases.models import Case, ResultStatus, Status
 
 MAX_CHARS = 20_000
 MAX_DEPTH = 32  # of a result's JSON
@@ -125,10 +125,22 @@ class FailForm(ActionForm):
     done = "The case has ended without a result."
     is_drastic = True
 
+    why = forms.TypedChoiceField(
+        label="Why",
+        choices=[
+            (ResultStatus.FAILED_REJECTED, "The counterparty refuses"),
+            (ResultStatus.FAILED_BY_STAFF, "Another reason"),
+        ],
+        coerce=ResultStatus,
+        widget=forms.RadioSelect,
+        help_text="The client gets it as the case's resultStatus: failed_rejected, or failed_by_staff.",
+    )
     reason = Prose(label="Reason", rows=3, max_length=2000, help_text="The client reads it in the webhook.")
 
     def carry_out(self, case_id: uuid.UUID, actor: str) -> None:
-        services.fail_case(case_id, reason=self.cleaned_data["reason"], actor=actor)
+        services.fail_case(
+            case_id, reason=self.cleaned_data["reason"], actor=actor, result_status=self.cleaned_data["why"]
+        )
 
 
 class WallTime(forms.DateTimeField):

@@ -107,6 +107,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "case.completed": lambda facts: "The case is completed",
     "case.failed": lambda facts: f"The case has ended: {ENDS.get(facts.get('resultStatus', ''), 'failed')}",
     "budget.exhausted": lambda facts: "No model is asked any more: a limit is reached",
+    "draft.refused": lambda facts: f"A mail that the agent “{facts.get('agent')}” had drafted was refused",
     "draft.judged": lambda facts: f"{_written(facts)} and judged: {_allowed(facts)}",
     "draft.written": lambda facts: f"{_written(facts)}, {_judged(facts)}",
     "input.provided": lambda facts: "The question was answered",
@@ -128,6 +129,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
         f"{VERDICTS.get(facts.get('decision', ''), facts.get('decision', 'nothing'))}"
         + (f"; not read, or not wholly: {', '.join(facts['unread'])}" if facts.get("unread") else "")
     ),
+    "webhook.parked": lambda facts: f"No webhooks are sent to {facts.get('origin')} any more",
 }
 DETAILS = ("question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
 

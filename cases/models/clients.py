@@ -15,6 +15,8 @@ class Client(models.Model):
     is_active = models.BooleanField(default=True)
     # The inbox from which its live cases write; empty: the one that all share. `manage.py agentmail_setup` fills it in.
     agentmail_inbox = models.CharField(max_length=320, blank=True)
+    # Of settings.OFFLOAD_OPTIONAL_EVENTS those that its webhooks tell of, besides the three that every client hears of.
+    event_types = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -45,10 +47,19 @@ class ApiKey(models.Model):
         return f"{self.prefix}…"
 
     @classmethod
-    def issue(cls, client: Client, *, is_test: bool = False, name: str = "") -> tuple[Self, str]:
-        """A new key of the client; returns the row and the key in clear, which can't be had again."""
+    def issue(
+        cls, client: Client, *, is_test: bool = False, name: str = "", key_id: uuid.UUID | None = None
+    ) -> tuple[Self, str]:
+        """A new key of the client, of this id; returns the row and the key in clear, which can't be had again."""
         key = f"offload_{'test' if is_test else 'live'}_{secrets.token_urlsafe(32)}"
-        row = cls.objects.create(client=client, name=name, prefix=key[:17], key_hash=hash_key(key), is_test=is_test)
+        row = cls.objects.create(
+            pk=key_id or uuid.uuid4(),
+            client=client,
+            name=name,
+            prefix=key[:17],
+            key_hash=hash_key(key),
+            is_test=is_test,
+        )
         return row, key
 
     def is_usable(self, at: datetime) -> bool:

@@ -218,6 +218,12 @@ ASKED = "The model m-1 was asked to judge the conversation, prompt 3: 1200 token
             "A mail was written by the agent “form”, which nothing else has judged",
             "",
         ),
+        (
+            "draft.refused",
+            {"agent": "openai", "faults": ["Promises a date."]},
+            "A mail that the agent “openai” had drafted was refused",
+            "- Promises a date.",
+        ),
         ("draft.judged", {**JUDGED, "rewritten": False}, f"{WRITTEN} and judged: it may be sent", ""),
         ("draft.judged", JUDGED, f"{WRITTEN}, written anew and judged: it may be sent", ""),
         (
@@ -419,7 +425,7 @@ INPUT: dict[str, dict[str, str]] = {
     "reply": {"text": "Hello."},
     "complete": {"result": '{"total": 1}'},
     "wait": {"moment": "2099-01-01T00:00", "zone": "UTC"},
-    "fail": {"reason": "No."},
+    "fail": {"why": "failed_by_staff", "reason": "No."},
     "cancel": {"confirmed": "on"},
 }
 
@@ -567,12 +573,21 @@ def test_the_result_begins_as_an_empty_one_of_the_schema(clerk: Browser) -> None
     assert json.loads(form["result"].value()) == {"total": None, "lines": [], "bank": {"iban": None}, "odd": None}
 
 
-def test_a_case_ends_with_the_reason_given(clerk: Browser) -> None:
+@pytest.mark.parametrize("why", ["failed_by_staff", "failed_rejected"])
+def test_a_case_ends_with_the_reason_given(clerk: Browser, why: str) -> None:
     case = running()
-    assert act(clerk, case, "fail", reason="They closed down.").status_code == 302
+    assert act(clerk, case, "fail", why=why, reason="They closed down.").status_code == 302
     case.refresh_from_db()
-    assert (case.status, case.result_status, case.failure_reason) == ("FAILED", "failed_by_staff", "They closed down.")
+    assert (case.status, case.result_status, case.failure_reason) == ("FAILED", why, "They closed down.")
     assert last_event(case).actor == "staff ann0"
+
+
+@pytest.mark.parametrize("data", [{}, {"why": "goal_achieved"}, {"why": "max_retries"}])
+def test_a_case_does_not_end_in_a_way_that_is_not_for_staff_to_say(clerk: Browser, data: dict[str, str]) -> None:
+    case = running()
+    before = snapshot(case)
+    assert act(clerk, case, "fail", reason="No.", **data).status_code == 200
+    assert snapshot(case) == before
 
 
 def test_a_case_is_cancelled_only_once_it_is_confirmed(clerk: Browser) -> None:

@@ -1,5 +1,6 @@
 """Clients and their keys on the staff's pages."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def page_of(client: Client) -> str:
 
 
 def issue(browser: Browser, client: Client, **data: Any) -> Any:
-    return browser.post(reverse("admin:cases_client_issue", args=[client.pk]), data)
+    return browser.post(reverse("admin:cases_client_issue", args=[client.pk]), {"key_id": str(uuid.uuid4()), **data})
 
 
 def revoke(browser: Browser, key: ApiKey) -> Any:
@@ -59,6 +60,18 @@ def test_a_new_key_is_shown_once_and_kept_nowhere(keeper: Browser) -> None:
 def test_a_test_key_is_one(keeper: Browser) -> None:
     issue(keeper, ClientFactory(), is_test="yes")
     assert ApiKey.objects.get().is_test is True
+
+
+def test_the_form_sent_again_issues_no_other_key(keeper: Browser) -> None:
+    client = ClientFactory()
+    key_id = str(keeper.get(page_of(client)).context["form"]["key_id"].value())
+    first = issue(keeper, client, key_id=key_id, is_test="no")
+    again = issue(keeper, client, key_id=key_id, is_test="no")
+    assert told(again) == ["This form has issued its key already. A key is shown once, not twice."]
+    assert (again.status_code, again.headers["location"]) == (302, page_of(client))
+    assert str(ApiKey.objects.get().pk) == key_id
+    assert LogEntry.objects.count() == 1
+    assert str(first.context["form"]["key_id"].value()) != key_id  # the next key has its own
 
 
 @pytest.mark.parametrize("data", [{}, {"is_test": "perhaps"}, {"is_test": "yes", "name": "x" * 101}])

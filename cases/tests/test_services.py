@@ -19,7 +19,7 @@ from cases.errors import (
     NothingSentYet,
 )
 from cases.factories import ApiKeyFactory, CaseFactory, InputRequestFactory, MessageFactory
-from cases.models import Case, MessageStatus, Purpose, RequestStatus, Status
+from cases.models import Case, MessageStatus, Purpose, RequestStatus, ResultStatus, Status
 
 pytestmark = pytest.mark.django_db
 STAFF = "staff ann"
@@ -220,3 +220,12 @@ def test_where_a_case_is_sent_from(settings: Any) -> None:
     assert (live.transport, live.our_address) == ("agentmail", "inbox@agentmail.example")
     assert (test.transport, test.our_address) == ("sandbox", f"case-{test.pk.hex}@sandbox.invalid")
     assert live.counterparty_address == "ann@supplier.example"
+
+
+def test_staff_say_that_the_counterparty_refuses_and_nothing_that_only_the_service_knows() -> None:
+    case = CaseFactory(status=Status.RUNNING)
+    with pytest.raises(ValueError, match="BOUNCED"):
+        services.fail_case(case.pk, reason="No.", actor=STAFF, result_status=ResultStatus.BOUNCED)
+    services.fail_case(case.pk, reason="They say no.", actor=STAFF, result_status=ResultStatus.FAILED_REJECTED)
+    case.refresh_from_db()
+    assert (case.status, case.result_status, case.failure_reason) == ("FAILED", "failed_rejected", "They say no.")

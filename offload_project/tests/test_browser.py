@@ -5,7 +5,7 @@ Screenshots of every page are left in var/screenshots.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.conf import settings
@@ -191,9 +191,40 @@ def test_a_new_key_is_seen_once(page: Page) -> None:
     page.get_by_role("button", name="Issue a key").click()
     expect(page.locator("#new-key")).to_contain_text("offload_live_")
     picture(page, "client-new-key")
-    page.goto(f"/admin/cases/client/{client.pk}/change/")
+    page.reload()  # sends the form again
     expect(page.locator("#new-key")).to_have_count(0)
+    expect(page.get_by_text("This form has issued its key already.")).to_be_visible()
     assert client.keys.count() == 2
+
+
+# What stands beyond the right edge of the window.
+CUT = """() => ['td', 'th', 'dd', 'p', 'button', 'a']
+    .flatMap(name => [...document.querySelectorAll('#content ' + name)])
+    .filter(cell => cell.getClientRects().length && cell.innerText.trim()
+        && cell.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .map(cell => cell.innerText.trim().slice(0, 60))"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_is_seen_on_a_telephone(page: Page, scheme: Literal["light", "dark"]) -> None:
+    question = question_with_a_history()
+    client = ApiKeyFactory(name="Old server in the cellar", client=question.case.client).client
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 390, "height": 844})
+    log_in(page, "/admin/")
+    paths = {
+        "index": "/admin/",
+        "case": f"/admin/cases/case/{question.case_id}/change/",
+        "question": f"/admin/cases/inputrequest/{question.pk}/change/",
+        "client": f"/admin/cases/client/{client.pk}/change/",
+        "questions": "/admin/cases/inputrequest/",
+        "cases": "/admin/cases/case/",
+        "clients": "/admin/cases/client/",
+    }
+    for name, path in paths.items():
+        page.goto(path)
+        picture(page, f"telephone-{scheme}-{name}")
+        assert page.evaluate(CUT) == [], path
 
 
 def hostile_rows() -> list[Any]:

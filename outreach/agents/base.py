@@ -119,6 +119,7 @@ class Mail:
     subject: str
     text: str
     files: tuple[File, ...] = ()
+    sender: str = ""  # the name that the mail gives
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,10 @@ class AgentError(Exception):
     def __init__(self, reason: str, calls: tuple[ModelCall, ...] = ()) -> None:
         super().__init__(reason)
         self.calls = calls
+
+
+class AgentAsks(AgentError):
+    """The agent can't write this mail before a person has said more; its text is the question."""
 
 
 class AgentGaveUp(AgentError):

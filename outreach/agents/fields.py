@@ -1,24 +1,18 @@
-"""The properties of a resultSchema as lines of a form: `Title: value`. Reads what is written and never guesses."""
+"""The properties of a resultSchema as lines of a form, `Title: value`, and the lines of a mail that fill them in."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from outreach.agents import spelling
+from outreach.agents import remarks, said
+from outreach.agents.schemas import Schema, is_list, title_of, with_items
+from outreach.agents.schemas import is_askable as is_schema_askable
 
-Schema = dict[str, Any]
 Path = tuple[str, ...]
 
-DEEPEST = 4  # properties of properties; what lies deeper is asked for as JSON
+DEEPEST = 4  # properties of properties; nobody is asked for what lies deeper
 WRAPS_FROM = 60  # characters: mail programs break lines of text at 66 to 78
-LONGEST_NUMBER = 40  # characters
-
-
-class NotUsable(ValueError):
-    """What was written is not a value of the field's type; the message says what one looks like."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,16 @@ class Field:
     def is_required(self) -> bool:
         return all(self.required_steps)
 
+    @property
+    def is_askable(self) -> bool:
+        """Whether a person can write it into lines; objects within objects without end can't be."""
+        return is_schema_askable(self.schema)
+
+    @property
+    def about(self) -> str:
+        """All that tells what a value of it means: its title, name and description."""
+        return " ".join((self.title, *self.path, str(self.schema.get("description", ""))))
+
     def is_expected(self, filled_in: Collection[Path]) -> bool:
         """Whether a value is needed, given those that there are: an optional object that is begun must be completed."""
         *objects, is_required = self.required_steps
@@ -63,15 +67,23 @@ class Entry:
 
     @property
     def says_nothing(self) -> bool:
-        """A dash, dots, a question mark: the line was seen, and there is no value in it."""
-        return not any(character.isalnum() for character in self.text)
+        """A dash, a question mark, "see attachment": the line was seen, and there is no value in it."""
+        return said.is_evasive(self.text)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A mail read as a form: what it fills in, in order, and the lines that stand beside that."""
+
+    entries: tuple[Entry, ...]
+    rest: tuple[str, ...]
 
 
 def fields_of(schema: Schema | None) -> tuple[Field, ...]:
     """The fields to ask for; none where the schema does not list the properties of an object."""
     if not schema:
         return ()
-    fields = tuple(_fields(_resolved(schema, schema), schema, (), (), ""))
+    fields = tuple(_fields(with_items(schema, schema), schema, (), (), ""))
     titles = Counter(_fold(field.title) for field in fields)
     return tuple(
         field
@@ -90,45 +102,14 @@ def _fields(object_: Schema, root: Schema, path: Path, steps: tuple[bool, ...], 
         schema = properties.get(name, {})
         if schema is False:
             continue  # nothing may stand there
-        schema = _resolved(schema, root)
+        schema = with_items(schema, root)
         here, steps_here = (*path, name), (*steps, name in required)
-        own = _title(name, schema)
+        own = title_of(name, schema)
         full = f"{title} {own if own[:2].isupper() else own[:1].lower() + own[1:]}" if title else own
         if isinstance(schema.get("properties"), dict) and schema["properties"] and len(here) < DEEPEST:
             yield from _fields(schema, root, here, steps_here, full)
         else:
             yield Field(here, full, schema, steps_here)
-
-
-def _resolved(given: Any, root: Schema) -> Schema:
-    """The schema with references into the same document followed, its own and that of its items."""
-    schema: Schema = given if isinstance(given, dict) else {}
-    for _ in range(10):
-        all_of = schema.get("allOf")
-        if isinstance(all_of, list) and len(all_of) == 1 and isinstance(all_of[0], dict):
-            schema = {**all_of[0], **{key: value for key, value in schema.items() if key != "allOf"}}
-        reference = schema.get("$ref")
-        if not isinstance(reference, str) or not reference.startswith("#"):
-            break
-        schema = {**_at(root, reference), **{key: value for key, value in schema.items() if key != "$ref"}}
-    if isinstance(schema.get("items"), dict) and "$ref" in schema["items"]:
-        schema = {**schema, "items": _resolved(schema["items"], root)}
-    return schema
-
-
-def _at(root: Any, reference: str) -> Schema:
-    for step in reference.lstrip("#").split("/")[1:]:
-        root = root.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(root, dict) else None
-    return root if isinstance(root, dict) else {}
-
-
-def _title(name: str, schema: Schema) -> str:
-    given = schema.get("title")
-    if isinstance(given, str) and (title := " ".join(given.split()).rstrip(":： ")):
-        return title
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s_\-.]+", " ", name).split()
-    title = " ".join(word if word.isupper() else word.lower() for word in words).rstrip(":： ")
-    return title[:1].upper() + title[1:] or "Value"
 
 
 def _name(field: Field) -> str:
@@ -138,24 +119,37 @@ def _name(field: Field) -> str:
 # --- From a mail to entries -----------------------------------------------------------------------
 
 
-def entries(fields: Iterable[Field], text: str, source_id: str, known: Collection[str] = ()) -> list[Entry]:
-    """The lines of the text that fill in a field, in order; a line without a value fills in nothing.
+def scan(fields: Iterable[Field], text: str, source_id: str, known: Collection[str] = ()) -> Sheet:
+    """The lines of the text that fill in a field; a line without a value fills in nothing.
 
     A line marked as quoted counts if it is new, as where somebody writes into the form that he quotes; the `known` ones
     (see `lines_of`) stood in earlier mail already.
     """
     fields = tuple(fields)
-    labels = {_fold(_name(field)): field for field in fields} | {_fold(field.title): field for field in fields}
+    labels = _fold_labels(fields)
     longest = max(map(len, labels), default=0)
-    found, lines = [], text.splitlines()
-    for index, line in enumerate(lines):
-        if filled := _filled_in(line, labels, longest):
+    found: list[Entry] = []
+    rest: list[str] = []
+    lines, index = text.splitlines(), 0
+    while index < len(lines):
+        line = lines[index]
+        filled, more = _filled_in(line, labels, longest), list[str]()
+        if filled is None:
+            rest.append(line)
+        elif not (remarks.is_quoted(line) and _unmarked(line) in known):
             field, value = filled
-            if value and not (_is_quoted(line) and _unmarked(line) in known):
-                wrapped = list(_wrapped(lines, index, labels, longest))
-                whole = " ".join([value, *map(_without_quote_marks, wrapped)])
-                found.append(Entry(field, whole, "\n".join([line.strip(), *wrapped]), source_id))
-    return found
+            continued = _items if is_list(field.schema) else _wrapped
+            more = list(continued(lines, index, labels, longest))
+            glue = "\n" if is_list(field.schema) else " "
+            whole = glue.join(filter(None, [value, *map(_without_quote_marks, more)]))
+            if whole:
+                found.append(Entry(field, whole, "\n".join([line.strip(), *more]), source_id))
+        index += 1 + len(more)
+    return Sheet(tuple(found), tuple(rest))
+
+
+def _fold_labels(fields: tuple[Field, ...]) -> dict[str, Field]:
+    return {_fold(_name(field)): field for field in fields} | {_fold(field.title): field for field in fields}
 
 
 def lines_of(text: str) -> set[str]:
@@ -188,16 +182,33 @@ def _without_marks(before: str, after: str) -> str:
 
 def _wrapped(lines: list[str], index: int, labels: dict[str, Field], longest: int) -> Iterator[str]:
     """The lines by which a mail program has continued the one at the index because it was long."""
+    if not _filled_in(lines[index], labels, longest)[1]:  # type: ignore[index]
+        return
     while index + 1 < len(lines) and len(lines[index]) >= WRAPS_FROM:
         line, index = lines[index], index + 1
-        is_same_quote = _is_quoted(line) == _is_quoted(lines[index])
-        if not is_same_quote or not _unmarked(lines[index]) or _filled_in(lines[index], labels, longest):
+        if not _goes_on(line, lines[index], labels, longest):
             return
         yield lines[index].strip()
 
 
-def _is_quoted(line: str) -> bool:
-    return line.lstrip().startswith(">")
+_BULLET = re.compile(r"\s*(?:[-*•·–]|\d{1,2}[.)])\s+")
+
+
+def _items(lines: list[str], index: int, labels: dict[str, Field], longest: int) -> Iterator[str]:
+    """The lines of a list below its label: those with bullets; all up to an empty one, where the label's is empty."""
+    has_value = bool(_filled_in(lines[index], labels, longest)[1])  # type: ignore[index]
+    while index + 1 < len(lines):
+        line, index = lines[index], index + 1
+        new = _without_quote_marks(lines[index])
+        is_item = bool(_BULLET.match(new)) or not (has_value or remarks.is_doubtful(new) or remarks.is_harmless(new))
+        if not is_item or not _goes_on(line, lines[index], labels, longest):
+            return
+        yield lines[index].strip()
+
+
+def _goes_on(line: str, following: str, labels: dict[str, Field], longest: int) -> bool:
+    is_same_quote = remarks.is_quoted(line) == remarks.is_quoted(following)
+    return is_same_quote and bool(_unmarked(following)) and not _filled_in(following, labels, longest)
 
 
 def _unmarked(line: str) -> str:
@@ -210,231 +221,3 @@ def _without_quote_marks(line: str) -> str:
 
 def _fold(label: str) -> str:
     return " ".join(label.split()).casefold()
-
-
-# --- From what a person wrote to the value that the schema wants ----------------------------------
-
-
-def value_of(schema: Schema, text: str) -> Any:
-    """The text as a value of the schema's type; whether that is allowed is the schema's to say. Raises NotUsable."""
-    if "enum" in schema:
-        return _option(schema["enum"], text)
-    if "const" in schema:
-        return _option([schema["const"]], text)
-    reasons = []
-    for read in _readings(schema):
-        try:
-            return read(text)
-        except NotUsable as error:
-            reasons.append(str(error))
-    raise NotUsable(reasons[-1] if reasons else "left empty")
-
-
-def _readings(schema: Schema) -> list[Callable[[str], Any]]:
-    """The ways to read a text by the schema's types or alternatives, in its order; as nothing first."""
-    for keyword in ("anyOf", "oneOf"):
-        if isinstance(schema.get(keyword), list):
-            options = sorted(
-                (option for option in schema[keyword] if isinstance(option, dict)),
-                key=lambda option: option.get("type") != "null",
-            )
-            return [lambda text, option=option: value_of(option, text) for option in options]  # type: ignore[misc]
-    types = schema.get("type", "string")
-    ordered = sorted([types] if isinstance(types, str) else types, key=lambda type_: type_ != "null")
-    return [lambda text, type_=type_: _READERS[type_](schema, text) for type_ in ordered]  # type: ignore[misc]
-
-
-def _option(options: Iterable[Any], text: str) -> Any:
-    options = list(options)
-    for option in options:
-        if _fold(_word(option)) == _fold(text):
-            return option
-    for option in options:
-        if isinstance(option, bool) and spelling.yes_no(text) is option:
-            return option
-        if option is None and _is_none(text):
-            return None
-    raise NotUsable(_one_of(options))
-
-
-def _string(schema: Schema, text: str) -> str:
-    if schema.get("format") == "date":
-        day = spelling.date_alone(text)
-        if day is None:  # none, or "03/04/2027", which is two, or words that may change what is meant
-            raise NotUsable(_FORMATS["date"])
-        return day.isoformat()
-    if not any(character.isalnum() for character in text):
-        raise NotUsable("filled in")
-    return text
-
-
-def _integer(schema: Schema, text: str) -> int:
-    try:
-        number = _number(schema, text)
-    except NotUsable as error:
-        raise NotUsable("a whole number") from error
-    if not isinstance(number, int):
-        raise NotUsable("a whole number")
-    return number
-
-
-def _number(_: Schema, text: str) -> float | int:
-    is_one = len(text) <= LONGEST_NUMBER and re.fullmatch(r"[+-]?\d[\d.,'’\s]*", text.strip())
-    numbers = spelling.numbers(text) if is_one else set()
-    if len(numbers) != 1:  # none, or "1,250", which is two
-        raise NotUsable("a number like 1250.50")
-    number = numbers.pop()
-    return int(number) if number == number.to_integral_value() else float(number)
-
-
-def _boolean(_: Schema, text: str) -> bool:
-    truth = spelling.yes_no(text)
-    if truth is None:
-        raise NotUsable("yes or no")
-    return truth
-
-
-def _null(_: Schema, text: str) -> None:
-    if not _is_none(text):
-        raise NotUsable("a dash if there is none")
-
-
-def _is_none(text: str) -> bool:
-    return _fold(text).rstrip(".") in {
-        "-",
-        "–",
-        "—",
-        "none",
-        "null",
-        "n/a",
-        "n.a",
-        "nothing",
-        "keine",
-        "keiner",
-        "aucun",
-    }
-
-
-def _array(schema: Schema, text: str) -> list[Any]:
-    if text.startswith("["):
-        return list(_json(text, list))
-    separator = ";" if ";" in text else ","
-    items = schema.get("items", {})
-    parts = [part.strip() for part in text.split(separator) if part.strip()]
-    return [value_of(items if isinstance(items, dict) else {}, part) for part in parts]
-
-
-def _object(_: Schema, text: str) -> dict[str, Any]:
-    return dict(_json(text, dict))
-
-
-def _json(text: str, type_: type) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NotUsable("JSON") from error
-    if not isinstance(value, type_):
-        raise NotUsable("JSON")
-    return value
-
-
-_READERS: dict[str, Callable[[Schema, str], Any]] = {
-    "string": _string,
-    "integer": _integer,
-    "number": _number,
-    "boolean": _boolean,
-    "null": _null,
-    "array": _array,
-    "object": _object,
-}
-
-
-# --- What to write, in words ----------------------------------------------------------------------
-
-
-def describe(schema: Schema) -> str:
-    """What to write, in a few words that go on from "as" or "needs to be"; empty where any text will do."""
-    if "enum" in schema or "const" in schema:
-        return _one_of(schema.get("enum", [schema.get("const")]))
-    for keyword in ("anyOf", "oneOf"):
-        if isinstance(schema.get(keyword), list):
-            described = [describe(option) for option in schema[keyword] if isinstance(option, dict)]
-            return " or ".join(dict.fromkeys(filter(None, described)))
-    types = schema.get("type", "string")
-    kind = types if isinstance(types, str) else next((name for name in types if name != "null"), "null")
-    return _DESCRIBERS[kind](schema) if kind in _DESCRIBERS else ""
-
-
-def demands(schema: Schema) -> str:
-    """As `describe`, but never empty, for somebody who has written what can't be used."""
-    return describe(schema) or "something else"
-
-
-_FORMATS = {
-    "date": "a date like 2027-01-31",
-    "date-time": "a date and time like 2027-01-31T14:00:00Z",
-    "time": "a time like 14:00:00Z",
-    "email": "an e-mail address",
-    "uri": "a web address like https://example.com/",
-}
-
-
-def _describe_string(schema: Schema) -> str:
-    if known := _FORMATS.get(schema.get("format", "")):
-        return known
-    if isinstance(schema.get("examples"), list) and schema["examples"]:
-        return f"something like {_word(schema['examples'][0])}"
-    if "pattern" in schema:
-        return f"text of the form {_word(schema['pattern'])}"
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
-    if most is not None:
-        return f"{least} to {most} characters" if least else f"at most {most} characters"
-    return f"at least {least} characters" if least > 1 else ""
-
-
-def _describe_number(schema: Schema) -> str:
-    is_whole = schema.get("type") == "integer" or schema.get("type") == ["integer", "null"]
-    noun = "a whole number" if is_whole else "a number"
-    bounds = ", ".join(f"{words} {_word(schema[keyword])}" for keyword, words in _BOUNDS.items() if keyword in schema)
-    if bounds:
-        return f"{noun} ({bounds})"
-    return noun if is_whole else "a number like 1250.50"
-
-
-_BOUNDS = {
-    "minimum": "at least",
-    "exclusiveMinimum": "more than",
-    "maximum": "at most",
-    "exclusiveMaximum": "less than",
-    "multipleOf": "in steps of",
-}
-_DESCRIBERS: dict[str, Callable[[Schema], str]] = {
-    "string": _describe_string,
-    "integer": _describe_number,
-    "number": _describe_number,
-    "boolean": lambda _: "yes or no",
-    "array": lambda schema: "JSON" if _holds_objects(schema) else "one or more, separated by commas",
-    "object": lambda _: "JSON",
-}
-
-
-def _holds_objects(schema: Schema) -> bool:
-    return isinstance(schema.get("items"), dict) and schema["items"].get("type") in ("object", "array")
-
-
-def _one_of(options: Iterable[Any]) -> str:
-    return listed([_word(option) for option in options], "or")
-
-
-def listed(words: list[str], last: str = "and") -> str:
-    """`a, b and c`"""
-    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
-
-
-def _word(option: Any) -> str:
-    if isinstance(option, bool):
-        return "yes" if option else "no"
-    if option is None:
-        return "a dash"
-    text = option if isinstance(option, str) else json.dumps(option, ensure_ascii=False)
-    return " ".join(text.split())

@@ -1,33 +1,16 @@
 """The agent without a model: a form by mail. It asks for lines, reads lines, and leaves everything else to a human."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cases import result_schema
 from outreach.agents import fields as forms
-from outreach.agents.base import CaseView, Decision, Draft, Judgement, Mail, Source, Verdict
+from outreach.agents import hints, remarks
+from outreach.agents.base import AgentAsks, CaseView, Decision, Draft, Judgement, Mail, Verdict
 from outreach.agents.fields import Entry, Field
-from outreach.evidence import leaves
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What people on the other side have filled in so far. The last word on a field counts."""
-
-    result: dict[str, Any]
-    sources: tuple[Source, ...]
-    missing: tuple[Field, ...]  # expected and not filled in
-    unusable: tuple[tuple[Entry, str], ...]  # with what a value looks like
-    filled_in_now: bool  # whether the newest mail fills in anything, if nobody has judged it yet
-
-    @property
-    def is_complete(self) -> bool:
-        return bool(self.result) and not self.to_ask
-
-    @property
-    def to_ask(self) -> tuple[Field, ...]:
-        return (*(entry.field for entry, _ in self.unusable), *self.missing)
+from outreach.agents.phrases import Phrases, phrases_in
+from outreach.agents.replies import Reading, read
 
 
 class FormAgent:
@@ -38,21 +21,25 @@ class FormAgent:
     takes_images = False
 
     def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
-        behalf = f" on behalf of {case.persona['company']}" if case.persona.get("company") else ""
-        body = [f"I am writing to you{behalf} about the following.", _objective(case), *_words_of_humans(case)]
-        if asked := forms.fields_of(case.result_schema):
-            body += _please("Could you reply to this mail with these lines filled in?", asked)
+        asked = forms.fields_of(case.result_schema)
+        out_of_reach = [field.title for field in asked if field.is_required and not field.is_askable]
+        if out_of_reach and not case.answers:
+            raise AgentAsks(
+                f"The resultSchema requires what can't be asked for line by line: {', '.join(out_of_reach)}. What "
+                "should the mail say about it? Your answer goes into it as it is; what comes back is for you to read."
+            )
+        words = phrases_in(case.language)
+        company = case.persona.get("company")
+        about = words.say("about_for", company=company) if company else words.say("about")
+        body = [about, _objective(case), *_words_of_humans(case), *_please(words, "please", asked)]
         return Draft(_mail(case, *body))
 
     def draft_follow_up(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
-        last = next(mail for mail in reversed(case.thread) if mail.from_us)
-        body = [
-            f"I wrote to you on {last.at:%-d %B %Y} and have not had your answer yet. Could you look at it again? "
-            "This is what it is about.",
-            _objective(case),
-        ]
-        if asked := read(case).to_ask or forms.fields_of(case.result_schema):
-            body += _please("Please reply with these lines filled in:", asked)
+        words = phrases_in(case.language)
+        at = next(mail.at for mail in reversed(case.thread) if mail.from_us)
+        date = words.say("date", day=at.day, month=words.month(at.month), year=at.year)
+        asked = read(case).to_ask or forms.fields_of(case.result_schema)
+        body = [words.say("reminder", date=date), _objective(case), *_please(words, "please_again", asked)]
         return Draft(_mail(case, *body))
 
     def draft_reply(self, case: CaseView, verdict: Verdict, faults: tuple[str, ...] = ()) -> Draft:
@@ -66,69 +53,17 @@ class FormAgent:
 
     def evaluate(self, case: CaseView, faults: tuple[str, ...] = ()) -> Verdict:
         reading = read(case)
+        if reading.has_remarks:
+            return _ask_human(case, reading, "The reply says more than the lines that were asked for.")
         if reading.filled_in_now and reading.is_complete:
             return _complete(case, reading)
         if case.new_answers:
             return _pass_on(case, reading)
         if reading.filled_in_now:
             return _ask_back(case, reading)
-        return _ask_human([mail for mail in case.from_counterparty if mail.unread])
-
-
-def read(case: CaseView) -> Reading:
-    """All lines of all human mail of the thread, read against the resultSchema."""
-    asked = forms.fields_of(case.result_schema)
-    last: dict[forms.Path, Entry] = {}
-    known: set[str] = set()
-    new: set[str] = set()
-    for mail in case.thread:
-        if mail.from_person and not mail.from_us:
-            found = forms.entries(asked, mail.text, mail.id, known)
-            last |= {entry.field.path: entry for entry in found}
-            new |= {mail.id} if found and mail.unread else set()
-        known |= forms.lines_of(mail.text)
-    newest = next((mail.id for mail in reversed(case.from_counterparty) if mail.unread), None)
-    return _read(case, asked, last, new, filled_in_now=newest in new)
-
-
-def _read(
-    case: CaseView, asked: Iterable[Field], last: dict[forms.Path, Entry], new: set[str], *, filled_in_now: bool
-) -> Reading:
-    result: dict[str, Any] = {}
-    sources: list[Source] = []
-    unusable: list[tuple[Entry, str]] = []
-    filled_in = [path for path, entry in last.items() if not entry.says_nothing]
-    for path, entry in last.items():
-        try:
-            value = _value(case, entry)
-        except forms.NotUsable as error:
-            # What may be left out is asked for again once: who then does not mention it has left it out.
-            if entry.field.is_expected(filled_in) or (entry.source_id in new and not entry.says_nothing):
-                unusable.append((entry, str(error)))
-        else:
-            _put(result, path, value)
-            pointers = [pointer for pointer, _ in leaves(value, entry.field.pointer)]
-            sources += [Source(pointer, entry.source_id, entry.line) for pointer in pointers]
-    missing = tuple(field for field in asked if field.is_expected(filled_in) and field.path not in last)
-    return Reading(result, tuple(sources), missing, tuple(unusable), filled_in_now)
-
-
-def _value(case: CaseView, entry: Entry) -> Any:
-    """What was written, converted and allowed by the schema for itself. Raises NotUsable."""
-    value = forms.value_of(entry.field.schema, entry.text)
-    alone: dict[str, Any] = {}
-    _put(alone, entry.field.path, value)
-    pointer = entry.field.pointer
-    for error in result_schema.errors(case.result_schema, alone):
-        if f"{error['path']}/".startswith(f"{pointer}/"):
-            raise forms.NotUsable(forms.demands(entry.field.schema))
-    return value
-
-
-def _put(result: dict[str, Any], path: forms.Path, value: Any) -> None:
-    for step in path[:-1]:
-        result = result.setdefault(step, {})
-    result[path[-1]] = value
+        if _is_mere_thanks(case) and not reading.is_complete:
+            return Verdict(Decision.WAIT, reason="The counterparty says thank you, and nothing else.")
+        return _ask_human(case, reading, "The reply does not fill in the lines that were asked for.")
 
 
 # --- Verdicts ------------------------------------------------------------------------------------
@@ -147,35 +82,86 @@ def _complete(case: CaseView, reading: Reading) -> Verdict:
         Decision.GOAL_ACHIEVED,
         result=reading.result,
         sources=reading.sources,
+        reply_body=_mail(case, phrases_in(case.language).say("end")),
         reason="Every required line is filled in.",
     )
 
 
 def _pass_on(case: CaseView, reading: Reading) -> Verdict:
     """The human's words go to the counterparty as they are, with what is still missing."""
-    body = [*_words_of_humans(case), *_faults(reading)]
-    if reading.to_ask:
-        body += _please("These lines are still open. Please reply with them filled in:", reading.to_ask, reading)
+    words = phrases_in(case.language)
+    body = [*_words_of_humans(case), *_faults(words, reading), *_please(words, "please_open", reading.to_ask, reading)]
     return Verdict(Decision.REPLY, reply_body=_mail(case, *body), reason="A human's answer is passed on.")
 
 
 def _ask_back(case: CaseView, reading: Reading) -> Verdict:
-    body = ["Thank you for your reply.", *_faults(reading)]
+    if out_of_reach := [field.title for field in reading.to_ask if not field.is_askable]:
+        reason = f"What is missing can't be asked for line by line: {', '.join(out_of_reach)}."
+        return _ask_human(case, reading, reason)
+    if reading.is_stuck:
+        titles = ", ".join(field.title for field in reading.to_ask)
+        return _ask_human(case, reading, f"Asking again has not helped. Still open: {titles}.")
+    words = phrases_in(case.language)
+    body = [words.say("thanks"), *_faults(words, reading)]
     if reading.missing:
-        still = forms.listed([field.title for field in reading.missing])
-        body.append(f"Still missing: {still}." if not reading.unusable else f"Also missing: {still}.")
+        still = words.listed([field.title for field in reading.missing])
+        body.append(words.say("also_missing" if reading.unusable else "missing", titles=still))
     asked = reading.to_ask or forms.fields_of(case.result_schema)
-    body += _please("Please reply with these lines filled in:", asked, reading)
+    body += _please(words, "please_again", asked, reading)
     return Verdict(Decision.REPLY, reply_body=_mail(case, *body), reason=_what_is_wrong(reading))
 
 
-def _ask_human(unread: list[Mail]) -> Verdict:
+def _ask_human(case: CaseView, reading: Reading, reason: str) -> Verdict:
+    unread = _unread(case)
     said = "\n\n".join(_quoted(mail.text) + _files(mail) for mail in unread)
-    return Verdict(
-        Decision.INPUT_NEEDED,
-        question=f"The counterparty wrote:\n\n{said}\n\nWhat should the answer be?",
-        reason="The reply does not fill in the lines that were asked for.",
-    )
+    parts = [f"The counterparty wrote:\n\n{said}", *_found(case, reading), *_unsent(case)]
+    if reading.is_stuck and not reading.has_remarks:
+        parts.append(reason)
+    return Verdict(Decision.INPUT_NEEDED, question="\n\n".join([*parts, "What should the answer be?"]), reason=reason)
+
+
+def _found(case: CaseView, reading: Reading) -> list[str]:
+    """The values that the lines give, where there are any."""
+    values = ((field.title, _at(reading.result, field.path)) for field in forms.fields_of(case.result_schema))
+    lines = [f"- {title}: {_plain(value)}" for title, value in values if value is not _NOTHING]
+    if not lines:
+        return []
+    head = "Every required line is filled in:" if reading.is_complete else "Filled in so far:"
+    return ["\n".join([head, *lines])]
+
+
+_NOTHING = object()
+
+
+def _at(result: Any, path: forms.Path) -> Any:
+    for step in path:
+        if not isinstance(result, dict) or step not in result:
+            return _NOTHING
+        result = result[step]
+    return result
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _unsent(case: CaseView) -> list[str]:
+    """An answer that this mail has overtaken: it is not sent to somebody who has meanwhile written something else."""
+    return [
+        f"Your last answer has not been sent, since this mail came first:\n\n{_quoted(answer.text)}"
+        for answer in case.new_answers
+    ]
+
+
+def _unread(case: CaseView) -> list[Mail]:
+    return [mail for mail in case.from_counterparty if mail.unread]
+
+
+def _is_mere_thanks(case: CaseView) -> bool:
+    """Whether all new mail, which says no more than courtesies, says thank you in words of its own."""
+    ours = {line for mail in case.thread if mail.from_us for line in forms.lines_of(mail.text)}
+    new_lines = [forms.lines_of(mail.text) - ours for mail in case.from_counterparty if mail.unread and not mail.files]
+    return len(new_lines) == len(_unread(case)) and all(map(remarks.is_thanks, new_lines))
 
 
 def _quoted(text: str) -> str:
@@ -188,7 +174,7 @@ def _files(mail: Mail) -> str:
 
 def _what_is_wrong(reading: Reading) -> str:
     missing = [field.title for field in reading.missing]
-    unusable = [entry.field.title for entry, _ in reading.unusable]
+    unusable = [entry.field.title for entry in reading.unusable]
     parts = [
         f"{word}: {', '.join(titles)}" for word, titles in (("missing", missing), ("not usable", unusable)) if titles
     ]
@@ -199,7 +185,8 @@ def _what_is_wrong(reading: Reading) -> str:
 
 
 def _mail(case: CaseView, *paragraphs: str) -> str:
-    whole = (f"Hello {case.counterparty['name']},", *paragraphs, _signature(case))
+    words = phrases_in(case.language)
+    whole = (words.say("greeting", name=case.counterparty["name"]), *paragraphs, _signature(case, words))
     return "\n\n".join(filter(None, whole)) + "\n"
 
 
@@ -211,33 +198,48 @@ def _words_of_humans(case: CaseView) -> list[str]:
     return [answer.text.strip() for answer in case.new_answers]
 
 
-def _signature(case: CaseView) -> str:
+def _signature(case: CaseView, words: Phrases) -> str:
     persona = case.persona
     position = ", ".join(persona[key] for key in ("role", "company") if persona.get(key))
-    return "\n".join(filter(None, ("Kind regards", persona["name"], position)))
+    return "\n".join(filter(None, (words.say("closing"), persona["name"], position)))
 
 
-def _please(words: str, asked: tuple[Field, ...], reading: Reading | None = None) -> list[str]:
-    """The lines to fill in, and how to, as far as the faults do not say it."""
-    told = {entry.field.path for entry, _ in reading.unusable} if reading else set()
+def _please(words: Phrases, name: str, fields: Iterable[Field], reading: Reading | None = None) -> list[str]:
+    """The lines to fill in, and below them how to, as far as the faults do not say it. Nothing where there is no line.
+
+    A hint has a dash where a line has its colon: a mail that comes back with it has not filled in anything.
+    """
+    asked = [field for field in fields if field.is_askable]
+    if not asked:
+        return []
+    told = {entry.field.path for entry in reading.unusable} if reading else set()
+    optional = _optional(asked, reading)
+    notes = []
+    for field in asked:
+        said = hints.description(field.schema) if field.path in told else hints.hint(field, words)
+        if note := "; ".join(filter(None, (said, words.say("may_be_left_out") if field.path in optional else ""))):
+            notes.append(f"{field.title} – {note}")
+    return [words.say(name), "\n".join(field.line for field in asked), "\n".join(notes)]
+
+
+def _optional(asked: Sequence[Field], reading: Reading | None) -> set[forms.Path]:
+    """What may be left out; a first mail in which that is true of every line does not say so of each."""
     missing = {field.path for field in reading.missing} if reading else set()
-    untold = [field for field in asked if field.path not in told]
-    hints = [f"{field.title} as {hint}" for field in untold if (hint := forms.describe(field.schema))]
-    optional = [field.title for field in asked if not field.is_required and field.path not in missing]
-    notes = [f"Please write {forms.listed(hints)}."] if hints else []
-    if optional and (reading or len(optional) < len(asked)):
-        notes.append(f"{forms.listed(optional)} may be left out.")
-    return [words, "\n".join(field.line for field in asked), " ".join(notes)]
+    optional = {field.path for field in asked if not field.is_required} - missing
+    return optional if reading or len(optional) < len(asked) else set()
 
 
-def _faults(reading: Reading) -> list[str]:
+def _faults(words: Phrases, reading: Reading) -> list[str]:
     if not reading.unusable:
         return []
-    lines = [
-        f"- {entry.field.title} needs to be {hint}; you wrote {_cut(entry.text)}" for entry, hint in reading.unusable
-    ]
-    return ["I could not use this as it is:\n" + "\n".join(lines)]
+    return ["\n".join([words.say("unusable"), *(_fault(words, entry) for entry in reading.unusable)])]
+
+
+def _fault(words: Phrases, entry: Entry) -> str:
+    needed = hints.demands(entry.field.schema, words, is_evasive=entry.says_nothing)
+    return f"- {entry.field.title} – {words.say('fault', text=_cut(entry.text), hint=needed)}"
 
 
 def _cut(text: str) -> str:
-    return f"“{text if len(text) <= 80 else text[:79].rstrip() + '…'}”"
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else line[:79].rstrip() + "…"

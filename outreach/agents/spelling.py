@@ -29,7 +29,7 @@ class Token(Generic[T]):
 _YES = frozenset({"yes", "y", "true", "ja", "jawohl", "oui", "sí", "si", "sì", "sim", "tak", "jo"})
 _NO = frozenset({"no", "n", "false", "nein", "non", "não", "nee", "nej", "nei", "nie"})
 
-_NAME = r"(?P<month>[^\W\d_]{3,10})\.?"
+_NAME = r"(?P<month>[^\W\d_]{3,12})\.?"
 _ORDINAL = r"(?:st|nd|rd|th|er|º|\.)?"
 _NUMERIC = re.compile(
     r"(?<![\d.,/-])(?P<a>\d{1,4})(?P<separator>[-./])(?P<b>\d{1,2})(?P=separator)(?P<c>\d{1,4})(?!\d)"
@@ -43,7 +43,9 @@ _MONTH_FIRST = re.compile(rf"{_NAME}\s+(?P<day>\d{{1,2}}){_ORDINAL},?\s+(?P<year
 _AROUND_A_DATE = re.compile(
     r"\b(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
     r"|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche"
-    r"|lunes|martes|miércoles|jueves|viernes|sábado|domingo|the|on|am|den|der|le|el)\b",
+    r"|lunes|martes|miércoles|jueves|viernes|sábado|domingo|luned[ìi]|marted[ìi]|mercoled[ìi]|gioved[ìi]|venerd[ìi]|sabato"
+    r"|domenica|(?:maan|dins|woens|donder|vrij|zater|zon)dag|(?:segunda|terça|quarta|quinta|sexta)(?:-feira)?"
+    r"|poniedziałek|wtorek|środa|czwartek|piątek|sobota|niedziela|the|on|am|den|der|le|el|il|op|em|dnia|r)\b",
     re.IGNORECASE,
 )
 
@@ -175,6 +177,12 @@ def _settled(text: str, token: Token[Decimal], marks: set[str]) -> frozenset[Dec
         [mark] = marks
         return frozenset({(min if mark in written else max)(token.readings, key=abs)})
     return token.readings
+
+
+def around_number(text: str) -> tuple[str, str]:
+    """What stands before and after the first number of the text; all of it before, where there is none."""
+    match = _NUMBER.search(text)
+    return (text[: match.start()].strip(), text[match.end() :].strip()) if match else (text.strip(), "")
 
 
 def _readings(token: str) -> set[Decimal]:

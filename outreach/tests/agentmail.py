@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.test import Client as Browser
@@ -54,10 +54,10 @@ def begin(**fields: Any) -> Case:
 
 
 def post_signed(
-    browser: Browser, body: bytes, *, secret: str = SECRET, at: datetime | None = None, **changed: str
+    browser: Browser, body: bytes, *, secret: str = SECRET, late: timedelta = timedelta(0), **changed: str
 ) -> Any:
     """POST the body to the door as Svix does; `changed` headers replace the right ones."""
-    at = at or datetime.now(UTC)
+    at = datetime.now(UTC) - late
     signature = Webhook(secret).sign("msg_1", at, body.decode(errors="replace"))
     headers = {"svix_id": "msg_1", "svix_timestamp": str(int(at.timestamp())), "svix_signature": signature, **changed}
     return browser.post(

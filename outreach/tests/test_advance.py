@@ -64,7 +64,7 @@ def test_the_first_mail() -> None:
         "Please send us the invoice for order 4711.\n\n"
         "Could you reply to this mail with these lines filled in?\n\n"
         "Invoice number: \nTotal: \nRemarks: \n\n"
-        "Please write Total as a number like 1250.50. Remarks may be left out.\n\n"
+        "Total – a number such as 1250.50\nRemarks – may be left out\n\n"
         "Kind regards\nBob Buyer\nAccounting, Buyer Inc\n"
     )
     case = played.reload()
@@ -111,7 +111,7 @@ def test_a_partial_reply_is_answered_with_what_is_missing_or_wrong(played: Playe
         "Hello Ann Supplier,\n\n"
         "Thank you for your reply.\n\n"
         "I could not use this as it is:\n"
-        "- Total needs to be a number like 1250.50; you wrote “about 1250”\n\n"
+        "- Total – you wrote “about 1250”, please write a number such as 1250.50\n\n"
         "Also missing: Invoice number.\n\n"
         "Please reply with these lines filled in:\n\n"
         "Total: \nInvoice number: \n\n"
@@ -135,7 +135,8 @@ def test_the_humans_answer_goes_out_with_what_is_still_missing(played: Played) -
     played.reply("Invoice number: INV-7")
     played.reply("Do you mean the one of March?")
     assert played.question.question == (
-        "The counterparty wrote:\n\n> Do you mean the one of March?\n\nWhat should the answer be?"
+        "The counterparty wrote:\n\n> Do you mean the one of March?\n\n"
+        "Filled in so far:\n- Invoice number: INV-7\n\nWhat should the answer be?"
     )
     answer(played, "Yes, March please.")
     case = played.reload()
@@ -146,7 +147,7 @@ def test_the_humans_answer_goes_out_with_what_is_still_missing(played: Played) -
         "Yes, March please.\n\n"
         "These lines are still open. Please reply with them filled in:\n\n"
         "Total: \n\n"
-        "Please write Total as a number like 1250.50.\n\n"
+        "Total – a number such as 1250.50\n\n"
         "Kind regards\nBob Buyer\n"
     )
     [question] = case.input_requests.all()
@@ -195,7 +196,7 @@ def test_follow_ups_and_then_the_end() -> None:
         "Ask for the invoice of March.\n\n"
         "Please reply with these lines filled in:\n\n"
         "Invoice number: \nTotal: \n\n"
-        "Please write Total as a number like 1250.50.\n\n"
+        "Total – a number such as 1250.50\n\n"
         "Kind regards\nBob Buyer\n"
     )
     played.wait(72)
@@ -760,9 +761,10 @@ def test_metadata_in_a_staff_reply_is_held_back() -> None:
 
 def test_a_case_sends_only_so_many_mails_an_hour(settings: Settings) -> None:
     settings.OFFLOAD_MAX_MESSAGES_PER_HOUR = 3
-    played = Played.begin(result_schema=FORM)
-    for _ in range(5):
-        played.reply("Total: 5")
+    names = ["first", "second", "third", "fourth", "fifth"]
+    played = Played.begin(result_schema={"required": names, "properties": {name: {} for name in names}})
+    for name in names[:-1]:
+        played.reply(f"{name}: yes")
     case = played.reload()
     assert (case.status, case.attempt_count, len(played.mails)) == (Status.INPUT_NEEDED, 3, 3)
     assert "3 mails within an hour" in played.question.question
@@ -890,7 +892,9 @@ def test_a_verdict_on_a_thread_that_has_grown_meanwhile_is_dropped(
     monkeypatch.setattr(FormAgent, "evaluate", slow)
     played.reply("Which one?")
     assert judged == [1, 2]
-    assert (played.reload().status, played.case.input_requests.count()) == (Status.COMPLETED, 0)
+    assert (played.reload().status, played.case.input_requests.count()) == (Status.INPUT_NEEDED, 1)
+    assert "> Which one?" in played.question.question
+    assert "Every required line is filled in:" in played.question.question
 
 
 # --- Staff ---

@@ -65,8 +65,8 @@ OTHER = "whsec_" + "A" * 32
     "changed",
     [
         {"secret": OTHER},
-        {"at": datetime.now(UTC) - timedelta(minutes=6)},
-        {"at": datetime.now(UTC) + timedelta(minutes=20)},
+        {"late": timedelta(minutes=6)},
+        {"late": timedelta(minutes=-20)},
         {"svix_signature": ""},
         {"svix_signature": "v1"},
         {"svix_signature": "v1,=not base64="},

@@ -136,6 +136,7 @@ def test_each_draft_is_judged_before_it_is_sent(agent: Scripted) -> None:
         "outreach", "judge", "evaluate", "reply", "judge", "follow_up", "judge",
     ]  # fmt: skip
     assert played.timeline.count("draft.judged") == len(played.mails) == 3
+    assert "draft.refused" not in played.timeline
 
 
 def test_a_draft_that_breaks_a_constraint_is_written_again(agent: Scripted) -> None:
@@ -146,6 +147,8 @@ def test_a_draft_that_breaks_a_constraint_is_written_again(agent: Scripted) -> N
     assert ("outreach", ("It promises a date of payment.",)) in agent.asked
     judged = played.case.events.get(type="draft.judged").data
     assert (judged["allowed"], judged["rewritten"], judged["faults"]) == (True, True, [])
+    refused = played.case.events.get(type="draft.refused").data
+    assert refused == {"agent": "scripted", "faults": ["It promises a date of payment."]}
 
 
 def test_a_draft_that_breaks_it_again_is_held_back(agent: Scripted) -> None:

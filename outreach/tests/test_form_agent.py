@@ -1,13 +1,21 @@
 """The agent without a model: what it makes of a thread, and the mails it writes."""
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from cases.services import provide_input
+from cases.testing import run_due
 from outreach import evidence
-from outreach.agents.base import Answer, CaseView, Decision, File, Mail
-from outreach.agents.form import FormAgent, read
+from outreach.agents import spelling
+from outreach.agents.base import AgentAsks, Answer, CaseView, Decision, File, Mail
+from outreach.agents.form import FormAgent
+from outreach.agents.phrases import languages, phrases_in
+from outreach.agents.replies import read
 from outreach.factories import Played
 from outreach.inbound.mail import parse
 
@@ -105,7 +113,7 @@ def test_partial() -> None:
         "Still missing: Delivery date.\n\n"
         "Please reply with these lines filled in:\n\n"
         "Delivery date: \n\n"
-        "Please write Delivery date as a date like 2027-01-31.\n\n"
+        "Delivery date – a date such as 2026-12-31\n\n"
         "Kind regards\nRobin Ward\nPurchasing, Acme\n"
     )
 
@@ -117,19 +125,19 @@ def test_wrong_values_are_named_with_what_is_needed() -> None:
         "Hello Ann Miller,\n\n"
         "Thank you for your reply.\n\n"
         "I could not use this as it is:\n"
-        "- Delivery date needs to be a date like 2027-01-31; you wrote “03/04/2027”\n"
-        "- Pieces needs to be a whole number (at least 1); you wrote “0”\n"
-        "- Color needs to be red or green; you wrote “blue”\n\n"
+        "- Delivery date – you wrote “03/04/2027”, please write a date such as 2026-12-31\n"
+        "- Pieces – you wrote “0”, please write a whole number (at least 1)\n"
+        "- Color – you wrote “blue”, please write one of these: red, green\n\n"
         "Please reply with these lines filled in:\n\n"
         "Delivery date: \nPieces: \nColor: \n\n"
-        "Color may be left out.\n\n"
+        "Color – may be left out\n\n"
         "Kind regards\nRobin Ward\nPurchasing, Acme\n"
     )
 
 
 def test_long_nonsense_is_not_repeated_in_full() -> None:
     [fault] = [line for line in judged(f"Pieces: {'x' * 500}").reply_body.splitlines() if "you wrote" in line]
-    assert fault.endswith(f"you wrote “{'x' * 79}…”")
+    assert fault == f"- Pieces – you wrote “{'x' * 79}…”, please write a whole number (at least 1)"
 
 
 @pytest.mark.parametrize("text", ["Which order?", "", "Delivery date:\nPieces: ", "12 pieces on 14 December 2026"])
@@ -231,7 +239,7 @@ def test_the_humans_words_are_passed_on() -> None:
         "In one piece.\n\n"
         "These lines are still open. Please reply with them filled in:\n\n"
         "Delivery date: \n\n"
-        "Please write Delivery date as a date like 2027-01-31.\n\n"
+        "Delivery date – a date such as 2026-12-31\n\n"
         "Kind regards\nRobin Ward\nPurchasing, Acme\n"
     )
 
@@ -250,7 +258,7 @@ def test_an_answer_alone_completes_nothing() -> None:
 def test_an_answer_and_a_reply_that_is_still_not_complete() -> None:
     verdict = judged("Pieces: 0", answers=answered("In one piece."))
     assert "In one piece." in verdict.reply_body
-    assert "- Pieces needs to be a whole number (at least 1); you wrote “0”" in verdict.reply_body
+    assert "- Pieces – you wrote “0”, please write a whole number (at least 1)" in verdict.reply_body
 
 
 # --- Quotes: as mail programs send them ---
@@ -352,3 +360,314 @@ def test_knowledge_and_metadata_are_not_told() -> None:
     played = Played.begin(goal={"objective": "Ask.", "knowledge": "limit 99"}, metadata={"x": "canary-1"})
     assert "99" not in played.mails[0]["text"]
     assert "canary" not in played.mails[0]["text"]
+
+
+# --- More than lines ---
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "Only valid if you pay by Friday.",
+        "Can you confirm?",
+        "Please note that the price has changed.",
+        "Not before you have paid.",
+        "Never mind.",
+        "> Only valid if you pay by Friday.",  # in the quote, and new
+        "Kind regards\nAnn\n\nPS: only if you pay by Friday",
+        "Kind regards\nAnn\nonly if you pay by Friday",
+        "--\nAnn Miller\nThis offer ends on Friday",
+        "Gilt nur bei Zahlung bis Freitag.",
+        "Sous réserve de paiement.",
+        "Thank you, but we need an order number first.",
+        "I am sorry, something has come up.",
+    ],
+)
+def test_a_remark_beside_the_lines_is_for_a_human(remark: str) -> None:
+    reply = f"{COMPLETE}\n\n{remark}"
+    verdict = judged(reply)
+    assert (verdict.decision, verdict.reason) == (
+        Decision.INPUT_NEEDED,
+        "The reply says more than the lines that were asked for.",
+    )
+    quoted = "\n".join(f"> {line}".rstrip() for line in reply.splitlines())
+    assert verdict.question == (
+        f"The counterparty wrote:\n\n{quoted}\n\n"
+        "Every required line is filled in:\n- Delivery date: 2026-12-14\n- Pieces: 12\n\nWhat should the answer be?"
+    )
+
+
+def test_a_remark_beside_some_of_the_lines_is_for_a_human() -> None:
+    verdict = judged("Pieces: 12\n\nThe date depends on your payment.")
+    assert verdict.decision == Decision.INPUT_NEEDED
+    assert "Filled in so far:\n- Pieces: 12\n\n" in verdict.question
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "Hello Robin,\n\nthank you for your mail. Please find the details below.\n\n{}\n\nKind regards\nAnn Miller",
+        "Dear Mr Ward,\n{}\nThanks!\n\nBest\n\nAnn\n--\nAnn Miller\nHead of Sales, Supplier AG\nTel. +41 44 123 45 67\n"
+        "www.supplier.example",
+        "Guten Tag Herr Ward,\n\nvielen Dank für Ihre Nachricht. Anbei die gewünschten Angaben.\n\n{}\n\n"
+        "Mit freundlichen Grüßen\nAnn Miller\nVertrieb",
+        "Bonjour,\n\nMerci pour votre message. Veuillez trouver ci-dessous les informations demandées.\n\n{}\n\n"
+        "Cordialement,\nAnn Miller",
+        "Buenos días, Robin:\n\n{}\n\nMuchas gracias. Un saludo,\nAnn",
+        "Buongiorno,\n\nDi seguito i dati richiesti.\n{}\n\nCordiali saluti\nAnn",
+        "Beste Robin,\n\n{}\n\nMet vriendelijke groet,\n\nAnn Miller",
+        "Olá, Robin,\n\nObrigada pela mensagem.\n\n{}\n\nAtenciosamente\nAnn",
+        "Dzień dobry,\n\nDziękuję za wiadomość.\n\n{}\n\nZ poważaniem\nAnn Miller",
+        "Thank you for your message. Please find the details\nbelow.\n\n{}\n\nSent from my iPhone",
+        "{}\n\nAnn",
+        "{}\n\nRegards\nAnn\n\nThis e-mail is confidential. If you are not the intended\nrecipient please delete it.",
+        "On Mon, 2 Nov 2026 at 09:00, Robin Ward wrote:\n> Hello Ann,\n>\n{}",
+        "Hello Ann,\n\n{}",
+    ],
+)
+def test_courtesies_trouble_nobody(around: str) -> None:
+    assert judged(around.format(COMPLETE)).result == {"deliveryDate": "2026-12-14", "pieces": 12}
+
+
+def test_our_own_words_trouble_nobody_where_they_come_back() -> None:
+    ours = FormAgent().draft_outreach(view()).body
+    filled_in = ours.replace("Delivery date: ", "Delivery date: 2026-12-14").replace("Pieces: ", "Pieces: 12")
+    sent = mail(ours, 100, from_us=True, from_person=False, unread=False, at=AT)
+    case = view()
+    for text in (filled_in, "\n".join(f"> {line}" for line in filled_in.splitlines())):
+        verdict = FormAgent().evaluate(replace(case, thread=(sent, mail(text, 1))))
+        assert verdict.result == {"deliveryDate": "2026-12-14", "pieces": 12}
+
+
+def test_a_colleague_signs_with_the_name_that_the_mail_gives() -> None:
+    text = f"{COMPLETE}\n\nCarl Jones"
+    assert judged(text).decision == Decision.INPUT_NEEDED
+    assert judged(mail(text, sender="Carl Jones")).decision == Decision.GOAL_ACHIEVED
+
+
+def test_mere_thanks_trouble_nobody() -> None:
+    verdict = judged("Thank you very much!\n\nKind regards\nAnn")
+    assert (verdict.decision, verdict.wait_until) == (Decision.WAIT, None)
+    file = File("f", "a.pdf", "application/pdf", 5)
+    assert judged(mail("Thank you!", files=(file,))).decision == Decision.INPUT_NEEDED
+    assert judged("Thank you! When will you pay?").decision == Decision.INPUT_NEEDED
+    assert (
+        judged(mail(COMPLETE, 0, unread=False), "Thank you!").decision == Decision.INPUT_NEEDED
+    )  # all is there: end it
+
+
+def test_a_remark_is_not_forgotten_while_a_human_is_asked_about_it() -> None:
+    conditional = mail(f"{COMPLETE}\nOnly valid if you pay by Friday.", 0, unread=False)
+    assert judged(conditional, "Color: red", open_question="?").decision == Decision.INPUT_NEEDED
+    assert judged(conditional, "Color: red").decision == Decision.GOAL_ACHIEVED  # a human has dealt with it
+    assert judged(conditional, COMPLETE, open_question="?").decision == Decision.GOAL_ACHIEVED  # given anew, without it
+
+
+def test_an_answer_that_a_remark_has_overtaken_is_not_sent() -> None:
+    verdict = judged("Can we also send it on paper?", answers=answered("By mail, please."))
+    assert verdict.decision == Decision.INPUT_NEEDED
+    assert "Your last answer has not been sent, since this mail came first:\n\n> By mail, please." in verdict.question
+
+
+# --- Asking again ---
+
+
+@pytest.mark.parametrize(
+    "evasion", ["see attachment", "I don't know", "n/a", "tbd", "?", "-", "siehe Anhang", "je ne sais pas"]
+)
+def test_an_evasion_is_no_value(evasion: str) -> None:
+    schema = {"type": "object", "required": ["invoiceNumber"], "properties": {"invoiceNumber": {"type": "string"}}}
+    verdict = judged(f"Invoice number: {evasion}", schema=schema)
+    assert (verdict.decision, verdict.reason) == (Decision.REPLY, "not usable: Invoice number")
+    assert f"- Invoice number – you wrote “{evasion}”, please write the value itself\n" in verdict.reply_body
+    listed = {**schema, "properties": {"invoiceNumber": {"enum": [evasion, "other"]}}}
+    assert judged(f"Invoice number: {evasion}", schema=listed).result == {"invoiceNumber": evasion}
+
+
+def asked_back(*texts: str) -> Any:
+    """The verdict on the last text; to all before it we have replied."""
+    thread = []
+    for number, text in enumerate(texts[:-1]):
+        thread += [
+            mail(text, 2 * number, unread=False),
+            mail("Please fill them in.", 2 * number + 1, from_us=True, from_person=False, unread=False),
+        ]
+    return judged(*thread, mail(texts[-1], 2 * len(texts)))
+
+
+def test_the_same_is_asked_once_more_and_then_a_human() -> None:
+    assert asked_back("Pieces: 12").decision == Decision.REPLY
+    verdict = asked_back("Pieces: 12", "Pieces: 12\nDelivery date: 03/04/2027")
+    assert (verdict.decision, verdict.reason) == (
+        Decision.INPUT_NEEDED,
+        "Asking again has not helped. Still open: Delivery date.",
+    )
+    assert "> Delivery date: 03/04/2027" in verdict.question
+    assert "Filled in so far:\n- Pieces: 12\n\nAsking again has not helped" in verdict.question
+
+
+def test_two_rounds_without_progress_are_for_a_human() -> None:
+    assert asked_back("Pieces: 12", "Pieces: x\nDelivery date: 2026-12-14").decision == Decision.REPLY
+    texts = ("Pieces: 12", "Pieces: x\nDelivery date: 2026-12-14", "Pieces: 12\nDelivery date: x")
+    assert asked_back(*texts).decision == Decision.INPUT_NEEDED
+
+
+def test_every_round_with_progress_is_answered() -> None:
+    schema = {**SCHEMA, "required": ["deliveryDate", "pieces", "color"]}
+    thread = [mail("Pieces: 12", 0, unread=False), mail("More?", 1, from_us=True, from_person=False, unread=False)]
+    assert judged(*thread, "Color: red", schema=schema).decision == Decision.REPLY
+
+
+def test_a_question_is_no_round() -> None:
+    thread = [mail("Which order?", 0, unread=False), mail("4711.", 1, from_us=True, from_person=False, unread=False)]
+    assert judged(*thread, "Delivery date: soon\nPieces: many").decision == Decision.REPLY
+
+
+def test_a_reply_that_comes_while_a_mail_is_sent_is_no_round() -> None:
+    thread = [mail("Pieces: 12", 0), mail("Reminder.", 1, from_us=True, from_person=False, unread=False)]
+    assert judged(*thread).decision == Decision.REPLY
+
+
+# --- Spellings ---
+
+
+def test_an_iban_in_groups_is_taken_without_them() -> None:
+    schema = {
+        "type": "object",
+        "required": ["iban"],
+        "properties": {"iban": {"type": "string", "pattern": "^[A-Z]{2}[0-9A-Z]{13,32}$"}},
+    }
+    case = view("Iban: DE89 3704 0044 0532 0130 00", schema=schema)
+    verdict = FormAgent().evaluate(case)
+    assert verdict.result == {"iban": "DE89370400440532013000"}
+    assert evidence.errors(case, verdict.result, verdict.sources) == []
+
+
+def test_an_amount_with_its_currency() -> None:
+    schema = {"type": "object", "required": ["total"], "properties": {"total": {"type": "number"}}}
+    case = view("Total: 1.250,50 €", schema=schema)
+    verdict = FormAgent().evaluate(case)
+    assert verdict.result == {"total": 1250.5}
+    assert evidence.errors(case, verdict.result, verdict.sources) == []
+    assert judged("Total: 1.250 €", schema=schema).reason == "not usable: Total"
+
+
+def test_lists_line_by_line() -> None:
+    schema = {
+        "type": "object",
+        "required": ["parts", "ordered"],
+        "properties": {
+            "parts": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "quantity"],
+                    "properties": {"name": {"type": "string"}, "quantity": {"type": "integer"}, "note": {}},
+                },
+            },
+            "ordered": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+    body = FormAgent().draft_outreach(view(schema=schema)).body
+    assert "Parts – one per line, each as: Name; Quantity; Note\nOrdered – one per line\n" in body
+    case = view("Parts:\n- Bolt M8; 12; -\n- Nut; 7; galvanised\nOrdered: Ann\n\nRegards\nAnn", schema=schema)
+    verdict = FormAgent().evaluate(case)
+    assert verdict.result == {
+        "parts": [{"name": "Bolt M8", "quantity": 12}, {"name": "Nut", "quantity": 7, "note": "galvanised"}],
+        "ordered": ["Ann"],
+    }
+    assert evidence.errors(case, verdict.result, verdict.sources) == []
+    plain = judged("Parts: Bolt; 1; -\nOrdered:\nAnn\nBob\nKind regards\nAnn", schema=schema)
+    assert plain.result["ordered"] == ["Ann", "Bob"]
+    assert judged("Parts: Bolt; 1; -\nOrdered:\nAnn\nonly if you pay", schema=schema).decision == Decision.INPUT_NEEDED
+    assert judged("Parts: Bolt; 1\nOrdered: Ann", schema=schema).reason == "not usable: Parts"
+
+
+# --- What can't be asked for in lines ---
+
+DEEP = {
+    "type": "object",
+    "required": ["name", "matrix"],
+    "properties": {
+        "name": {"type": "string"},
+        "matrix": {"type": "array", "items": {"type": "array"}},
+        "raw": {"type": "object"},
+    },
+}
+
+
+def test_what_can_not_be_asked_for_is_a_humans_before_the_first_mail() -> None:
+    with pytest.raises(AgentAsks, match="can't be asked for line by line: Matrix"):
+        FormAgent().draft_outreach(view(schema=DEEP))
+    body = FormAgent().draft_outreach(view(schema=DEEP, answers=answered("The matrix as a PDF, please."))).body
+    assert (
+        "The matrix as a PDF, please.\n\nCould you reply to this mail with these lines filled in?\n\nName: \n" in body
+    )
+    assert ("Matrix:" in body, "Raw:" in body, "JSON" in body) == (False, False, False)
+    assert judged("Name: Ann", schema=DEEP).decision == Decision.INPUT_NEEDED
+
+
+def test_the_case_asks_at_once_and_its_first_mail_says_what_was_answered() -> None:
+    played = Played.begin(result_schema=DEEP)
+    assert (played.reload().status, played.mails) == ("INPUT_NEEDED", [])
+    provide_input(
+        case_id=played.case.pk,
+        input_request_id=played.question.pk,
+        provided_context="The matrix as a PDF, please.",
+        actor="client",
+    )
+    run_due()
+    [first] = played.mails
+    assert "The matrix as a PDF, please." in first["text"]
+
+
+# --- Languages ---
+
+
+@pytest.mark.parametrize("language", sorted(languages()))
+def test_mail_in_every_language(language: str) -> None:
+    case = view(mail("Pieces: 0", 0), language=language)
+    agent = FormAgent()
+    texts = [
+        agent.draft_outreach(view(language=language)).body,
+        agent.draft_follow_up(view(language=language)).body,
+        agent.evaluate(case).reply_body,
+        agent.evaluate(replace(case, answers=answered("4711"))).reply_body,
+        judged(COMPLETE, language=language).reply_body,
+    ]
+    for text in texts:
+        assert "{" not in text
+        assert text.endswith("\nRobin Ward\nPurchasing, Acme\n")
+        assert ("Kind regards" in text) == (language == "en")
+    # What comes back as it was, quoted or not, has filled in nothing.
+    for text in texts[:4]:
+        ours = mail(text, 100, from_us=True, from_person=False, unread=False, at=AT)
+        assert FormAgent().evaluate(replace(case, thread=(ours, mail(text, 1)))).decision == Decision.INPUT_NEEDED
+
+
+def test_all_languages_say_the_same_things() -> None:
+    english = phrases_in("en").texts
+    assert languages() == {"en", "de", "fr", "es", "it", "nl", "pt", "pl"}
+    for language in languages():
+        texts = phrases_in(language).texts
+        assert texts.keys() == english.keys()
+        for key, text in texts.items():
+            found = set(re.findall(r"{\w+}", str(text)))
+            assert found <= set(re.findall(r"{\w+}", str(english[key]))), (language, key)
+            assert found or not re.findall(r"{\w+}", str(english[key])) or key == "greeting", (language, key)
+
+
+@pytest.mark.parametrize(("tag", "language"), [("de-CH", "de"), ("PT-br", "pt"), ("ja", "en"), (None, "en")])
+def test_the_language_of_a_tag(tag: str | None, language: str) -> None:
+    assert phrases_in(tag).language == language
+
+
+@pytest.mark.parametrize("language", sorted(languages()))
+def test_the_examples_of_every_language_are_read(language: str) -> None:
+    words = phrases_in(language)
+    date = words.say("date_hint").removeprefix("una data, ad esempio ")
+    number = words.say("number")
+    assert spelling.dates(date) == {datetime(2026, 12, 31, tzinfo=UTC).date()}
+    assert spelling.numbers(number) == {Decimal("1250.5")}
+    for key, truth in (("yes", True), ("no", False)):
+        assert spelling.yes_no(words.say(key)) is truth

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from webhooks import sender
+from webhooks import connections, sender
 from webhooks.tests.receivers import drips, floods, hangs, receiver, says
 
 pytestmark = pytest.mark.usefixtures("loopback_allowed")
@@ -42,7 +42,6 @@ def test_what_the_endpoint_gets_and_what_is_kept_of_its_answer() -> None:
         "user-agent: offload-webhooks/1",
         "accept: */*",
         "accept-encoding: identity",
-        "connection: close",
     }
     assert body == b'{"a":1}'
     assert (outcome.status, outcome.body, outcome.error, outcome.is_success) == (202, b"ok", "", True)
@@ -254,9 +253,9 @@ def trust(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Trust one more authority, for this test."""
 
     def use(file: Path) -> None:
-        context = sender.tls_context.__wrapped__()
+        context = connections.tls_context.__wrapped__()
         context.load_verify_locations(file)
-        monkeypatch.setattr(sender, "tls_context", lambda: context)
+        monkeypatch.setattr(connections, "tls_context", lambda: context)
 
     return use
 
@@ -291,8 +290,8 @@ def test_an_operator_can_have_an_authority_of_its_own(
 ) -> None:
     server, authority = certificate(tmp_path, "hooks.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    context = sender.tls_context.__wrapped__()
-    monkeypatch.setattr(sender, "tls_context", lambda: context)
+    context = connections.tls_context.__wrapped__()
+    monkeypatch.setattr(connections, "tls_context", lambda: context)
     with receiver(says(OK), tls=server) as endpoint:
         assert post(f"https://hooks.example:{endpoint.port}/hook").status == 200
 

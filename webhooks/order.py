@@ -1,0 +1,52 @@
+"""The deliveries of a case stand in a line: who is first may go, and whoever ends lets the next one go.
+
+Each function is for a transaction in which the case is held locked (see EndpointManager.locked for the order).
+"""
+
+import uuid
+
+from cases import work
+from webhooks.models import Delivery, DeliveryState, Endpoint
+
+
+def end(delivery: Delivery, state: DeliveryState) -> None:
+    """Save how it ended, on a row that is held locked, and let the next one of its case go in the same transaction."""
+    delivery.state = state
+    delivery.retry_at = None
+    work.reschedule(delivery)
+    delivery.save()  # before the successor looks whether anything is ahead of it
+    successor = Delivery.objects.waiting(delivery.case_id).values_list("pk", flat=True).first()
+    if successor is not None:
+        _reschedule(successor)
+
+
+def begin_anew(delivery: Delivery) -> None:
+    """Put an ended delivery, on a row that is held locked, back in its place: due at once, with the whole schedule."""
+    delivery.state, delivery.note = DeliveryState.WAITING, ""
+    delivery.attempts_before, delivery.next_attempt_at = delivery.attempt_count, delivery.now
+    work.reschedule(delivery)
+    delivery.save()
+    behind = Delivery.objects.waiting(delivery.case_id).filter(sequence__gt=delivery.sequence)
+    for pk in list(behind.values_list("pk", flat=True)):
+        _reschedule(pk)
+
+
+def end_all(endpoint: Endpoint, state: DeliveryState) -> None:
+    """End whatever waits for the endpoint, which is held locked, and let go what waits behind it for other endpoints.
+
+    There may be thousands, so they are ended by one statement. That an ended row is never due is all that
+    `work.reschedule` would say of each.
+    """
+    waiting = Delivery.objects.filter(endpoint=endpoint, state=DeliveryState.WAITING)
+    list(waiting.order_by("case_id", "sequence").select_for_update(of=("self",)).values_list("pk"))
+    others = Delivery.objects.filter(state=DeliveryState.WAITING).exclude(endpoint=endpoint)
+    behind = list(others.filter(case_id__in=waiting.values("case_id")).values_list("pk", flat=True))
+    waiting.update(state=state, due_at=None, retry_at=None)
+    for pk in behind:
+        _reschedule(pk)
+
+
+def _reschedule(pk: uuid.UUID) -> None:
+    delivery = Delivery.objects.locked(pk)
+    work.reschedule(delivery)
+    delivery.save()
