@@ -45,6 +45,20 @@ CASE = {
     "constraints": NEW_CASE["constraints"],
     "inputRequest": {"id": QUESTION_ID, "question": QUESTION, "status": "RESOLVED", "requestedAt": ASKED_AT},
 }
+MESSAGE_ID = "f1c1f6b2-1f0e-4f39-8a43-3f5f8a1d7e20"
+WEBHOOK_URL = "https://buyer.example/offload"
+TEST_ID = "evt_test_2c8c3f0a-7f41-4a55-9f0d-0a4f7f1f6a33"
+SENT_EVENT = {
+    "eventId": f"evt_{CASE_ID}_case_completed_{ENDED_AT}",
+    "eventType": "case.completed",
+    "caseId": CASE_ID,
+    "state": "DELIVERED",
+    "url": WEBHOOK_URL,
+    "attemptCount": 1,
+    "createdAt": ENDED_AT,
+    "nextAttemptAt": None,
+    "deliveredAt": ENDED_AT + 104,
+}
 EVENT_DATA = {
     "caseId": CASE_ID,
     "channel": "EMAIL",
@@ -94,6 +108,79 @@ EXAMPLES: dict[str, Any] = {
             }
         ]
     },
+    "CaseList": {"cases": [CASE], "nextCursor": None},
+    "MessageList": {
+        "messages": [
+            {
+                "id": MESSAGE_ID,
+                "messageId": MAIL_ID,
+                "direction": "INBOUND",
+                "purpose": "HUMAN",
+                "from": "ann@supplier.example",
+                "fromName": "Ann Supplier",
+                "to": "offload@buyer.example",
+                "cc": [],
+                "subject": "Re: Invoice for order 4711",
+                "text": "Invoice number: 2026-0042\nTotal: 1250.50",
+                "attachments": [ATTACHMENT],
+                "receivedAt": ENDED_AT - 60_000,
+            }
+        ],
+        "nextCursor": None,
+    },
+    "Timeline": {
+        "events": [
+            {"type": "case.created", "at": CREATED_AT, "actor": "client", "data": {}},
+            {
+                "type": "case.input_needed",
+                "at": ASKED_AT,
+                "actor": "system",
+                "data": {"inputRequestId": QUESTION_ID, "question": QUESTION},
+            },
+        ],
+        "nextCursor": None,
+    },
+    "WebhookEvent": SENT_EVENT,
+    "WebhookEvents": {"events": [SENT_EVENT], "nextCursor": None},
+    "EventsOfCase": {
+        "events": [
+            {
+                **SENT_EVENT,
+                "attempts": [
+                    {
+                        "number": 1,
+                        "startedAt": ENDED_AT + 20,
+                        "durationMs": 84,
+                        "status": 204,
+                        "error": "",
+                        "responseBody": "",
+                    }
+                ],
+            }
+        ]
+    },
+    "WebhookEndpoints": {
+        "endpoints": [
+            {
+                "origin": "https://buyer.example:443",
+                "state": "OK",
+                "consecutiveFailures": 0,
+                "lastSuccessAt": ENDED_AT + 104,
+                "parkedEventCount": 0,
+            }
+        ]
+    },
+    "NewTest": {"url": WEBHOOK_URL},
+    "TestOutcome": {
+        "eventId": TEST_ID,
+        "url": WEBHOOK_URL,
+        "delivered": True,
+        "status": 204,
+        "durationMs": 84,
+        "error": "",
+        "responseBody": "",
+        "replayedCount": 0,
+    },
     "CaseCompletedEvent": _event(
         "case.completed", ENDED_AT, status="COMPLETED", resultStatus="goal_achieved", result=RESULT
     ),
@@ -113,4 +200,9 @@ EXAMPLES: dict[str, Any] = {
         inputRequestStatus="PENDING",
         inputRequestedAt=ASKED_AT,
     ),
+    "CaseCreatedEvent": _event("case.created", CREATED_AT, status="CREATED"),
+    "CaseInputOverdueEvent": _event("case.input_overdue", ENDED_AT, status="INPUT_NEEDED"),
+    "MessageSentEvent": _event("message.sent", CREATED_AT + 1_000, status="RUNNING", messageId=MESSAGE_ID),
+    "MessageReceivedEvent": _event("message.received", ASKED_AT, status="RUNNING", messageId=MESSAGE_ID),
+    "WebhookTestEvent": {"event_id": TEST_ID, "event_type": "webhook.test", "timestamp": ENDED_AT, "data": {}},
 }

@@ -394,11 +394,18 @@ SPECTACULAR_SETTINGS = {
     ],
     "TAGS": [
         {"name": "cases", "description": "What an application asks for, and what has come of it."},
-        {"name": "webhooks", "description": "What the service posts to the clientWebhookUrl of a case."},
+        {
+            "name": "webhooks",
+            "description": "What the service posts, and has posted, to the clientWebhookUrl of a case.",
+        },
         {"name": "sandbox", "description": "For test keys: everything that a counterparty and its mail system can do."},
     ],
-    "WEBHOOKS": [f"webhooks.openapi.{name}" for name in ("COMPLETED", "FAILED", "INPUT_NEEDED")],
-    "ENUM_NAME_OVERRIDES": {"FailureStatusEnum": "webhooks.openapi.FAILURES"},
+    "WEBHOOKS": "webhooks.openapi.WEBHOOKS",
+    "ENUM_NAME_OVERRIDES": {
+        "FailureStatusEnum": "webhooks.openapi.FAILURES",
+        "OpenStatusEnum": "webhooks.openapi.OPEN",
+        "DeliveryStateEnum": "webhooks.models.DeliveryState",
+    },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "displayRequestDuration": True},
     "SERVE_INCLUDE_SCHEMA": False,

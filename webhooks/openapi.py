@@ -6,9 +6,10 @@ from drf_spectacular.utils import OpenApiResponse, OpenApiWebhook, extend_schema
 from rest_framework import serializers
 
 from cases.fields import AnyObject
-from cases.models import Channel, ResultStatus
+from cases.models import Channel, ResultStatus, Status
 from cases.resources import AttachmentMetadata, Milliseconds, Result
 
+OPEN = [Status.CREATED.value, Status.RUNNING.value, Status.INPUT_NEEDED.value]
 FAILURES = [value for value in ResultStatus.values if value != ResultStatus.GOAL_ACHIEVED]
 TAKEN = OpenApiResponse(
     description="Any 2xx within 15 seconds: the event has arrived. Anything else is a failed attempt, to be repeated."
@@ -51,6 +52,18 @@ class CaseInputNeededData(EventData):
     inputRequestedAt = Milliseconds()
 
 
+class OpenCaseData(EventData):
+    status = serializers.ChoiceField(choices=OPEN)
+
+
+class MessageData(OpenCaseData):
+    messageId = serializers.UUIDField(help_text="The `id` that GET /cases/{id}/messages has.")
+
+
+class NoData(serializers.Serializer[Any]):
+    """Nothing: there is no case."""
+
+
 class Event(serializers.Serializer[Any]):
     event_id = serializers.CharField(help_text="Tells repetitions; the header webhook-id is the same.")
     timestamp = serializers.IntegerField(
@@ -73,11 +86,46 @@ class CaseInputNeededEvent(Event):
     data = CaseInputNeededData()
 
 
-def _webhook(name: str, body: type[Event], summary: str) -> OpenApiWebhook:
-    described: Any = extend_schema(summary=summary, tags=["webhooks"], request=body, responses={"2XX": TAKEN})
+class CaseCreatedEvent(Event):
+    event_type = constant("case.created")()
+    data = OpenCaseData()
+
+
+class CaseInputOverdueEvent(Event):
+    event_type = constant("case.input_overdue")()
+    data = OpenCaseData()
+
+
+class MessageSentEvent(Event):
+    event_type = constant("message.sent")()
+    data = MessageData()
+
+
+class MessageReceivedEvent(Event):
+    event_type = constant("message.received")()
+    data = MessageData()
+
+
+class WebhookTestEvent(Event):
+    event_type = constant("webhook.test")()
+    data = NoData()
+
+
+def _webhook(name: str, body: type[Event], summary: str, description: str = "") -> OpenApiWebhook:
+    described: Any = extend_schema(
+        summary=summary, description=description, tags=["webhooks"], request=body, responses={"2XX": TAKEN}
+    )
     return OpenApiWebhook(name, described)
 
 
-COMPLETED = _webhook("case.completed", CaseCompletedEvent, "The goal is reached")
-FAILED = _webhook("case.failed", CaseFailedEvent, "The case can't go on")
-INPUT_NEEDED = _webhook("case.input_needed", CaseInputNeededEvent, "A human must decide")
+IF_ASKED_FOR = "Only for clients that have asked for it, and never after the end of a case."
+WEBHOOKS = [
+    _webhook("case.completed", CaseCompletedEvent, "The goal is reached"),
+    _webhook("case.failed", CaseFailedEvent, "The case can't go on"),
+    _webhook("case.input_needed", CaseInputNeededEvent, "A human must decide"),
+    _webhook("case.created", CaseCreatedEvent, "A case has been created", IF_ASKED_FOR),
+    _webhook("case.input_overdue", CaseInputOverdueEvent, "A question has waited too long", IF_ASKED_FOR),
+    _webhook("message.sent", MessageSentEvent, "A mail has gone out", IF_ASKED_FOR),
+    _webhook("message.received", MessageReceivedEvent, "A mail has come in", IF_ASKED_FOR),
+    _webhook("webhook.test", WebhookTestEvent, "A test", "What POST /webhooks/test sends."),
+]

@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+from django.conf import settings
 from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -132,10 +133,22 @@ def fields(document: Any, schema: Any) -> set[str]:
 def case_in(status: Status) -> Case:
     """A case in that state with all that can be told of it."""
     case = CaseFactory(
-        status=status, client_reference_id="PO-7", metadata={"row": 1}, result={"a": 1}, failure_reason="Refused."
+        status=status,
+        client_reference_id="PO-7",
+        metadata={"row": 1},
+        failure_reason="Refused.",
+        **({"result": {"a": 1}} if status == Status.COMPLETED else {}),
     )
     AttachmentFactory(message=MessageFactory(case=case, direction="IN"))
     return case
+
+
+ALWAYS_TOLD = {"case.completed", "case.failed", "case.input_needed"}
+MESSAGE_ID = "f1c1f6b2-1f0e-4f39-8a43-3f5f8a1d7e20"
+
+
+def test_every_event_that_there_is_is_documented(document: Any) -> None:
+    assert set(document["webhooks"]) == {*ALWAYS_TOLD, *settings.OFFLOAD_OPTIONAL_EVENTS, "webhook.test"}
 
 
 @pytest.mark.django_db
@@ -145,11 +158,19 @@ def case_in(status: Status) -> Case:
         ("case.completed", Status.COMPLETED),
         ("case.failed", Status.FAILED),
         ("case.input_needed", Status.INPUT_NEEDED),
+        ("case.created", Status.CREATED),
+        ("case.input_overdue", Status.INPUT_NEEDED),
+        ("message.sent", Status.RUNNING),
+        ("message.received", Status.INPUT_NEEDED),
     ],
 )
 def test_every_event_is_sent_as_it_is_documented(document: Any, event_type: str, status: Status) -> None:
     case = case_in(status)
-    data = {"inputRequestId": InputRequestFactory(case=case).pk} if status == Status.INPUT_NEEDED else {}
+    data: dict[str, Any] = {}
+    if event_type == "case.input_needed":
+        data["inputRequestId"] = InputRequestFactory(case=case).pk
+    if event_type.startswith("message."):
+        data["messageId"] = MESSAGE_ID
     sent = json.loads(payloads.encode(payloads.build(case, Event(case=case, type=event_type, data=data))))
     webhook = document["webhooks"][event_type]["post"]
     schema = webhook["requestBody"]["content"]["application/json"]["schema"]
@@ -157,9 +178,6 @@ def test_every_event_is_sent_as_it_is_documented(document: Any, event_type: str,
     body = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     assert set(sent) == set(body["properties"])
     assert set(sent["data"]) == fields(document, body["properties"]["data"])
-    assert [header["name"] for header in webhook["parameters"]] == [
-        "webhook-id",
-        "webhook-timestamp",
-        "webhook-signature",
-    ]
+    headers = [header["name"] for header in webhook["parameters"]]
+    assert headers == ["webhook-id", "webhook-timestamp", "webhook-signature"]
     assert webhook["security"] == []
