@@ -370,6 +370,10 @@ OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 # Raises InvalidCase for a channel on which a case of this kind of key (`is_test`) could never be advanced.
 OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
 
+# What `manage.py mcp` gives an agent: the service at this address, with what this key may do.
+OFFLOAD_MCP_URL = env("OFFLOAD_MCP_URL", default=OFFLOAD_BASE_URL)
+OFFLOAD_MCP_API_KEY = env("OFFLOAD_MCP_API_KEY", default="")
+
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],
     "DEFAULT_PARSER_CLASSES": ["offload_project.api.StrictJSONParser"],
