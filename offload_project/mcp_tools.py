@@ -14,7 +14,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, to answer
-REPEATS = {"total": 3, "backoff_factor": 0.5, "status_forcelist": (429, 502, 503, 504), "raise_on_status": False}
+WORTH_REPEATING = (429, 502, 503, 504)
+ARGUMENTS = {"case_id": "caseId"}  # a parameter in a path to what the rest of the API calls it
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Tool:
     operation: Operation
     method: str
     path: str
-    parameters: dict[str, str]  # argument to where it goes: path, query or body
+    places: dict[str, tuple[str, str]]  # argument to where it goes (path, query or body), and its name there
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
 
@@ -92,17 +93,18 @@ def tools(document: dict[str, Any]) -> dict[str, Tool]:
 
 def _tool(operation: Operation, document: dict[str, Any], method: str, path: str, described: Any) -> Tool:
     fields: dict[str, Any] = {}
-    places: dict[str, str] = {}
+    places: dict[str, tuple[str, str]] = {}
     required: list[str] = []
     for parameter in described.get("parameters", ()):
         if parameter["in"] in {"path", "query"}:
-            fields[parameter["name"]] = {"description": parameter.get("description", ""), **parameter["schema"]}
-            places[parameter["name"]] = parameter["in"]
-            required += [parameter["name"]] if parameter.get("required") else []
+            argument = ARGUMENTS.get(parameter["name"], parameter["name"])
+            fields[argument] = {"description": parameter.get("description", ""), **parameter["schema"]}
+            places[argument] = parameter["in"], parameter["name"]
+            required += [argument] if parameter.get("required") else []
     if "requestBody" in described:
         body = _inlined(described["requestBody"]["content"]["application/json"]["schema"], document)
         fields |= body["properties"]
-        places |= dict.fromkeys(body["properties"], "body")
+        places |= {name: ("body", name) for name in body["properties"]}
         required += body.get("required", [])
     success = next(response for status, response in described["responses"].items() if status.startswith("2"))
     data = success["content"]["application/json"]["schema"]["properties"]["data"]
@@ -124,26 +126,27 @@ def _inlined(schema: Any, document: dict[str, Any]) -> Any:
 class Api:
     """The service's API over HTTP, as the owner of one key."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, repeats: int = 3) -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.headers["x-api-key"] = key
         # What carries an Idempotency-Key may be repeated like a GET; an answer and a cancellation may not.
-        self._session.mount(f"{self._url}/cases", HTTPAdapter(max_retries=Retry(**REPEATS, allowed_methods=None)))
-        self._session.mount(f"{self._url}/cases/", HTTPAdapter(max_retries=Retry(**REPEATS, allowed_methods={"GET"})))
+        self._session.mount(f"{self._url}/cases", _repeating(repeats, {"GET", "POST"}))
+        self._session.mount(f"{self._url}/cases/", _repeating(repeats, {"GET"}))
 
     def call(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The answer's data. Raises Refused."""
-        places: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "body": {}}
-        for name, value in arguments.items():
-            places[tool.parameters.get(name, "body")][name] = value
-        path = tool.path.format_map({name: quote(str(value), safe="") for name, value in places["path"].items()})
+        """The answer's data; the arguments satisfy the tool's input_schema. Raises Refused."""
+        sent: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "body": {}}
+        for argument, value in arguments.items():
+            place, name = tool.places[argument]
+            sent[place][name] = value
+        path = tool.path.format_map({name: quote(str(value), safe="") for name, value in sent["path"].items()})
         try:
             response = self._session.request(
                 tool.method,
                 self._url + path,
-                params=places["query"],
-                json=places["body"] if tool.method != "GET" else None,
+                params=sent["query"],
+                json=sent["body"] if tool.method != "GET" else None,
                 headers={"idempotency-key": str(uuid.uuid4())} if tool.path == "/cases" else {},
                 timeout=TIMEOUT_SECONDS,
                 allow_redirects=False,
@@ -152,6 +155,19 @@ class Api:
         except requests.RequestException as error:
             raise Refused(f"{self._url} does not answer as the API does: {type(error).__name__}") from error
         return _data(envelope)
+
+
+def _repeating(times: int, methods: set[str]) -> HTTPAdapter:
+    """Repeats requests of these methods, with growing pauses and as the service's Retry-After asks."""
+    return HTTPAdapter(
+        max_retries=Retry(
+            total=times,
+            backoff_factor=0.5,
+            status_forcelist=WORTH_REPEATING,
+            allowed_methods=methods,
+            raise_on_status=False,
+        )
+    )
 
 
 def _data(envelope: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.OFFLOAD_MCP_API_KEY:
             raise CommandError(
-                "OFFLOAD_MCP_API_KEY is not set. `manage.py create_client NAME` makes a key; an agent may do what it may."
+                "OFFLOAD_MCP_API_KEY is not set. `manage.py create_client NAME` makes one; its scopes bind the agent."
             )
         from offload_project import mcp_server  # here, since no other command needs the SDK
         from offload_project.mcp_tools import Api, tools

@@ -1,6 +1,7 @@
 """What is sent with a request. Inside of objects names are the API's own: a case shows them as they were sent."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, Required, TypedDict
 
 Channel = Literal["EMAIL", "SMS"]
@@ -41,6 +42,27 @@ class NewCase(TypedDict, total=False):
     result_schema: Mapping[str, Any]
     client_webhook_url: str
     metadata: Mapping[str, Any]
+
+
+class CaseFilters(TypedDict, total=False):
+    """The filters of `list_cases`; datetimes are aware."""
+
+    status: str
+    client_reference_id: str
+    created_after: datetime
+    created_before: datetime
+    limit: int  # of a page
+    cursor: str
+
+
+class EventFilters(TypedDict, total=False):
+    """The filters of `list_events`."""
+
+    type: str
+    state: str
+    case_id: str
+    limit: int  # of a page
+    cursor: str
 
 
 class SandboxAttachment(TypedDict):

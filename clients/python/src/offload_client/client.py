@@ -10,9 +10,20 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from offload_client import http, requests, waiting
-from offload_client.bodies import NewCase, SandboxAttachment
+from offload_client.bodies import CaseFilters, EventFilters, NewCase, SandboxAttachment
 from offload_client.errors import ConnectionFailed, OffloadError
-from offload_client.models import AttachmentDownload, Case, CasePage, SandboxMail
+from offload_client.models import (
+    AttachmentDownload,
+    Case,
+    CasePage,
+    Endpoint,
+    Message,
+    SandboxMail,
+    SentEvent,
+    SentEventPage,
+    TestOutcome,
+    TimelineEvent,
+)
 from offload_client.requests import Request
 from offload_client.retries import Retries
 
@@ -58,35 +69,33 @@ class Client:
         """The case as it stands, with its thread as one text, and with where its result comes from, if wanted."""
         return self.call(requests.get_case(case_id, transcript=transcript, sources=sources))
 
-    def list_cases(
-        self,
-        *,
-        status: str | None = None,
-        client_reference_id: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> CasePage:
+    def list_cases(self, **filters: Unpack[CaseFilters]) -> CasePage:
         """One page of cases, the newest first."""
-        return self.call(
-            requests.list_cases(
-                status=status,
-                client_reference_id=client_reference_id,
-                created_after=created_after,
-                created_before=created_before,
-                limit=limit,
-                cursor=cursor,
-            )
-        )
+        return self.call(requests.list_cases(filters))
 
-    def iter_cases(self, **filters: Any) -> Iterator[Case]:
-        """All cases that the filters of `list_cases` let through, the newest first; pages are fetched as needed."""
+    def iter_cases(self, **filters: Unpack[CaseFilters]) -> Iterator[Case]:
+        """All cases that the filters let through, the newest first; pages are fetched as needed."""
         page = self.list_cases(**filters)
         yield from page.cases
         while page.next_cursor:
             page = self.list_cases(**{**filters, "cursor": page.next_cursor})
             yield from page.cases
+
+    def iter_messages(self, case_id: str) -> Iterator[Message]:
+        """The thread, oldest first."""
+        page = self.call(requests.list_messages(case_id, None))
+        yield from page.messages
+        while page.next_cursor:
+            page = self.call(requests.list_messages(case_id, page.next_cursor))
+            yield from page.messages
+
+    def iter_timeline(self, case_id: str) -> Iterator[TimelineEvent]:
+        """What has happened on the case, oldest first."""
+        page = self.call(requests.list_timeline(case_id, None))
+        yield from page.events
+        while page.next_cursor:
+            page = self.call(requests.list_timeline(case_id, page.next_cursor))
+            yield from page.events
 
     def answer(self, case_id: str, input_request_id: str, provided_context: str) -> None:
         """Answer the question that the case waits on. Not repeated by itself: a second answer would be refused."""
@@ -107,6 +116,34 @@ class Client:
         with self._connected(), self._http.stream("GET", attachment.download_url) as response:
             http.check_download(response)
             yield http.counted(response.iter_bytes(), attachment.size)
+
+    def list_events(self, **filters: Unpack[EventFilters]) -> SentEventPage:
+        """One page of the webhooks that were sent, or wait to be; the newest first."""
+        return self.call(requests.list_events(filters))
+
+    def iter_events(self, **filters: Unpack[EventFilters]) -> Iterator[SentEvent]:
+        """All webhooks that the filters let through, the newest first."""
+        page = self.list_events(**filters)
+        yield from page.events
+        while page.next_cursor:
+            page = self.list_events(**{**filters, "cursor": page.next_cursor})
+            yield from page.events
+
+    def case_events(self, case_id: str) -> tuple[SentEvent, ...]:
+        """The webhooks of one case, in order, with each attempt."""
+        return self.call(requests.case_events(case_id))
+
+    def redeliver(self, event_id: str) -> SentEvent:
+        """Have a webhook sent again, under the same id."""
+        return self.call(requests.redeliver(event_id))
+
+    def list_endpoints(self) -> tuple[Endpoint, ...]:
+        """Where webhooks go, and whether they arrive."""
+        return self.call(requests.list_endpoints())
+
+    def test_webhook(self, url: str | None = None, *, replay_parked: bool = False) -> TestOutcome:
+        """Have a `webhook.test` sent to the URL, or to that of the newest case; what came of it."""
+        return self.call(requests.test_webhook(url, replay_parked=replay_parked))
 
     def wait_for(
         self,

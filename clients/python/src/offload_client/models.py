@@ -158,6 +158,108 @@ class CasePage(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Message(Model):
+    """A mail of the thread; `direction` is OUTBOUND or INBOUND. `message_id` is the mail's own (RFC 5322)."""
+
+    id: str
+    message_id: str
+    direction: str
+    purpose: str
+    sender: str = read(str, name="from")
+    from_name: str
+    to: str
+    cc: list[str]
+    subject: str
+    text: str
+    attachments: tuple[Attachment, ...] = read(each(Attachment))
+    sent_at: datetime | None = read(moment, default=None)
+    received_at: datetime | None = read(moment, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessagePage(Model):
+    messages: tuple[Message, ...] = read(each(Message))
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEvent(Model):
+    type: str
+    at: datetime = read(moment)
+    actor: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelinePage(Model):
+    events: tuple[TimelineEvent, ...] = read(each(TimelineEvent))
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt(Model):
+    number: int
+    started_at: datetime = read(moment)
+    duration_ms: int
+    status: int | None
+    error: str
+    response_body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentEvent(Model):
+    """A webhook as the service keeps it; `attempts` are there where one case's events are asked for."""
+
+    event_id: str
+    event_type: str
+    case_id: str
+    state: str
+    url: str
+    attempt_count: int
+    created_at: datetime = read(moment)
+    next_attempt_at: datetime | None = read(moment)
+    delivered_at: datetime | None = read(moment, default=None)
+    attempts: tuple[Attempt, ...] | None = read(each(Attempt), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentEventPage(Model):
+    events: tuple[SentEvent, ...] = read(each(SentEvent))
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint(Model):
+    """Where webhooks go; `state` is OK, FAILING or PARKED."""
+
+    origin: str
+    state: str
+    consecutive_failures: int
+    failing_since: datetime | None = read(moment, default=None)
+    last_success_at: datetime | None = read(moment, default=None)
+    last_failure_at: datetime | None = read(moment, default=None)
+    parked_at: datetime | None = read(moment, default=None)
+    parked_reason: str | None = None
+    parked_event_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestOutcome(Model):
+    """What an endpoint said to a test."""
+
+    __test__ = False  # whatever pytest makes of its name
+
+    event_id: str
+    url: str
+    delivered: bool
+    status: int | None
+    duration_ms: int
+    error: str
+    response_body: str
+    replayed_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SandboxMail(Model):
     """A mail as the counterparty got it; `raw_mail` is what went over the wire (RFC 5322)."""
 

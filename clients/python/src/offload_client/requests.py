@@ -8,8 +8,23 @@ from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from offload_client.bodies import NewCase, SandboxAttachment
-from offload_client.models import EPOCH, AttachmentDownload, Case, CasePage, SandboxMail, camel, each, schedule
+from offload_client.bodies import CaseFilters, EventFilters, NewCase, SandboxAttachment
+from offload_client.models import (
+    EPOCH,
+    AttachmentDownload,
+    Case,
+    CasePage,
+    Endpoint,
+    MessagePage,
+    SandboxMail,
+    SentEvent,
+    SentEventPage,
+    TestOutcome,
+    TimelinePage,
+    camel,
+    each,
+    schedule,
+)
 
 T = TypeVar("T")
 
@@ -47,25 +62,39 @@ def get_case(case_id: str, *, transcript: bool, sources: bool) -> Request[Case]:
     return Request("GET", _path("cases", case_id), Case.from_json, params=params)
 
 
-def list_cases(
-    *,
-    status: str | None,
-    client_reference_id: str | None,
-    created_after: datetime | None,
-    created_before: datetime | None,
-    limit: int | None,
-    cursor: str | None,
-) -> Request[CasePage]:
-    given = {
-        "status": status,
-        "clientReferenceId": client_reference_id,
-        "createdAfter": created_after and _milliseconds(created_after),
-        "createdBefore": created_before and _milliseconds(created_before),
-        "limit": limit,
-        "cursor": cursor,
-    }
-    params = {name: str(value) for name, value in given.items() if value is not None}
-    return Request("GET", "/cases", CasePage.from_json, params=params)
+def list_cases(filters: CaseFilters) -> Request[CasePage]:
+    return Request("GET", "/cases", CasePage.from_json, params=_query(filters))
+
+
+def list_messages(case_id: str, cursor: str | None) -> Request[MessagePage]:
+    return Request("GET", _path("cases", case_id, "messages"), MessagePage.from_json, params=_query({"cursor": cursor}))
+
+
+def list_timeline(case_id: str, cursor: str | None) -> Request[TimelinePage]:
+    return Request(
+        "GET", _path("cases", case_id, "timeline"), TimelinePage.from_json, params=_query({"cursor": cursor})
+    )
+
+
+def list_events(filters: EventFilters) -> Request[SentEventPage]:
+    return Request("GET", "/events", SentEventPage.from_json, params=_query(filters))
+
+
+def case_events(case_id: str) -> Request[tuple[SentEvent, ...]]:
+    return Request("GET", _path("cases", case_id, "events"), lambda data: each(SentEvent)(data["events"]))
+
+
+def redeliver(event_id: str) -> Request[SentEvent]:
+    return Request("POST", _path("events", event_id, "redeliver"), SentEvent.from_json)
+
+
+def list_endpoints() -> Request[tuple[Endpoint, ...]]:
+    return Request("GET", "/webhooks/endpoints", lambda data: each(Endpoint)(data["endpoints"]))
+
+
+def test_webhook(url: str | None, *, replay_parked: bool) -> Request[TestOutcome]:
+    body = {"replayParked": replay_parked, **({"url": url} if url else {})}
+    return Request("POST", "/webhooks/test", TestOutcome.from_json, body=body)
 
 
 def answer(case_id: str, input_request_id: str, provided_context: str) -> Request[None]:
@@ -121,9 +150,13 @@ def _sandbox(case_id: str, what: str) -> str:
     return _path("sandbox", "cases", case_id, what)
 
 
-def _milliseconds(at: datetime) -> int:
-    """An aware datetime as Unix milliseconds."""
-    return round((at - EPOCH).total_seconds() * 1000)
+def _query(filters: Mapping[str, Any]) -> dict[str, str]:
+    """The filters in the API's words: datetimes as Unix milliseconds, those that are None left out."""
+    return {camel(name): _in_a_query(value) for name, value in filters.items() if value is not None}
+
+
+def _in_a_query(value: Any) -> str:
+    return str(round((value - EPOCH).total_seconds() * 1000) if isinstance(value, datetime) else value)
 
 
 def _nothing(data: Any) -> None:

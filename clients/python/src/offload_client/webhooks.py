@@ -21,13 +21,13 @@ TOLERANCE_SECONDS = 300
 
 @dataclass(frozen=True, kw_only=True)
 class EventData(Model):
-    """What the event says of its case. What an event of its type does not say is None."""
+    """What the event says of its case; a `webhook.test` has none. What an event of its type does not say is None."""
 
-    case_id: str
-    status: str
-    channel: str
-    attempt_count: int
-    attachments: tuple[Attachment, ...] = read(each(Attachment))
+    case_id: str = ""
+    status: str = ""
+    channel: str = ""
+    attempt_count: int = 0
+    attachments: tuple[Attachment, ...] = read(each(Attachment), default=())
     client_reference_id: str | None = None
     metadata: Mapping[str, Any] | None = None
     result_status: str | None = None
@@ -37,6 +37,7 @@ class EventData(Model):
     input_request_id: str | None = None
     input_request_status: str | None = None
     input_requested_at: datetime | None = read(moment, default=None)
+    message_id: str | None = None  # the `id` of a Message
 
 
 @dataclass(frozen=True, kw_only=True)
