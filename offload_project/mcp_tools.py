@@ -174,7 +174,7 @@ def _data(envelope: Any) -> dict[str, Any]:
     match envelope:
         case {"ok": True, "data": dict(data)}:
             return data
-        case {"ok": False, "error": {"code": code, "message": message, **more}}:
-            details = [f"{detail['path']}: {detail['message']}" for detail in more.get("details", ())]
+        case {"ok": False, "error": {"code": str(code), "message": str(message)}}:
+            details = [f"{detail['path']}: {detail['message']}" for detail in envelope["error"].get("details", ())]
             raise Refused("\n".join([f"{code}: {message}", *details]))
     raise Refused("The answer is none of the API.")

@@ -23,6 +23,7 @@ import offload_client
 from cases.views import NEW_CASE
 from conftest import require
 from offload_client import errors
+from offload_client.bodies import SandboxAttachment
 from offload_project import mcp_server, mcp_tools
 from offload_project.tests.processes import ROOT, Service, installed
 from scripts import demo
@@ -78,7 +79,7 @@ def test_the_python_client_takes_the_example_to_its_end(client: offload_client.C
         assert mail.to == "Ann Supplier <ann@supplier.example>"
         assert mail.raw_mail.startswith("From: ")
 
-        form = {"name": "form.pdf", "type": "application/pdf", "content": demo.signed_form()}
+        form: SandboxAttachment = {"name": "form.pdf", "type": "application/pdf", "content": demo.signed_form()}
         client.sandbox.reply(case_id, QUESTION, attachments=[form])
         asking = client.wait_for(case_id, timeout=60)
         assert asking.open_question
@@ -299,9 +300,7 @@ def test_the_types_are_those_of_the_document(tmp_path: Path) -> None:
     written = tmp_path / "offload.d.ts"
     node("npm", "run", "--silent", "types", "--", str(written))
     committed = (TYPESCRIPT / "offload.d.ts").read_text()
-    assert written.read_text() == committed, (
-        "offload.d.ts is stale; run `make clients` and commit it"
-    )
+    assert written.read_text() == committed, "offload.d.ts is stale; run `make clients` and commit it"
 
 
 def test_the_typescript_example_compiles_and_runs(base: str, printed: dict[str, str], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -105,9 +106,13 @@ def test_a_repeated_creation_carries_the_same_key(service: Service) -> None:
     assert [0.25 <= service.pauses[0] <= 0.5, 0.5 <= service.pauses[1] <= 1] == [True, True]
 
 
+def create(options: dict[str, str], client: Any) -> Any:
+    return client.create_case(**NEW, **options)
+
+
 def test_two_creations_carry_two_keys_and_a_given_one_is_used(service: Service) -> None:
     for options in ({}, {}, {"idempotency_key": "mine"}):
-        service.ask(lambda client, given=options: client.create_case(**NEW, **given), success({"caseId": CASE_ID}))
+        service.ask(partial(create, options), success({"caseId": CASE_ID}))
     first, second, third = (request.headers["idempotency-key"] for request in service.requests)
     assert first != second
     assert third == "mine"

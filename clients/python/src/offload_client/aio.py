@@ -79,7 +79,8 @@ class AsyncClient:
         for case in page.cases:
             yield case
         while page.next_cursor:
-            page = await self.list_cases(**{**filters, "cursor": page.next_cursor})
+            filters["cursor"] = page.next_cursor
+            page = await self.list_cases(**filters)
             for case in page.cases:
                 yield case
 
@@ -134,7 +135,8 @@ class AsyncClient:
         for event in page.events:
             yield event
         while page.next_cursor:
-            page = await self.list_events(**{**filters, "cursor": page.next_cursor})
+            filters["cursor"] = page.next_cursor
+            page = await self.list_events(**filters)
             for event in page.events:
                 yield event
 

@@ -78,7 +78,8 @@ class Client:
         page = self.list_cases(**filters)
         yield from page.cases
         while page.next_cursor:
-            page = self.list_cases(**{**filters, "cursor": page.next_cursor})
+            filters["cursor"] = page.next_cursor
+            page = self.list_cases(**filters)
             yield from page.cases
 
     def iter_messages(self, case_id: str) -> Iterator[Message]:
@@ -126,7 +127,8 @@ class Client:
         page = self.list_events(**filters)
         yield from page.events
         while page.next_cursor:
-            page = self.list_events(**{**filters, "cursor": page.next_cursor})
+            filters["cursor"] = page.next_cursor
+            page = self.list_events(**filters)
             yield from page.events
 
     def case_events(self, case_id: str) -> tuple[SentEvent, ...]:
