@@ -170,7 +170,7 @@ EXAMPLES: dict[str, Any] = {
             }
         ]
     },
-    "NewTest": {"url": WEBHOOK_URL},
+    "NewTest": {"replayParked": True},
     "TestOutcome": {
         "eventId": TEST_ID,
         "url": WEBHOOK_URL,
