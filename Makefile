@@ -9,9 +9,11 @@ PY := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null)
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+NPM := $(shell command -v npm 2>/dev/null)
+TYPESCRIPT := clients/typescript
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash attack score evaluate waits check lock clean
+.PHONY: help demo run desk test crash attack score evaluate waits check openapi clients lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,7 +34,7 @@ run: desk ## serve at this desk: web, worker and clock
 desk: $(RUNTIME) var/secret_key ## prepare this desk, so that `manage.py` works: key and database
 	$(PY) manage.py migrate --verbosity 0
 
-test: $(DEV) ## all tests on SQLite, then those of the engine on PostgreSQL too; ARGS="-k word" narrows
+test: $(DEV) $(if $(NPM),$(TYPESCRIPT)/node_modules/.installed) ## all tests on SQLite, then those of the engine on PostgreSQL too; ARGS="-k word" narrows
 	$(PY) -m pytest -q -n 2 $(ARGS)
 	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 2 -m engine $(ARGS)
 
@@ -53,13 +55,20 @@ attack: $(DEV) ## attack the running service: addresses, keys, headers, sizes, a
 waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
 	$(PY) -m benchmarks.waits $(ARGS)
 
-check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the arrows between the rooms
+check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the rooms' arrows, docs/openapi.yaml
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(TEST_SETTINGS) $(PY) manage.py makemigrations --check --dry-run
 	$(TEST_SETTINGS) $(PY) manage.py check --fail-level WARNING
-	$(PY) -m pytest -q offload_project/tests/test_layers.py
+	$(PY) -m pytest -q offload_project/tests/test_layers.py \
+		offload_project/tests/test_openapi.py::test_the_committed_document_is_current
+
+openapi: $(DEV) ## write docs/openapi.yaml anew from the code
+	$(TEST_SETTINGS) $(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+clients: openapi $(TYPESCRIPT)/node_modules/.installed ## that, and the TypeScript types made from it (needs npm)
+	cd $(TYPESCRIPT) && npm run --silent types -- offload.d.ts
 
 lock: ## resolve requirements*.txt anew into the lock files (needs uv)
 	$(or $(UV),uv) pip compile --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
@@ -68,7 +77,7 @@ lock: ## resolve requirements*.txt anew into the lock files (needs uv)
 		--upgrade --quiet -c requirements.lock -o requirements-dev.lock requirements-dev.txt
 
 clean: ## remove the environment and all caches; your data in var/ is kept
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -80,6 +89,10 @@ $(RUNTIME): requirements.lock | $(PY)
 
 $(DEV): requirements-dev.lock | $(PY)
 	$(call install,$<)
+	touch $@
+
+$(TYPESCRIPT)/node_modules/.installed: $(TYPESCRIPT)/package-lock.json
+	cd $(TYPESCRIPT) && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
 define install

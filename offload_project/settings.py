@@ -439,6 +439,10 @@ OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
 # Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
 OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
 
+# What `manage.py mcp` gives an agent: the service at this address, with what this key may do.
+OFFLOAD_MCP_URL = env("OFFLOAD_MCP_URL", default=OFFLOAD_BASE_URL)
+OFFLOAD_MCP_API_KEY = env("OFFLOAD_MCP_API_KEY", default="")
+
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["offload_project.api.EnvelopeRenderer"],
     "DEFAULT_PARSER_CLASSES": ["offload_project.api.StrictJSONParser"],
@@ -446,7 +450,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["cases.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "cases.authentication.KeyHasScope"],
     "DEFAULT_THROTTLE_CLASSES": ["cases.throttling.KeyThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "cases.openapi.OperationSchema",
     "DEFAULT_METADATA_CLASS": "offload_project.api.NoMetadata",
     "EXCEPTION_HANDLER": "offload_project.api.exception_handler",
     "UNAUTHENTICATED_USER": None,
@@ -459,7 +463,25 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "offload_project.schema.describe_envelope",
+        "offload_project.schema.describe_webhooks",
+        "offload_project.schema.add_examples",
     ],
+    "TAGS": [
+        {"name": "cases", "description": "What an application asks for, and what has come of it."},
+        {
+            "name": "webhooks",
+            "description": "What the service posts, and has posted, to the clientWebhookUrl of a case.",
+        },
+        {"name": "sandbox", "description": "For test keys: everything that a counterparty and its mail system can do."},
+    ],
+    "WEBHOOKS": "webhooks.openapi.WEBHOOKS",
+    "ENUM_NAME_OVERRIDES": {
+        "FailureStatusEnum": "webhooks.openapi.FAILURES",
+        "OpenStatusEnum": "webhooks.openapi.OPEN",
+        "DeliveryStateEnum": "webhooks.models.DeliveryState",
+    },
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "displayRequestDuration": True},
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -167,6 +167,22 @@ def test_somebody_completes_a_case_by_clicking(page: Page) -> None:
     assert (case.status, case.result) == (Status.COMPLETED, {"invoiceNumber": "7", "total": 120})
 
 
+def test_a_case_is_posted_from_the_page_of_the_api(page: Page) -> None:
+    key: Any = ApiKeyFactory(is_test=True)
+    page.goto("/docs")
+    page.get_by_role("button", name="Authorize").click()
+    page.get_by_label("Value:").fill(key.key)
+    page.locator(".modal-ux").get_by_role("button", name="Apply credentials").click()
+    page.locator(".modal-ux").get_by_role("button", name="Close").first.click()
+    post = page.locator("#operations-cases-createCase")
+    post.locator(".opblock-summary").click()
+    post.get_by_role("button", name="Try it out").click()
+    post.get_by_role("button", name="Execute").click()
+    expect(post.locator(".live-responses-table .response-col_status").nth(1)).to_contain_text("201")
+    assert Case.objects.get().client == key.client
+    picture(page, "api")
+
+
 def test_a_new_key_is_seen_once(page: Page) -> None:
     client = ApiKeyFactory(name="Old server").client
     log_in(page, f"/admin/cases/client/{client.pk}/change/")

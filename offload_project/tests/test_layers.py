@@ -20,7 +20,12 @@ ROOMS = {
 }
 STAND_IN = "evaluation.model_server"
 # Whoever else imports these would be a second caller of what has to have one.
-ONE_IMPORTER = {"django_q": "cases/work.py", "openai": "outreach/agents/openai.py"}
+ONE_IMPORTER = {
+    "django_q": "cases/work.py",
+    "openai": "outreach/agents/openai.py",
+    "mcp": "offload_project/mcp_server.py",
+    "offload_client": "clients/python",  # for applications, never for the service itself
+}
 # The settings module is named in the environment before there are settings; the rest is read in one place.
 ENVIRONMENT_READERS = {
     "offload_project/settings.py",
@@ -108,6 +113,8 @@ def test_every_file_keeps_to_the_arrows() -> None:
         ("outreach/tasks.py", "from django_q.tasks import async_task"),
         ("cases/models/cases.py", "def f():\n    import django_q"),
         ("outreach/agents/form.py", "from openai import OpenAI"),
+        ("offload_project/management/commands/mcp.py", "from mcp.server import MCPServer"),
+        ("offload_project/mcp_server.py", "from offload_client import Client"),
         ("cases/work.py", "import os\nos.environ['X']"),
         ("cases/work.py", "import os\nos.getenv('X')"),
         ("cases/work.py", "from os import environ"),
@@ -128,6 +135,7 @@ def test_a_wrong_arrow_is_found(path: str, source: str) -> None:
         ("webhooks/tests/test_tasks.py", "import os\nfrom conftest import require\nfrom cases.tests import factories"),
         ("offload_project/urls.py", "import outreach.urls, webhooks, cases"),
         ("offload_project/settings.py", "import environ"),
+        ("offload_project/mcp_server.py", "from mcp.server import MCPServer"),
         ("scripts/demo.py", "import os\nos.environ['PORT']"),
         ("evaluation/player.py", "from webhooks.models import Delivery\nfrom outreach import sandbox\nimport cases"),
         ("outreach/tests/test_openai_agent.py", "from evaluation.model_server import ModelServer, says"),

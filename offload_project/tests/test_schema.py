@@ -73,7 +73,7 @@ def test_errors_are_those_the_route_can_answer() -> None:
         "415",
         "500",
     ]
-    assert described["204"] == {"description": ""}
+    assert described["204"] == {"description": "No Content"}
 
 
 def test_the_document_is_served_without_a_key(client: Client) -> None:

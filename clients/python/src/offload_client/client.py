@@ -1,0 +1,222 @@
+"""The client for code that waits."""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from offload_client import http, requests, waiting
+from offload_client.bodies import CaseFilters, EventFilters, NewCase, SandboxAttachment
+from offload_client.errors import ConnectionFailed, OffloadError
+from offload_client.models import (
+    AttachmentDownload,
+    Case,
+    CasePage,
+    Endpoint,
+    Message,
+    SandboxMail,
+    SentEvent,
+    SentEventPage,
+    TestOutcome,
+    TimelineEvent,
+)
+from offload_client.requests import Request
+from offload_client.retries import Retries
+
+T = TypeVar("T")
+
+
+class Client:
+    """The API at `base_url`, as the owner of `api_key`. A context manager, or to be closed. Threads may share one.
+
+    Every method raises ApiError (its class says the code), ConnectionFailed or AnswerMalformed.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        retries: Retries | None = None,
+        timeout: httpx.Timeout | float = http.TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._base_url, self._api_key = base_url, api_key
+        self._retries = retries or Retries()
+        self._http = httpx.Client(timeout=timeout, transport=transport)
+        self.sandbox = Sandbox(self.call)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def create_case(self, *, idempotency_key: str | None = None, **new: Unpack[NewCase]) -> str:
+        """Create a case; its id. With the same key the same case is answered for 24 hours; each call has its own."""
+        return self.call(requests.create_case(new, idempotency_key))
+
+    def get_case(self, case_id: str, *, transcript: bool = False, sources: bool = False) -> Case:
+        """The case as it stands, with its thread as one text, and with where its result comes from, if wanted."""
+        return self.call(requests.get_case(case_id, transcript=transcript, sources=sources))
+
+    def list_cases(self, **filters: Unpack[CaseFilters]) -> CasePage:
+        """One page of cases, the newest first."""
+        return self.call(requests.list_cases(filters))
+
+    def iter_cases(self, **filters: Unpack[CaseFilters]) -> Iterator[Case]:
+        """All cases that the filters let through, the newest first; pages are fetched as needed."""
+        page = self.list_cases(**filters)
+        yield from page.cases
+        while page.next_cursor:
+            filters["cursor"] = page.next_cursor
+            page = self.list_cases(**filters)
+            yield from page.cases
+
+    def iter_messages(self, case_id: str) -> Iterator[Message]:
+        """The thread, oldest first."""
+        page = self.call(requests.list_messages(case_id, None))
+        yield from page.messages
+        while page.next_cursor:
+            page = self.call(requests.list_messages(case_id, page.next_cursor))
+            yield from page.messages
+
+    def iter_timeline(self, case_id: str) -> Iterator[TimelineEvent]:
+        """What has happened on the case, oldest first."""
+        page = self.call(requests.list_timeline(case_id, None))
+        yield from page.events
+        while page.next_cursor:
+            page = self.call(requests.list_timeline(case_id, page.next_cursor))
+            yield from page.events
+
+    def answer(self, case_id: str, input_request_id: str, provided_context: str) -> None:
+        """Answer the question that the case waits on. Not repeated by itself: a second answer would be refused."""
+        self.call(requests.answer(case_id, input_request_id, provided_context))
+
+    def cancel(self, case_id: str) -> Case:
+        """End the case; nothing is sent any more."""
+        return self.call(requests.cancel(case_id))
+
+    def get_attachment(self, case_id: str, attachment_id: str) -> AttachmentDownload:
+        """A file's metadata, with a link that is good for some minutes."""
+        return self.call(requests.attachment(case_id, attachment_id))
+
+    @contextmanager
+    def download(self, case_id: str, attachment_id: str) -> Iterator[Iterator[bytes]]:
+        """The bytes of a file, in pieces, for as long as the block lasts. Raises DownloadIncomplete at their end."""
+        attachment = self.get_attachment(case_id, attachment_id)
+        with self._connected(), self._http.stream("GET", attachment.download_url) as response:
+            http.check_download(response)
+            yield http.counted(response.iter_bytes(), attachment.size)
+
+    def list_events(self, **filters: Unpack[EventFilters]) -> SentEventPage:
+        """One page of the webhooks that were sent, or wait to be; the newest first."""
+        return self.call(requests.list_events(filters))
+
+    def iter_events(self, **filters: Unpack[EventFilters]) -> Iterator[SentEvent]:
+        """All webhooks that the filters let through, the newest first."""
+        page = self.list_events(**filters)
+        yield from page.events
+        while page.next_cursor:
+            filters["cursor"] = page.next_cursor
+            page = self.list_events(**filters)
+            yield from page.events
+
+    def case_events(self, case_id: str) -> tuple[SentEvent, ...]:
+        """The webhooks of one case, in order, with each attempt."""
+        return self.call(requests.case_events(case_id))
+
+    def redeliver(self, event_id: str) -> SentEvent:
+        """Have a webhook sent again, under the same id."""
+        return self.call(requests.redeliver(event_id))
+
+    def list_endpoints(self) -> tuple[Endpoint, ...]:
+        """Where webhooks go, and whether they arrive."""
+        return self.call(requests.list_endpoints())
+
+    def test_webhook(self, url: str | None = None, *, replay_parked: bool = False) -> TestOutcome:
+        """Have a `webhook.test` sent to the URL, or to that of the newest case; what came of it."""
+        return self.call(requests.test_webhook(url, replay_parked=replay_parked))
+
+    def wait_for(
+        self,
+        case_id: str,
+        until: Collection[str] | Callable[[Case], bool] = waiting.SOMETHING_TO_DO,
+        *,
+        timeout: float = 600.0,
+    ) -> Case:
+        """The case once its status is one of these, or the function says so; asks at growing intervals, up to 10 s.
+
+        Raises NotInTime after `timeout` seconds. A webhook is the better way where something can receive it.
+        """
+        wait = waiting.Wait(case_id, until, timeout)
+        while not wait.is_over(case := self.get_case(case_id)):
+            time.sleep(wait.pause(case))
+        return case
+
+    def call(self, request: Request[T]) -> T:
+        """Carry out one of `offload_client.requests`, again where that may help."""
+        attempt = 1
+        while True:
+            try:
+                return self._attempt(request)
+            except OffloadError as error:
+                pause = self._retries.pause_after(attempt, error) if request.may_be_repeated else None
+                if pause is None:
+                    raise
+            time.sleep(pause)
+            attempt += 1
+
+    def _attempt(self, request: Request[T]) -> T:
+        with self._connected():
+            response = self._http.request(**http.arguments(request, self._base_url, self._api_key))
+        return http.result(request, response)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise ConnectionFailed(str(error) or type(error).__name__) from error
+
+
+class Sandbox:
+    """For test keys: what the counterparty and its mail system can do."""
+
+    def __init__(self, call: Callable[[Request[Any]], Any]) -> None:
+        self._call = call
+
+    def mails(self, case_id: str) -> tuple[SandboxMail, ...]:
+        """What the counterparty has got, oldest first."""
+        mails: tuple[SandboxMail, ...] = self._call(requests.sandbox_mails(case_id))
+        return mails
+
+    def reply(
+        self, case_id: str, text: str = "", *, html: str = "", attachments: Collection[SandboxAttachment] = ()
+    ) -> None:
+        """Answer the newest mail."""
+        self._call(requests.sandbox_reply(case_id, text, html, attachments))
+
+    def bounce(self, case_id: str, *, permanent: bool = True) -> None:
+        self._call(requests.sandbox_bounce(case_id, permanent=permanent))
+
+    def complaint(self, case_id: str) -> None:
+        """Report the newest mail as spam."""
+        self._call(requests.sandbox_complaint(case_id))
+
+    def out_of_office(self, case_id: str, until: date | None = None) -> None:
+        self._call(requests.sandbox_out_of_office(case_id, until))
+
+    def advance(self, case_id: str, hours: float) -> datetime | None:
+        """Let hours pass for the case; when it acts next, if anything is scheduled."""
+        at: datetime | None = self._call(requests.sandbox_advance(case_id, hours))
+        return at
