@@ -102,7 +102,7 @@ def _plan_anew(case: Case) -> None:
 
 
 def _plan_question_anew(case: Case) -> None:
-    """Count the time that an open question may wait from when it was asked. Of one question people are reminded once."""
+    """Count an open question's time from when it was asked, though that may have passed. Of one people hear once."""
     question = case.input_requests.filter(status=RequestStatus.PENDING).first()
     hours = transitions.hours_to_answer(case)
     if question is None or hours is None:
