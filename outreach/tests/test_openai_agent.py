@@ -134,6 +134,8 @@ def test_a_verdict(settings: Settings) -> None:
         "sources",
         "reply_body",
         "question",
+        "options",
+        "answer_schema",
         "reason",
         "wait_until",
         "opt_out",
