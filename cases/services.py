@@ -92,21 +92,25 @@ def provide_input(
         request.save()
         case.touch()
         case.retry_at = case.input_overdue_at = None
-        if request.is_operational and case.attempt_count:
+        record(case, "input.provided", actor=actor, inputRequestId=str(request.pk), answer=provided_context)
+        if request.is_operational and (case.attempt_count or request.displaced):
             _go_on(case, request)
         else:
             if request.is_operational:
                 _let_queued_mail_use(case, request)
             transitions.store(case)
-        record(case, "input.provided", actor=actor, inputRequestId=str(request.pk), answer=provided_context)
         return request
 
 
 def _go_on(case: Case, request: InputRequest) -> None:
-    """Let a case go on where the service itself had got stuck: with what waits to be judged, else a follow-up."""
+    """Let a case go on where the service itself had got stuck: with the agent's question that was open, if there was
+    one; else with what waits to be judged, else a follow-up."""
     request.used_at = case.now
     request.save(update_fields=["used_at"])
-    transitions.run(case, next_action_at=None if correspondence.has_news(case) else case.now)
+    if request.displaced:
+        transitions.ask_again(case, request.displaced)
+    else:
+        transitions.run(case, next_action_at=None if correspondence.has_news(case) else case.now)
 
 
 def _let_queued_mail_use(case: Case, request: InputRequest) -> None:
