@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from offload_client.errors import AnswerMalformed, WebhookInvalid
-from offload_client.models import Attachment, Model, each, moment, read
+from offload_client.models import Attachment, Draft, Model, each, moment, read
 
 TOLERANCE_SECONDS = 300
 
@@ -38,6 +38,7 @@ class EventData(Model):
     input_request_status: str | None = None
     input_requested_at: datetime | None = read(moment, default=None)
     message_id: str | None = None  # the `id` of a Message
+    draft: Draft | None = read(Draft.from_json, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
