@@ -184,7 +184,7 @@ def test_a_reopening_is_repeated_with_its_key(service: Service) -> None:
 
 
 def test_settings_are_switched_off_by_none(service: Service) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "clientId": "c",
         "name": "Acme",
         "defaultWebhookUrl": None,

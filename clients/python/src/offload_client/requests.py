@@ -202,7 +202,10 @@ def _body(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(files: Collection[File]) -> list[dict[str, str]]:
-    return [{**file, "content": base64.b64encode(file["content"]).decode()} for file in files]
+    return [
+        {"name": file["name"], "type": file["type"], "content": base64.b64encode(file["content"]).decode()}
+        for file in files
+    ]
 
 
 def _query(filters: Mapping[str, Any]) -> dict[str, str]:
