@@ -1,7 +1,7 @@
-"""What each body of the API looks like, for the OpenAPI document: component to value.
+"""What each body of the API looks like, for the OpenAPI document: EXAMPLES by component, ANSWERS by operation.
 
 One story throughout: the invoice for order 4711, that Ann sends after a question. A test holds every value against its
-component's schema, and finds the bodies that have none.
+schema, and finds the bodies that have none.
 """
 
 from typing import Any
@@ -45,6 +45,39 @@ CASE = {
     "constraints": NEW_CASE["constraints"],
     "inputRequest": {"id": QUESTION_ID, "question": QUESTION, "status": "RESOLVED", "requestedAt": ASKED_AT},
 }
+RUNNING = {
+    **{name: value for name, value in CASE.items() if name not in {"result", "resultStatus"}},
+    "status": "RUNNING",
+    "updatedAt": CREATED_AT + 1_000,
+    "nextActionAt": CREATED_AT + 72 * 3_600_000,
+    "attemptCount": 1,
+    "attachments": [],
+    "inputRequest": None,
+}
+UNSENT = {**RUNNING, "status": "CREATED", "nextActionAt": CASE["nextActionAt"], "attemptCount": 0, "reviewMode": "all"}
+DRAFT = {
+    "id": "1f0c2f44-6f0b-4a36-9b6e-64a1d4f0c7d5",
+    "purpose": "OUTREACH",
+    "to": "ann@supplier.example",
+    "subject": "Invoice for order 4711",
+    "body": "Dear Ann, …",
+    "attachments": [],
+    "hash": "68583f57905622881ca39f3540c8392f2ec021426959bb404e65e6d1628d7ebd",
+    "createdAt": CREATED_AT + 1_000,
+}
+EDITED = {
+    **DRAFT,
+    "body": "Dear Ann, please send us the invoice. Bob",
+    "hash": "f981e0d471d9c30b989244fc1f45563e1b41380130cb1a80ab99704e52bd03a8",
+}
+CLIENT = {
+    "clientId": "d2a6a1f0-6a52-4f0e-8c5b-0f3a4b7e9d10",
+    "name": "Buyer Inc",
+    "defaultWebhookUrl": "https://buyer.example/offload",
+    "settleSeconds": None,
+    "reminderHours": 24,
+    "eventTypes": ["case.draft_ready"],
+}
 MESSAGE_ID = "f1c1f6b2-1f0e-4f39-8a43-3f5f8a1d7e20"
 WEBHOOK_URL = "https://buyer.example/offload"
 TEST_ID = "evt_test_2c8c3f0a-7f41-4a55-9f0d-0a4f7f1f6a33"
@@ -83,6 +116,10 @@ EXAMPLES: dict[str, Any] = {
     "CaseCreated": {"caseId": CASE_ID},
     "Case": CASE,
     "Answer": {"inputRequestId": QUESTION_ID, "providedContext": "No, a PDF will do."},
+    "Approval": {"hash": EDITED["hash"]},
+    "DraftEdit": {"hash": DRAFT["hash"], "body": EDITED["body"]},
+    "DraftRejection": {"reason": "Ask for the delivery note as well."},
+    "Client": CLIENT,
     "AnswerAccepted": {"caseId": CASE_ID, "inputRequestId": QUESTION_ID, "accepted": True},
     "AttachmentDownload": {
         **ATTACHMENT,
@@ -104,6 +141,7 @@ EXAMPLES: dict[str, Any] = {
                 "subject": "Invoice for order 4711",
                 "text": "Dear Ann, …",
                 "sentAt": CREATED_AT + 1_000,
+                "attachments": [],
                 "raw": "From: Bob Buyer <offload@buyer.example>\r\nTo: ann@supplier.example\r\n\r\nDear Ann, …",
             }
         ]
@@ -163,7 +201,7 @@ EXAMPLES: dict[str, Any] = {
         "endpoints": [
             {
                 "origin": "https://buyer.example:443",
-                "state": "OK",
+                "health": "OK",
                 "consecutiveFailures": 0,
                 "lastSuccessAt": ENDED_AT + 104,
                 "parkedEventCount": 0,
@@ -204,14 +242,29 @@ EXAMPLES: dict[str, Any] = {
     "CaseCreatedEvent": _event("case.created", CREATED_AT, status="CREATED"),
     "CaseInputOverdueEvent": _event(
         "case.input_overdue",
-        ASKED_AT,
+        ENDED_AT,
         status="INPUT_NEEDED",
         inputRequest=QUESTION,
         inputRequestId=QUESTION_ID,
         inputRequestStatus="PENDING",
         inputRequestedAt=ASKED_AT,
     ),
+    "CaseDraftReadyEvent": _event(
+        "case.draft_ready", CREATED_AT + 1_000, status="CREATED", messageId=DRAFT["id"], draft=DRAFT
+    ),
     "MessageSentEvent": _event("message.sent", CREATED_AT + 1_000, status="RUNNING", messageId=MESSAGE_ID),
     "MessageReceivedEvent": _event("message.received", ASKED_AT, status="RUNNING", messageId=MESSAGE_ID),
     "WebhookTestEvent": {"event_id": TEST_ID, "event_type": "webhook.test", "timestamp": ENDED_AT, "data": {}},
+}
+
+ANSWERS: dict[str, Any] = {  # what else than the component's example an operation's answer looks like
+    "changeCase": {"Case": RUNNING},
+    "pauseCase": {"Case": {**RUNNING, "nextActionAt": CASE["nextActionAt"], "paused": True}},
+    "resumeCase": {"Case": RUNNING},
+    "cancelCase": {
+        "Case": {**RUNNING, "status": "FAILED", "nextActionAt": CASE["nextActionAt"], "resultStatus": "cancelled"}
+    },
+    "approveDraft": {"Case": UNSENT},
+    "editDraft": {"Case": {**UNSENT, "draft": EDITED}},
+    "rejectDraft": {"Case": UNSENT},
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from cases.errors import CaseError
 from offload_project.api import CODES, MESSAGES
-from offload_project.examples import EXAMPLES
+from offload_project.examples import ANSWERS, EXAMPLES
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 COMPONENT = "#/components/schemas/"
@@ -20,6 +20,13 @@ SIGNED = {  # Standard Webhooks, https://www.standardwebhooks.com
     "webhook-signature": "Signatures of `{webhook-id}.{webhook-timestamp}.{body}`, separated by spaces; each is `v1,` "
     "and the HMAC-SHA256 under a secret in Base64.",
 }
+
+RATE = {  # as of offload_project/answers.py
+    "RateLimit-Limit": "How many requests this key may send at once.",
+    "RateLimit-Remaining": "How many of them are left.",
+    "RateLimit-Reset": "Seconds until all are there again.",
+}
+RETRY_AFTER = "Seconds until a request is granted again."
 
 ERROR = {
     "type": "object",
@@ -53,6 +60,10 @@ def describe_envelope(result: dict[str, Any], **context: Any) -> dict[str, Any]:
     """drf-spectacular's POSTPROCESSING_HOOKS: wrap each success's JSON, and add the errors each route may answer."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Error"] = ERROR
+    components["headers"] = {
+        name: {"description": text, "schema": {"type": "integer"}}
+        for name, text in {**RATE, "Retry-After": RETRY_AFTER}.items()
+    }
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             if method in METHODS:
@@ -76,10 +87,11 @@ def add_examples(result: dict[str, Any], **context: Any) -> dict[str, Any]:
     """drf-spectacular's POSTPROCESSING_HOOKS: an example for each JSON body that has none, and one for each error."""
     codes: set[str] = set()
     for operation in [*_operations(result["paths"]), *_operations(result.get("webhooks", {}))]:
-        _illustrate(operation.get("requestBody", {}), wrapped=False)
+        _illustrate(operation.get("requestBody", {}), EXAMPLES, wrapped=False)
+        answers = EXAMPLES | ANSWERS.get(operation.get("operationId", ""), {})
         for status, response in operation["responses"].items():
             if status.startswith("2"):
-                _illustrate(response, wrapped=True)
+                _illustrate(response, answers, wrapped=True)
             elif shown := _codes(response):
                 codes.update(shown)
                 named = {code: {"$ref": f"#/components/examples/{code}"} for code in shown}
@@ -92,15 +104,15 @@ def _operations(paths: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return (operation for path in paths.values() for method, operation in path.items() if method in METHODS)
 
 
-def _illustrate(described: dict[str, Any], *, wrapped: bool) -> None:
-    """Give a request body or a response the example of the component that it shows; `wrapped`: in the envelope."""
+def _illustrate(described: dict[str, Any], values: dict[str, Any], *, wrapped: bool) -> None:
+    """Give a request body or a response the value of the component that it shows; `wrapped`: in the envelope."""
     content = described.get("content", {}).get("application/json")
     if not content:
         return
     schema = content["schema"]["properties"]["data"] if wrapped else content["schema"]
     name = schema.get("$ref", "").removeprefix(COMPONENT)
-    if name in EXAMPLES:
-        content.setdefault("examples", {name: {"value": EXAMPLES[name]}})
+    if name in values:
+        content.setdefault("examples", {name: {"value": values[name]}})
     if wrapped:
         for example in content.get("examples", {}).values():
             example["value"] = {"ok": True, "data": example["value"]}
@@ -138,6 +150,9 @@ def _describe(operation: dict[str, Any], **traits: bool) -> None:
     for status, description in _errors(operation, **traits).items():
         responses.setdefault(status, {"description": description})
     for status, response in responses.items():
+        if names := _headers(status) if operation.get("security") else ():
+            references = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+            response["headers"] = response.get("headers", {}) | references
         content = response.get("content", {}).get("application/json")
         if not status.startswith("2"):
             own = content["schema"]["enum"] if content else []
@@ -147,6 +162,11 @@ def _describe(operation: dict[str, Any], **traits: bool) -> None:
         if content:
             content["schema"] = _wrapped(content.get("schema", {}))
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _headers(status: str) -> tuple[str, ...]:
+    """What stands on the answers of a route that takes a key."""
+    return (*RATE, "Retry-After") if status == "429" else tuple(RATE) if status.startswith("2") else ()
 
 
 # What an answer names that other routes take in their address, as runtime expressions.

@@ -472,6 +472,8 @@ SPECTACULAR_SETTINGS = {
             "name": "webhooks",
             "description": "What the service posts, and has posted, to the clientWebhookUrl of a case.",
         },
+        {"name": "drafts", "description": "Mail that is looked at before it is sent, on cases with a reviewMode."},
+        {"name": "client", "description": "What goes for all cases of the client that the key belongs to."},
         {"name": "sandbox", "description": "For test keys: everything that a counterparty and its mail system can do."},
     ],
     "WEBHOOKS": "webhooks.openapi.WEBHOOKS",

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from cases.fields import AnyObject
 from cases.models import Channel, ResultStatus, Status
-from cases.resources import OFFERED, AttachmentMetadata, Milliseconds, Result
+from cases.resources import OFFERED, AttachmentMetadata, DraftContent, Milliseconds, Result
 
 OPEN = [Status.CREATED.value, Status.RUNNING.value, Status.INPUT_NEEDED.value]
 FAILURES = [value for value in ResultStatus.values if value != ResultStatus.GOAL_ACHIEVED]
@@ -62,6 +62,11 @@ class MessageData(OpenCaseData):
     messageId = serializers.UUIDField(help_text="The `id` that GET /cases/{id}/messages has.")
 
 
+class DraftData(OpenCaseData):
+    messageId = serializers.UUIDField(help_text="The draft's `id`.")
+    draft = DraftContent()
+
+
 # `data` is a field of each kind: REST framework takes fields off the class, whose property of that name stays.
 class Event(serializers.Serializer[Any]):
     event_id = serializers.CharField(help_text="Tells repetitions; the header webhook-id is the same.")
@@ -95,6 +100,11 @@ class CaseInputOverdueEvent(Event):
     data = QuestionData()  # type: ignore[assignment]
 
 
+class CaseDraftReadyEvent(Event):
+    event_type = constant("case.draft_ready")()
+    data = DraftData()  # type: ignore[assignment]
+
+
 class MessageSentEvent(Event):
     event_type = constant("message.sent")()
     data = MessageData()  # type: ignore[assignment]
@@ -124,6 +134,7 @@ WEBHOOKS = [
     _webhook("case.input_needed", CaseInputNeededEvent, "A human must decide"),
     _webhook("case.created", CaseCreatedEvent, "A case has been created", IF_ASKED_FOR),
     _webhook("case.input_overdue", CaseInputOverdueEvent, "A question has waited too long", IF_ASKED_FOR),
+    _webhook("case.draft_ready", CaseDraftReadyEvent, "A mail waits to be approved", IF_ASKED_FOR),
     _webhook("message.sent", MessageSentEvent, "A mail has gone out", IF_ASKED_FOR),
     _webhook("message.received", MessageReceivedEvent, "A mail has come in", IF_ASKED_FOR),
     _webhook("webhook.test", WebhookTestEvent, "A test", "What POST /webhooks/test sends."),

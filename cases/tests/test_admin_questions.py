@@ -58,7 +58,14 @@ def test_the_page_has_all_that_an_answer_needs(clerk: Browser) -> None:
         "offer.pdf",
     ):
         assert shown in html, shown
-    assert [form.name for form in response.context["actions"]] == ["reply", "complete", "wait", "pause", "fail", "cancel"]
+    assert [form.name for form in response.context["actions"]] == [
+        "reply",
+        "complete",
+        "wait",
+        "pause",
+        "fail",
+        "cancel",
+    ]
 
 
 def test_an_answer_is_stored_with_who_gave_it(clerk: Browser) -> None:

@@ -683,6 +683,54 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "case.draft_ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A mail waits to be approved
+         * @description Only for clients that have asked for it, and never after the end of a case.
+         */
+        post: {
+            parameters: {
+                query?: never;
+                header: {
+                    /** @description The event_id: the same for each attempt. */
+                    "webhook-id": string;
+                    /** @description When this attempt was made, in Unix seconds. Refuse what is more than five minutes off. */
+                    "webhook-timestamp": string;
+                    /** @description Signatures of `{webhook-id}.{webhook-timestamp}.{body}`, separated by spaces; each is `v1,` and the HMAC-SHA256 under a secret in Base64. */
+                    "webhook-signature": string;
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["CaseDraftReadyEvent"];
+                };
+            };
+            responses: {
+                /** @description Any 2xx within 15 seconds: the event has arrived. Anything else is a failed attempt, to be repeated. */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "message.sent": {
         parameters: {
             query?: never;
@@ -921,6 +969,9 @@ export interface components {
              * @description Unix time in milliseconds.
              */
             deadlineAt?: number;
+            inputTimeoutHours?: number;
+            /** @constant */
+            inputTimeoutAction?: "fail";
             /**
              * @description Absent unless the case is paused.
              * @constant
@@ -1003,6 +1054,15 @@ export interface components {
             event_type: "case.created";
             data: components["schemas"]["OpenCaseData"];
         };
+        CaseDraftReadyEvent: {
+            /** @description Tells repetitions; the header webhook-id is the same. */
+            event_id: string;
+            /** @description The case's updatedAt at that change, in Unix milliseconds; not the time of sending. */
+            timestamp: number;
+            /** @constant */
+            event_type: "case.draft_ready";
+            data: components["schemas"]["DraftData"];
+        };
         /** @description What every event says of its case. What was not given is absent. */
         CaseFailedData: {
             /** Format: uuid */
@@ -1033,37 +1093,6 @@ export interface components {
             event_type: "case.failed";
             data: components["schemas"]["CaseFailedData"];
         };
-        /** @description What every event says of its case. What was not given is absent. */
-        CaseInputNeededData: {
-            /** Format: uuid */
-            caseId: string;
-            /** @enum {string} */
-            channel: "EMAIL" | "SMS";
-            /** @description Messages sent, replies included. */
-            attemptCount: number;
-            attachments: components["schemas"]["Attachment"][];
-            clientReferenceId?: string;
-            /** @description As it was given. */
-            metadata?: {
-                [key: string]: unknown;
-            };
-            /** @constant */
-            status: "INPUT_NEEDED";
-            /** @description The question. */
-            inputRequest: string;
-            /**
-             * Format: uuid
-             * @description What POST /cases/{id}/input names.
-             */
-            inputRequestId: string;
-            /** @constant */
-            inputRequestStatus: "PENDING";
-            /**
-             * Format: int64
-             * @description Unix time in milliseconds.
-             */
-            inputRequestedAt: number;
-        };
         CaseInputNeededEvent: {
             /** @description Tells repetitions; the header webhook-id is the same. */
             event_id: string;
@@ -1071,7 +1100,7 @@ export interface components {
             timestamp: number;
             /** @constant */
             event_type: "case.input_needed";
-            data: components["schemas"]["CaseInputNeededData"];
+            data: components["schemas"]["QuestionData"];
         };
         CaseInputOverdueEvent: {
             /** @description Tells repetitions; the header webhook-id is the same. */
@@ -1080,7 +1109,7 @@ export interface components {
             timestamp: number;
             /** @constant */
             event_type: "case.input_overdue";
-            data: components["schemas"]["OpenCaseData"];
+            data: components["schemas"]["QuestionData"];
         };
         CaseList: {
             cases: components["schemas"]["Case"][];
@@ -1134,6 +1163,29 @@ export interface components {
             hash: string;
             /** @description Unix time in milliseconds. */
             createdAt: number;
+        };
+        /** @description What every event says of its case. What was not given is absent. */
+        DraftData: {
+            /** Format: uuid */
+            caseId: string;
+            /** @enum {string} */
+            channel: "EMAIL" | "SMS";
+            /** @description Messages sent, replies included. */
+            attemptCount: number;
+            attachments: components["schemas"]["Attachment"][];
+            clientReferenceId?: string;
+            /** @description As it was given. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @enum {string} */
+            status: "CREATED" | "RUNNING" | "INPUT_NEEDED";
+            /**
+             * Format: uuid
+             * @description The draft's `id`.
+             */
+            messageId: string;
+            draft: components["schemas"]["Draft"];
         };
         /** @description The body of POST /cases/{id}/drafts/{draftId}/edit. */
         DraftEdit: {
@@ -1202,9 +1254,17 @@ export interface components {
              * @description Unix time in milliseconds.
              */
             requestedAt: number;
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            options?: string[];
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            answerSchema?: {
+                [key: string]: unknown;
+            };
         };
         /** @enum {string} */
         InputRequestStatusEnum: "PENDING" | "RESOLVED";
+        /** @enum {string} */
+        InputTimeoutActionEnum: "wait" | "fail";
         /** @description A mail of the thread. `sentAt` stands on ours, `receivedAt` on theirs. The context has the `case`. */
         Message: {
             /**
@@ -1308,8 +1368,13 @@ export interface components {
              * @description Unix time in milliseconds; past it the case fails.
              */
             deadlineAt?: number;
-            /** @description People are reminded of a question then. */
+            /** @description When a question has waited so long, inputTimeoutAction says what happens. */
             inputTimeoutHours?: number;
+            /**
+             * @description wait: people are reminded, once. fail: the case fails, with deadline_passed.
+             * @default wait
+             */
+            inputTimeoutAction?: components["schemas"]["InputTimeoutActionEnum"];
             /** Format: uri */
             clientWebhookUrl?: string;
             /** @description Comes back in webhooks, never read. */
@@ -1367,6 +1432,10 @@ export interface components {
              * @description Unix time in milliseconds.
              */
             deadlineAt?: number;
+            /** @description When a question has waited so long, inputTimeoutAction says what happens. */
+            inputTimeoutHours?: number;
+            /** @description wait: people are reminded, once. fail: the case fails, with deadline_passed. */
+            inputTimeoutAction?: components["schemas"]["InputTimeoutActionEnum"];
             /** Format: uri */
             clientWebhookUrl?: string;
         };
@@ -1383,6 +1452,43 @@ export interface components {
             reminderHours?: number | null;
             /** @description What its webhooks tell of besides the three events that every client hears of. */
             eventTypes?: components["schemas"]["EventTypesEnum"][];
+        };
+        /** @description What every event says of its case. What was not given is absent. */
+        QuestionData: {
+            /** Format: uuid */
+            caseId: string;
+            /** @enum {string} */
+            channel: "EMAIL" | "SMS";
+            /** @description Messages sent, replies included. */
+            attemptCount: number;
+            attachments: components["schemas"]["Attachment"][];
+            clientReferenceId?: string;
+            /** @description As it was given. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @constant */
+            status: "INPUT_NEEDED";
+            /** @description The question. */
+            inputRequest: string;
+            /**
+             * Format: uuid
+             * @description What POST /cases/{id}/input names.
+             */
+            inputRequestId: string;
+            /** @constant */
+            inputRequestStatus: "PENDING";
+            /**
+             * Format: int64
+             * @description Unix time in milliseconds.
+             */
+            inputRequestedAt: number;
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            inputRequestOptions?: string[];
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            inputRequestAnswerSchema?: {
+                [key: string]: unknown;
+            };
         };
         /** @description The body of POST /cases/{id}/reopen: what the new case goes by instead of what the old one did. */
         Reopening: {
@@ -1649,7 +1755,16 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /** @description How many requests this key may send at once. */
+        "RateLimit-Limit": number;
+        /** @description How many of them are left. */
+        "RateLimit-Remaining": number;
+        /** @description Seconds until all are there again. */
+        "RateLimit-Reset": number;
+        /** @description Seconds until a request is granted again. */
+        "Retry-After": number;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -1678,6 +1793,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1733,6 +1851,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1781,6 +1903,9 @@ export interface operations {
                 headers: {
                     /** @description The answer is the first one to the same request, again. */
                     "Idempotent-Replayed"?: "true";
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1906,6 +2031,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1952,6 +2081,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2021,6 +2153,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2066,6 +2202,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2191,6 +2330,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2233,6 +2376,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2302,6 +2448,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2343,6 +2493,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2468,6 +2621,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2514,6 +2671,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2639,6 +2799,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2685,6 +2849,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2810,6 +2977,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2856,6 +3027,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2981,6 +3155,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3022,6 +3200,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3091,6 +3272,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3136,6 +3321,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3261,6 +3449,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3307,6 +3499,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3376,6 +3571,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3417,6 +3616,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3542,6 +3744,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3592,6 +3798,9 @@ export interface operations {
                 headers: {
                     /** @description The answer is the first one to the same request, again. */
                     "Idempotent-Replayed"?: "true";
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3731,6 +3940,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3772,6 +3985,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3897,6 +4113,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3943,6 +4163,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4012,6 +4235,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4051,6 +4278,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4106,6 +4336,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4149,6 +4383,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4246,6 +4483,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4294,6 +4535,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4363,6 +4607,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4404,6 +4652,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4529,6 +4780,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4574,6 +4829,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4699,6 +4957,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4744,6 +5006,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4869,6 +5134,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4910,6 +5179,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5035,6 +5307,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5076,6 +5352,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5159,6 +5438,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5204,6 +5487,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5329,6 +5615,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5375,6 +5665,9 @@ export interface operations {
             /** @description Accepted */
             202: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5500,6 +5793,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5539,6 +5836,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5594,6 +5894,10 @@ export interface operations {
             /** @description Too many requests with this key, or too many from this address without a usable one */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5637,6 +5941,9 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5734,6 +6041,10 @@ export interface operations {
             /** @description Another test was made a moment ago */
             429: {
                 headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ import offload_client
 from cases.views import NEW_CASE
 from conftest import require
 from offload_client import errors
-from offload_client.bodies import SandboxAttachment
 from offload_project import mcp_server, mcp_tools
 from offload_project.tests.processes import ROOT, Service, installed
 from scripts import demo
@@ -79,7 +79,7 @@ def test_the_python_client_takes_the_example_to_its_end(client: offload_client.C
         assert mail.to == "Ann Supplier <ann@supplier.example>"
         assert mail.raw_mail.startswith("From: ")
 
-        form: SandboxAttachment = {"name": "form.pdf", "type": "application/pdf", "content": demo.signed_form()}
+        form: offload_client.File = {"name": "form.pdf", "type": "application/pdf", "content": demo.signed_form()}
         client.sandbox.reply(case_id, QUESTION, attachments=[form])
         asking = client.wait_for(case_id, timeout=60)
         assert asking.open_question
@@ -110,6 +110,62 @@ def test_the_python_client_takes_the_example_to_its_end(client: offload_client.C
         again = client.redeliver(sent[1].event_id)
         assert again.event_id == sent[1].event_id
         assert [event.event_id for event in client.iter_events(case_id=case_id)] == [sent[1].event_id, sent[0].event_id]
+
+
+def test_mail_is_reviewed_and_a_case_changed_ended_and_reopened(client: offload_client.Client) -> None:
+    order: offload_client.File = {"name": "order.pdf", "type": "application/pdf", "content": demo.signed_form()}
+    deadline_at = (datetime.now(UTC) + timedelta(days=30)).replace(microsecond=0)
+    reviewed: Any = {"review_mode": "first", "attachments": [order], "deadline_at": deadline_at}
+    case_id = client.create_case(**ARGUMENTS, **reviewed)
+    waiting = client.wait_for(case_id, lambda case: case.draft is not None, timeout=60)
+    assert waiting.draft
+    assert (waiting.status, waiting.deadline_at, waiting.review_mode) == ("CREATED", deadline_at, "first")
+    assert [file.name for file in waiting.draft.attachments] == ["order.pdf"]
+    assert client.sandbox.mails(case_id) == ()
+
+    edited = client.edit_draft(case_id, waiting.draft.id, waiting.draft.hash, body="Please send it. Bob Buyer").draft
+    assert edited
+    with pytest.raises(errors.DraftChanged):
+        client.approve_draft(case_id, edited.id, waiting.draft.hash)
+    assert client.approve_draft(case_id, edited.id, edited.hash).draft is None
+    with pytest.raises(errors.DraftNotPending):
+        client.reject_draft(case_id, edited.id, "Too late.")
+    client.wait_for(case_id, {"RUNNING"}, timeout=60)
+    [mail] = client.sandbox.mails(case_id)
+    assert mail.text.startswith("Please send it. Bob Buyer")
+    assert [(file.name, file.size) for file in mail.attachments] == [("order.pdf", len(order["content"]))]
+
+    with pytest.raises(errors.AlreadySent):
+        client.change_case(case_id, counterparty={"address": "eve@supplier.example"})
+    changed = client.change_case(case_id, goal={"knowledge": "It was for 12 chairs."}, constraints=[])
+    assert (changed.goal["knowledge"], changed.constraints) == ("It was for 12 chairs.", [])
+    assert client.pause(case_id).paused
+    assert not client.resume(case_id).paused
+    with pytest.raises(errors.CaseNotFinished):
+        client.reopen(case_id)
+    client.cancel(case_id)
+    successor = client.reopen(case_id, goal={"objective": "Get the corrected invoice."})
+    assert client.get_case(successor).reopened_from == case_id
+    assert client.get_case(case_id).reopened_as == successor
+    with pytest.raises(errors.CaseAlreadyReopened):
+        client.reopen(case_id)
+    assert client.cancel(successor).result_status == "cancelled"
+
+
+def test_webhooks_are_tried_and_settings_kept(client: offload_client.Client, printed: dict[str, str]) -> None:
+    with closing(Receiver(printed["webhookSecret"])) as receiver:
+        tried = client.test_webhook(receiver.url)
+        assert (tried.delivered, tried.status, tried.url) == (True, 204, receiver.url)
+        kept = client.change_client_settings(default_webhook_url=receiver.url, event_types=["case.created"])
+        assert client.client_settings() == kept
+        assert (kept.client_id, kept.default_webhook_url) == (printed["clientId"], receiver.url)
+        case_id = client.create_case(**ARGUMENTS)
+        assert client.cancel(case_id).is_finished
+        assert [event.event_type for event in client.case_events(case_id)] == ["case.created", "case.failed"]
+        origins = {endpoint.origin for endpoint in client.list_endpoints()}
+        assert receiver.url.removesuffix("/offload") in origins
+        anew = client.change_client_settings(default_webhook_url=None, event_types=[])
+        assert (anew.default_webhook_url, anew.event_types) == (None, [])
 
 
 def test_a_creation_that_is_repeated_makes_one_case(client: offload_client.Client) -> None:
@@ -239,22 +295,27 @@ def test_tools_are_described_by_the_api_s_own_document(tools_here: Server[Any]) 
         assert tool.input_schema["additionalProperties"] is False
 
 
-def test_a_key_without_the_scope_is_refused_in_the_api_s_words(httpserver: HTTPServer) -> None:
-    error = {"code": "FORBIDDEN", "message": "This takes a key with the scope answers."}
-    httpserver.expect_oneshot_request("/cases/c/input", method="POST").respond_with_json(
-        {"ok": False, "error": error}, status=403
-    )
+def test_an_agent_can_not_be_its_own_human(
+    running: Service, base: str, client: offload_client.Client, printed: dict[str, str]
+) -> None:
+    command = ["create_client", "Agent", "--test", "--scope", "cases", "--json"]
+    narrow = json.loads(running.manage(*command))["apiKey"]
     document = SchemaGenerator().get_schema(request=None, public=True)
-    elsewhere = mcp_server.server(mcp_tools.tools(document), mcp_tools.Api(httpserver.url_for("/"), "a key"))
+    tools_of_agent = mcp_server.server(mcp_tools.tools(document), mcp_tools.Api(base, narrow))
 
-    async def act() -> str:
-        async with McpClient(elsewhere) as session:
-            return await refusal(session, "answer_question", caseId="c", inputRequestId="q", providedContext="Yes.")
+    async def act() -> None:
+        async with McpClient(tools_of_agent) as session:
+            case_id = (await use(session, "create_case", **NEW_CASE))["caseId"]
+            assert (await use(session, "get_case", caseId=case_id))["caseId"] == case_id
+            assert [case["caseId"] for case in (await use(session, "list_cases"))["cases"]] == [case_id]
+            answer = {"inputRequestId": case_id, "providedContext": "Yes."}
+            refused = await refusal(session, "answer_question", caseId=case_id, **answer)
+            assert refused == "FORBIDDEN: The API key does not have the scope `answers`."
+            assert (await use(session, "cancel_case", caseId=case_id))["resultStatus"] == "cancelled"
 
-    assert asyncio.run(act()) == "FORBIDDEN: This takes a key with the scope answers."
-    [(request, _)] = httpserver.log
-    assert (request.headers["x-api-key"], request.json) == ("a key", {"inputRequestId": "q", "providedContext": "Yes."})
-    assert "idempotency-key" not in request.headers
+    asyncio.run(act())
+    with offload_client.Client(base, narrow) as same_key, pytest.raises(errors.Forbidden, match="scope `approvals`"):
+        same_key.approve_draft("c", "d", "h")
 
 
 @pytest.mark.parametrize(("tool", "calls"), [("create_case", 2), ("cancel_case", 1)])

@@ -26,6 +26,7 @@ NOT_FOR_CLIENTS = {
     "/docs": "a page that shows it",
     "/healthz": "for whoever operates the service",
     "/readyz": "for whoever operates the service",
+    "/admin/second-factor/": "one of the staff's pages",
     "/admin": "leads to the staff's pages",
     "/": "leads to the staff's pages",
 }
@@ -160,6 +161,7 @@ def test_every_event_that_there_is_is_documented(document: Any) -> None:
         ("case.input_needed", Status.INPUT_NEEDED),
         ("case.created", Status.CREATED),
         ("case.input_overdue", Status.INPUT_NEEDED),
+        ("case.draft_ready", Status.CREATED),
         ("message.sent", Status.RUNNING),
         ("message.received", Status.INPUT_NEEDED),
     ],
@@ -170,6 +172,8 @@ def test_every_event_is_sent_as_it_is_documented(document: Any, event_type: str,
     if event_type in {"case.input_needed", "case.input_overdue"}:
         offers = {"options": ["Yes", "No"], "answer_schema": {"type": "string"}}
         data["inputRequestId"] = InputRequestFactory(case=case, **offers).pk
+    if event_type == "case.draft_ready":
+        data["messageId"] = str(MessageFactory(case=case, status="DRAFT", drafted_at=case.now).pk)
     if event_type.startswith("message."):
         data["messageId"] = MESSAGE_ID
     sent = json.loads(payloads.encode(payloads.build(case, Event(case=case, type=event_type, data=data))))

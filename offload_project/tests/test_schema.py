@@ -83,3 +83,17 @@ def test_the_document_is_served_without_a_key(client: Client) -> None:
     assert document["openapi"] == "3.1.0"
     assert not {path for path in document["paths"] if path.startswith(("/healthz", "/readyz", "/schema", "/docs"))}
     assert "Error" in document["components"]["schemas"]
+
+
+def test_a_key_s_rate_is_told_on_what_takes_a_key() -> None:
+    responses = {"201": {"description": "", "headers": {"Own": {}}}}
+    result = describe_envelope(document("/cases", responses=responses, security=[{"apiKey": []}]))
+    described = result["paths"]["/cases"]["post"]["responses"]
+    rate = {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+    assert described["201"]["headers"].keys() == {"Own", *rate}
+    assert described["429"]["headers"].keys() == {"Retry-After", *rate}
+    assert not {"401", "500"} & {status for status, response in described.items() if "headers" in response}
+    assert described["429"]["headers"]["Retry-After"] == {"$ref": "#/components/headers/Retry-After"}
+    assert result["components"]["headers"].keys() == {"Retry-After", *rate}
+    open_to_all = describe_envelope(document("/files", responses={"200": {"description": ""}}))
+    assert "headers" not in open_to_all["paths"]["/files"]["post"]["responses"]["200"]

@@ -118,6 +118,89 @@ def test_two_creations_carry_two_keys_and_a_given_one_is_used(service: Service) 
     assert third == "mine"
 
 
+def test_files_and_times_of_a_new_case_are_put_in_the_api_s_words(service: Service) -> None:
+    more = {
+        "attachments": [{"name": "a.pdf", "type": "application/pdf", "content": b"%PDF"}],
+        "deadline_at": datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC),
+        "input_timeout_hours": 24,
+        "review_mode": "first",
+    }
+    service.ask(lambda client: client.create_case(**NEW, **more), success({"caseId": CASE_ID}, 201))
+    body = json.loads(service.requests[0].content)
+    assert body["attachments"] == [{"name": "a.pdf", "type": "application/pdf", "content": "JVBERg=="}]
+    assert (body["deadlineAt"], body["inputTimeoutHours"], body["reviewMode"]) == (1772366400123, 24, "first")
+
+
+Call = Callable[[Any], Any]
+WORDS = {"body": "Please.", "subject": "Invoice"}
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CALLS: list[tuple[Call, str, str, Any]] = [  # the method, and what goes to the service
+    (
+        lambda client: client.change_case(CASE_ID, goal={"knowledge": "12 chairs."}, deadline_at=AT),
+        "PATCH",
+        "",
+        {"goal": {"knowledge": "12 chairs."}, "deadlineAt": 1772366400000},
+    ),
+    (lambda client: client.pause(CASE_ID), "POST", "/pause", None),
+    (lambda client: client.resume(CASE_ID), "POST", "/resume", None),
+    (lambda client: client.cancel(CASE_ID), "POST", "/cancel", None),
+    (lambda client: client.approve_draft(CASE_ID, "d", "h"), "POST", "/drafts/d/approve", {"hash": "h"}),
+    (
+        lambda client: client.edit_draft(CASE_ID, "d", "h", body="Please."),
+        "POST",
+        "/drafts/d/edit",
+        {"hash": "h", "body": "Please."},
+    ),
+    (lambda client: client.edit_draft(CASE_ID, "d", "h", **WORDS), "POST", "/drafts/d/edit", {"hash": "h", **WORDS}),
+    (lambda client: client.reject_draft(CASE_ID, "d", "Ruder."), "POST", "/drafts/d/reject", {"reason": "Ruder."}),
+]
+
+
+@pytest.mark.parametrize(("act", "method", "path", "body"), CALLS)
+def test_a_change_is_sent_once_and_answers_with_the_case(
+    service: Service, act: Call, method: str, path: str, body: Any
+) -> None:
+    assert service.ask(act, success(CASE)).case_id == CASE_ID
+    [request] = service.requests
+    assert (request.method, str(request.url)) == (method, f"{BASE}/cases/{CASE_ID}{path}")
+    assert (json.loads(request.content) if request.content else None) == body
+    assert "idempotency-key" not in request.headers
+    with pytest.raises(ConnectionFailed):
+        service.ask(act, httpx.ReadError("gone"), success(CASE))
+    assert service.pauses == []
+
+
+def test_a_reopening_is_repeated_with_its_key(service: Service) -> None:
+    goal = {"objective": "Get the corrected invoice."}
+    made = service.ask(
+        lambda client: client.reopen(CASE_ID, goal=goal, idempotency_key="mine"),
+        httpx.ReadError("gone"),
+        success({"caseId": "new"}, 201),
+    )
+    assert made == "new"
+    assert [request.url.path for request in service.requests] == [f"/api/cases/{CASE_ID}/reopen"] * 2
+    assert [request.headers["idempotency-key"] for request in service.requests] == ["mine", "mine"]
+    assert json.loads(service.requests[1].content) == {"goal": goal}
+
+
+def test_settings_are_switched_off_by_none(service: Service) -> None:
+    settings: dict[str, Any] = {
+        "clientId": "c",
+        "name": "Acme",
+        "defaultWebhookUrl": None,
+        "settleSeconds": None,
+        "reminderHours": None,
+        "eventTypes": [],
+    }
+    assert service.ask(lambda client: client.client_settings(), success(settings)).name == "Acme"
+    changed = service.ask(
+        lambda client: client.change_client_settings(reminder_hours=None, event_types=[]), success(settings)
+    )
+    assert (changed.reminder_hours, changed.event_types) == (None, [])
+    assert [request.method for request in service.requests] == ["GET", "PATCH"]
+    assert json.loads(service.requests[1].content) == {"reminderHours": None, "eventTypes": []}
+
+
 def test_what_has_no_key_is_sent_once(service: Service) -> None:
     with pytest.raises(ConnectionFailed):
         service.ask(lambda client: client.answer(CASE_ID, "q", "Yes."), httpx.ConnectError("refused"), success({}))

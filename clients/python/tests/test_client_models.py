@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from offload_client import AnswerMalformed, Case, WebhookInvalid, verify_webhook
+from offload_client.webhooks import EventData
 from offload_samples import CASE
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -59,6 +60,30 @@ def test_a_result_that_is_null_is_not_none_at_all() -> None:
     assert case.has_result
     assert case.is_finished
     assert case.open_question is None
+
+
+def test_what_a_case_has_besides_is_read() -> None:
+    plain = Case.from_json(CASE)
+    assert (plain.deadline_at, plain.paused, plain.draft, plain.review_mode) == (None, False, None, None)
+    file = {"name": "order.pdf", "size": 4, "type": "application/pdf", "sha256": "ab"}
+    draft = {
+        "id": "d",
+        "purpose": "OUTREACH",
+        "to": "ann@supplier.example",
+        "subject": "Invoice",
+        "body": "Please.",
+        "attachments": [file],
+        "hash": "h",
+        "createdAt": 1772370000000,
+    }
+    more = {"deadlineAt": 1772370000000, "paused": True, "reopenedFrom": "old", "reviewMode": "all", "draft": draft}
+    case = Case.from_json({**CASE, **more})
+    assert (case.deadline_at, case.paused) == (datetime(2026, 3, 1, 13, tzinfo=UTC), True)
+    assert (case.reopened_from, case.reopened_as, case.review_mode) == ("old", None, "all")
+    assert case.draft
+    assert (case.draft.id, case.draft.hash, case.draft.attachments[0].sha256) == ("d", "h", "ab")
+    event = EventData.from_json({"caseId": "c", "draft": draft})
+    assert event.draft == case.draft
 
 
 def test_an_answered_question_is_not_open() -> None:

@@ -1,7 +1,7 @@
 """The Offload API from Python: typed, sync and async, with retries and webhook verification."""
 
 from offload_client.aio import AsyncClient
-from offload_client.bodies import Counterparty, Goal, NewCase, SenderPersona
+from offload_client.bodies import Counterparty, File, Goal, NewCase, SenderPersona
 from offload_client.client import Client
 from offload_client.errors import (
     AnswerMalformed,
@@ -18,8 +18,12 @@ from offload_client.models import (
     Attempt,
     Case,
     CasePage,
+    ClientSettings,
+    Draft,
+    DraftFile,
     Endpoint,
     InputRequest,
+    MailedFile,
     Message,
     SandboxMail,
     SentEvent,
@@ -41,12 +45,17 @@ __all__ = [
     "Case",
     "CasePage",
     "Client",
+    "ClientSettings",
     "ConnectionFailed",
     "Counterparty",
     "DownloadIncomplete",
+    "Draft",
+    "DraftFile",
     "Endpoint",
+    "File",
     "Goal",
     "InputRequest",
+    "MailedFile",
     "Message",
     "NewCase",
     "NotInTime",

@@ -1,10 +1,11 @@
 """What is sent with a request. Inside of objects names are the API's own: a case shows them as they were sent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Required, TypedDict
 
 Channel = Literal["EMAIL", "SMS"]
+ReviewMode = Literal["none", "first", "all"]
 
 
 class Goal(TypedDict, total=False):
@@ -27,6 +28,12 @@ class SenderPersona(TypedDict, total=False):
     tone: str
 
 
+class File(TypedDict):
+    name: str
+    type: str  # MIME type
+    content: bytes
+
+
 class NewCase(TypedDict, total=False):
     """The arguments of `create_case`. What is left out is not sent, and has the API's default."""
 
@@ -40,8 +47,55 @@ class NewCase(TypedDict, total=False):
     max_attempts: int
     follow_up_delay_hours: int
     result_schema: Mapping[str, Any]
+    deadline_at: datetime  # aware
+    input_timeout_hours: int
+    input_timeout_action: str
     client_webhook_url: str
     metadata: Mapping[str, Any]
+    attachments: Sequence[File]  # of the first mail
+    review_mode: ReviewMode  # which mails wait as drafts
+
+
+class GoalChange(TypedDict, total=False):
+    knowledge: str | Mapping[str, Any]
+
+
+class CounterpartyChange(TypedDict, total=False):
+    address: str  # as long as nothing has been sent
+
+
+class CaseChange(TypedDict, total=False):
+    """The arguments of `change_case`: what is left out stays."""
+
+    goal: GoalChange
+    counterparty: CounterpartyChange
+    constraints: list[str]
+    follow_up_delay_hours: int
+    deadline_at: datetime  # aware
+    input_timeout_hours: int
+    input_timeout_action: str
+    client_webhook_url: str
+
+
+class GoalAnew(TypedDict, total=False):
+    objective: str
+    knowledge: str | Mapping[str, Any]
+
+
+class Reopening(TypedDict, total=False):
+    """The arguments of `reopen`: what the new case goes by instead of what the old one did."""
+
+    goal: GoalAnew
+    constraints: list[str]
+
+
+class SettingsChange(TypedDict, total=False):
+    """The arguments of `change_client_settings`: what is left out stays, None switches off."""
+
+    default_webhook_url: str | None
+    settle_seconds: int | None
+    reminder_hours: int | None
+    event_types: list[str]
 
 
 class CaseFilters(TypedDict, total=False):
@@ -63,9 +117,3 @@ class EventFilters(TypedDict, total=False):
     case_id: str
     limit: int  # of a page
     cursor: str
-
-
-class SandboxAttachment(TypedDict):
-    name: str
-    type: str  # MIME type
-    content: bytes

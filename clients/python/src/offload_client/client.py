@@ -10,12 +10,13 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from offload_client import http, requests, waiting
-from offload_client.bodies import CaseFilters, EventFilters, NewCase, SandboxAttachment
+from offload_client.bodies import CaseChange, CaseFilters, EventFilters, File, NewCase, Reopening, SettingsChange
 from offload_client.errors import ConnectionFailed, OffloadError
 from offload_client.models import (
     AttachmentDownload,
     Case,
     CasePage,
+    ClientSettings,
     Endpoint,
     Message,
     SandboxMail,
@@ -105,6 +106,42 @@ class Client:
     def cancel(self, case_id: str) -> Case:
         """End the case; nothing is sent any more."""
         return self.call(requests.cancel(case_id))
+
+    def change_case(self, case_id: str, **changes: Unpack[CaseChange]) -> Case:
+        """Change what an open case goes by."""
+        return self.call(requests.change_case(case_id, changes))
+
+    def pause(self, case_id: str) -> Case:
+        """Send and evaluate nothing until the case is resumed."""
+        return self.call(requests.pause(case_id))
+
+    def resume(self, case_id: str) -> Case:
+        """Let a paused case go on."""
+        return self.call(requests.resume(case_id))
+
+    def reopen(self, case_id: str, *, idempotency_key: str | None = None, **anew: Unpack[Reopening]) -> str:
+        """Go on with an ended case as a new one, in the same thread; the new one's id. Repeated as a creation is."""
+        return self.call(requests.reopen(case_id, anew, idempotency_key))
+
+    def approve_draft(self, case_id: str, draft_id: str, hash: str) -> Case:
+        """Have the draft that waits sent, as it was seen: `hash` is the `Draft.hash` of then."""
+        return self.call(requests.approve_draft(case_id, draft_id, hash))
+
+    def edit_draft(self, case_id: str, draft_id: str, hash: str, *, body: str, subject: str | None = None) -> Case:
+        """Change the draft's words. It goes on waiting, as `Case.draft` with another hash."""
+        return self.call(requests.edit_draft(case_id, draft_id, hash, body=body, subject=subject))
+
+    def reject_draft(self, case_id: str, draft_id: str, reason: str) -> Case:
+        """Have the draft written anew, heeding the reason."""
+        return self.call(requests.reject_draft(case_id, draft_id, reason))
+
+    def client_settings(self) -> ClientSettings:
+        """What goes for all your cases."""
+        return self.call(requests.client_settings())
+
+    def change_client_settings(self, **changes: Unpack[SettingsChange]) -> ClientSettings:
+        """Set what goes for all your cases from now on; None switches a setting off."""
+        return self.call(requests.change_client_settings(changes))
 
     def get_attachment(self, case_id: str, attachment_id: str) -> AttachmentDownload:
         """A file's metadata, with a link that is good for some minutes."""
@@ -200,9 +237,7 @@ class Sandbox:
         mails: tuple[SandboxMail, ...] = self._call(requests.sandbox_mails(case_id))
         return mails
 
-    def reply(
-        self, case_id: str, text: str = "", *, html: str = "", attachments: Collection[SandboxAttachment] = ()
-    ) -> None:
+    def reply(self, case_id: str, text: str = "", *, html: str = "", attachments: Collection[File] = ()) -> None:
         """Answer the newest mail."""
         self._call(requests.sandbox_reply(case_id, text, html, attachments))
 

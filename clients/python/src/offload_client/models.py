@@ -92,12 +92,14 @@ class AttachmentDownload(Attachment):
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest(Model):
-    """A question that a human must answer; `status` is PENDING or RESOLVED."""
+    """A question that a human must answer; `status` is PENDING or RESOLVED. Options and schema are mere offers."""
 
     id: str
     question: str
     status: str
     requested_at: datetime = read(moment)
+    options: list[str] | None = None
+    answer_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,28 @@ class Source(Model):
     path: str
     source_id: str
     quote: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftFile(Model):
+    name: str
+    size: int  # bytes
+    type: str  # MIME type
+    sha256: str  # in hex
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft(Model):
+    """A mail that waits to be approved; `hash` is of all that an approval is about."""
+
+    id: str
+    purpose: str
+    to: str
+    subject: str
+    body: str
+    attachments: tuple[DraftFile, ...] = read(each(DraftFile))
+    hash: str
+    created_at: datetime = read(moment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +156,14 @@ class Case(Model):
     result_schema: Mapping[str, Any] | None = None
     constraints: list[str] | None = None
     language: str | None = None
+    deadline_at: datetime | None = read(moment, default=None)
+    input_timeout_hours: int | None = None
+    input_timeout_action: str | None = None
+    paused: bool = False
+    review_mode: str | None = None
+    draft: Draft | None = read(Draft.from_json, default=None)
+    reopened_from: str | None = None
+    reopened_as: str | None = None
     conversation_thread: str | None = None
     sources: tuple[Source, ...] | None = read(each(Source), default=None)
 
@@ -230,10 +262,10 @@ class SentEventPage(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint(Model):
-    """Where webhooks go; `state` is OK, FAILING or PARKED."""
+    """Where webhooks go; `health` is OK, FAILING or PARKED."""
 
     origin: str
-    state: str
+    health: str
     consecutive_failures: int
     failing_since: datetime | None = read(moment, default=None)
     last_success_at: datetime | None = read(moment, default=None)
@@ -260,6 +292,25 @@ class TestOutcome(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClientSettings(Model):
+    """What goes for all cases of the client that the key belongs to. None: not set."""
+
+    client_id: str
+    name: str
+    default_webhook_url: str | None
+    settle_seconds: int | None
+    reminder_hours: int | None
+    event_types: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailedFile(Model):
+    name: str
+    size: int  # bytes
+    type: str  # MIME type
+
+
+@dataclass(frozen=True, kw_only=True)
 class SandboxMail(Model):
     """A mail as the counterparty got it; `raw_mail` is what went over the wire (RFC 5322)."""
 
@@ -269,4 +320,5 @@ class SandboxMail(Model):
     subject: str
     text: str
     sent_at: datetime = read(moment)
+    attachments: tuple[MailedFile, ...] = read(each(MailedFile))
     raw_mail: str = read(str, name="raw")

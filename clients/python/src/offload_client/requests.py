@@ -2,18 +2,19 @@
 
 import base64
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from offload_client.bodies import CaseFilters, EventFilters, NewCase, SandboxAttachment
+from offload_client.bodies import CaseChange, CaseFilters, EventFilters, File, NewCase, Reopening, SettingsChange
 from offload_client.models import (
     EPOCH,
     AttachmentDownload,
     Case,
     CasePage,
+    ClientSettings,
     Endpoint,
     MessagePage,
     SandboxMail,
@@ -51,9 +52,10 @@ class Request(Generic[T]):
 
 
 def create_case(new: NewCase, idempotency_key: str | None) -> Request[str]:
-    body = {camel(name): value for name, value in {"channel": "EMAIL", **new}.items()}
-    key = idempotency_key or str(uuid.uuid4())
-    return Request("POST", "/cases", lambda data: str(data["caseId"]), body=body, idempotency_key=key)
+    body = _body({"channel": "EMAIL", **new})
+    if files := new.get("attachments"):
+        body["attachments"] = _encoded(files)
+    return _creation("/cases", body, idempotency_key)
 
 
 def get_case(case_id: str, *, transcript: bool, sources: bool) -> Request[Case]:
@@ -106,6 +108,45 @@ def cancel(case_id: str) -> Request[Case]:
     return Request("POST", _path("cases", case_id, "cancel"), Case.from_json)
 
 
+def change_case(case_id: str, changes: CaseChange) -> Request[Case]:
+    return Request("PATCH", _path("cases", case_id), Case.from_json, body=_body(changes))
+
+
+def pause(case_id: str) -> Request[Case]:
+    return Request("POST", _path("cases", case_id, "pause"), Case.from_json)
+
+
+def resume(case_id: str) -> Request[Case]:
+    return Request("POST", _path("cases", case_id, "resume"), Case.from_json)
+
+
+def reopen(case_id: str, anew: Reopening, idempotency_key: str | None) -> Request[str]:
+    return _creation(_path("cases", case_id, "reopen"), _body(anew), idempotency_key)
+
+
+def approve_draft(case_id: str, draft_id: str, hash: str) -> Request[Case]:
+    return Request("POST", _path("cases", case_id, "drafts", draft_id, "approve"), Case.from_json, body={"hash": hash})
+
+
+def edit_draft(case_id: str, draft_id: str, hash: str, *, body: str, subject: str | None) -> Request[Case]:
+    edited = {"hash": hash, "body": body, **({} if subject is None else {"subject": subject})}
+    return Request("POST", _path("cases", case_id, "drafts", draft_id, "edit"), Case.from_json, body=edited)
+
+
+def reject_draft(case_id: str, draft_id: str, reason: str) -> Request[Case]:
+    return Request(
+        "POST", _path("cases", case_id, "drafts", draft_id, "reject"), Case.from_json, body={"reason": reason}
+    )
+
+
+def client_settings() -> Request[ClientSettings]:
+    return Request("GET", "/client", ClientSettings.from_json)
+
+
+def change_client_settings(changes: SettingsChange) -> Request[ClientSettings]:
+    return Request("PATCH", "/client", ClientSettings.from_json, body=_body(changes))
+
+
 def attachment(case_id: str, attachment_id: str) -> Request[AttachmentDownload]:
     return Request("GET", _path("cases", case_id, "attachments", attachment_id), AttachmentDownload.from_json)
 
@@ -114,9 +155,8 @@ def sandbox_mails(case_id: str) -> Request[tuple[SandboxMail, ...]]:
     return Request("GET", _sandbox(case_id, "mails"), lambda data: each(SandboxMail)(data["mails"]))
 
 
-def sandbox_reply(case_id: str, text: str, html: str, attachments: Iterable[SandboxAttachment]) -> Request[None]:
-    files = [{**file, "content": base64.b64encode(file["content"]).decode()} for file in attachments]
-    body = {"text": text, "html": html, "attachments": files}
+def sandbox_reply(case_id: str, text: str, html: str, attachments: Collection[File]) -> Request[None]:
+    body = {"text": text, "html": html, "attachments": _encoded(attachments)}
     return Request("POST", _sandbox(case_id, "reply"), _nothing, body=body)
 
 
@@ -150,13 +190,32 @@ def _sandbox(case_id: str, what: str) -> str:
     return _path("sandbox", "cases", case_id, what)
 
 
+def _creation(path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Request[str]:
+    """What makes a case; its id is read. With a key of its own, unless one is given."""
+    key = idempotency_key or str(uuid.uuid4())
+    return Request("POST", path, lambda data: str(data["caseId"]), body=body, idempotency_key=key)
+
+
+def _body(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments in the API's words: datetimes as Unix milliseconds, None as null."""
+    return {camel(name): _milliseconds(value) for name, value in arguments.items()}
+
+
+def _encoded(files: Collection[File]) -> list[dict[str, str]]:
+    return [
+        {"name": file["name"], "type": file["type"], "content": base64.b64encode(file["content"]).decode()}
+        for file in files
+    ]
+
+
 def _query(filters: Mapping[str, Any]) -> dict[str, str]:
     """The filters in the API's words: datetimes as Unix milliseconds, those that are None left out."""
-    return {camel(name): _in_a_query(value) for name, value in filters.items() if value is not None}
+    return {camel(name): str(_milliseconds(value)) for name, value in filters.items() if value is not None}
 
 
-def _in_a_query(value: Any) -> str:
-    return str(round((value - EPOCH).total_seconds() * 1000) if isinstance(value, datetime) else value)
+def _milliseconds(value: Any) -> Any:
+    """An aware datetime as Unix milliseconds, anything else as it is."""
+    return round((value - EPOCH).total_seconds() * 1000) if isinstance(value, datetime) else value
 
 
 def _nothing(data: Any) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from offload_client.errors import AnswerMalformed, WebhookInvalid
-from offload_client.models import Attachment, Model, each, moment, read
+from offload_client.models import Attachment, Draft, Model, each, moment, read
 
 TOLERANCE_SECONDS = 300
 
@@ -37,7 +37,10 @@ class EventData(Model):
     input_request_id: str | None = None
     input_request_status: str | None = None
     input_requested_at: datetime | None = read(moment, default=None)
+    input_request_options: list[str] | None = None
+    input_request_answer_schema: Mapping[str, Any] | None = None
     message_id: str | None = None  # the `id` of a Message
+    draft: Draft | None = read(Draft.from_json, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
