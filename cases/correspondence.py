@@ -279,29 +279,36 @@ def has_unread_answer(case: Case, message: Message) -> bool:
 def record_received(
     case_id: uuid.UUID, mail: ReceivedMail, *, absent_until: datetime | None = None, suspicions: Sequence[str] = ()
 ) -> Message | None:
-    """Keep a mail on its case; None if it is there already. `suspicions` go onto the timeline, and change nothing else.
+    """As `keep`, for a case that you do not hold."""
+    with work.transaction():
+        return keep(Case.objects.locked(case_id), mail, absent_until=absent_until, suspicions=suspicions)
+
+
+def keep(
+    case: Case, mail: ReceivedMail, *, absent_until: datetime | None = None, suspicions: Sequence[str] = ()
+) -> Message | None:
+    """Keep a mail on its case, which you hold locked; None if it is there already.
 
     A person's mail makes the case due after the settle time. A machine's only moves the next follow-up, and never to
     an earlier time: to `absent_until`, or by a whole delay where it names no day. A delay notice changes nothing, nor
-    does any mail on a case that has ended: it is kept for staff.
+    does any mail on a case that has ended: it is kept for staff. What a report means for the case is told separately,
+    to `record_delivery_failure`. `suspicions` go onto the timeline, and change nothing else.
     """
-    with work.transaction():
-        case = Case.objects.locked(case_id)
-        kept = _under_free_id(case, mail)
-        if kept is None:
-            return None
-        message = _store(case, kept, absent_until)
-        if not case.is_terminal and mail.purpose != Purpose.DELAY:
-            case.touch()
-            if mail.purpose == Purpose.HUMAN:
-                case.retry_at = None
-            elif mail.purpose == Purpose.MACHINE and case.next_action_at:
-                case.next_action_at = max(case.next_action_at, _back(case, message))
-            transitions.store(case)
-        record(case, "message.received", actor=COUNTERPARTY, messageId=str(message.pk), purpose=mail.purpose)
-        if suspicions:
-            record(case, "mail.suspicious", messageId=str(message.pk), why=list(suspicions))
-        return message
+    kept = _under_free_id(case, mail)
+    if kept is None:
+        return None
+    message = _store(case, kept, absent_until)
+    if not case.is_terminal and mail.purpose in (Purpose.HUMAN, Purpose.MACHINE):
+        case.touch()
+        if mail.purpose == Purpose.HUMAN:
+            case.retry_at = None
+        elif case.next_action_at:
+            case.next_action_at = max(case.next_action_at, _back(case, message))
+        transitions.store(case)
+    record(case, "message.received", actor=COUNTERPARTY, messageId=str(message.pk), purpose=mail.purpose)
+    if suspicions:
+        record(case, "mail.suspicious", messageId=str(message.pk), why=list(suspicions))
+    return message
 
 
 def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
@@ -369,12 +376,13 @@ def _attachments(case: Case, message: Message, files: Iterable[StoredFile]) -> l
     ]
 
 
-def record_delivery_failure(case_id: uuid.UUID, *, result_status: ResultStatus, reason: str) -> None:
-    """A permanent bounce, a complaint or a rejection, reported after the send: the case ends, if it has not already."""
-    with work.transaction():
-        case = Case.objects.locked(case_id)
-        if not case.is_terminal:
-            transitions.fail(case, result_status=result_status, reason=reason)
+def record_delivery_failure(case: Case, *, result_status: ResultStatus, reason: str) -> None:
+    """A permanent bounce, a complaint or a rejection, reported after the send: the case ends, if it has not already.
+
+    For a case you hold locked.
+    """
+    if not case.is_terminal:
+        transitions.fail(case, result_status=result_status, reason=reason)
 
 
 def clear_schedule(case: Case) -> None:

@@ -3,9 +3,13 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import models
+
 from cases import work
 from cases.events import SYSTEM, record
 from cases.models import Case, InputRequest, MessageStatus, RequestStatus, ResultStatus, Status
+
+DROPPED, UNKNOWN = MessageStatus.DROPPED, MessageStatus.UNKNOWN
 
 
 def run(case: Case, *, next_action_at: datetime | None) -> None:
@@ -108,10 +112,9 @@ def _end(case: Case) -> None:
     case.next_action_at = case.paused_at = None
     close_question(case, RequestStatus.CLOSED)
     mark_read(case)
-    case.messages.filter(status=MessageStatus.DRAFT).update(status=MessageStatus.DROPPED)
-    queued = case.messages.filter(status=MessageStatus.QUEUED)
-    queued.filter(send_started_at__isnull=True).update(status=MessageStatus.DROPPED)
-    queued.update(status=MessageStatus.UNKNOWN)  # those whose send had begun; an answer may still say SENT
+    begun = models.When(status=MessageStatus.QUEUED, send_started_at__isnull=False, then=models.Value(UNKNOWN))
+    unsent = case.messages.filter(status__in=[MessageStatus.DRAFT, MessageStatus.QUEUED])
+    unsent.update(status=models.Case(begun, default=models.Value(DROPPED)))  # an answer may still say SENT
     store(case)
 
 

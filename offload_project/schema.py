@@ -170,19 +170,24 @@ def _headers(status: str) -> tuple[str, ...]:
 
 
 # What an answer names that other routes take in their address, as runtime expressions.
-NAMED = {
-    "createCase": {"case_id": "$response.body#/data/caseId"},
-    "getCase": {
-        "case_id": "$request.path.case_id",
-        "attachment_id": "$response.body#/data/attachments/0/attachmentId",
-    },
-}
+NAMED: list[tuple[str, dict[str, str]]] = [
+    ("createCase", {"case_id": "$response.body#/data/caseId"}),
+    (
+        "getCase",
+        {
+            "case_id": "$request.path.case_id",
+            "attachment_id": "$response.body#/data/attachments/0/attachmentId",
+        },
+    ),
+    ("getCase", {"case_id": "$request.path.case_id", "draft_id": "$response.body#/data/draft/id"}),
+    ("listEvents", {"event_id": "$response.body#/data/events/0/eventId"}),
+]
 
 
 def _link(paths: dict[str, Any]) -> None:
-    """Add links (OpenAPI 3.1 §4.8.20) from the answers that name a case or a file to the routes that take just that."""
+    """Add links (OpenAPI 3.1 §4.8.20) from the answers that name something to the routes that take just that."""
     operations = {one["operationId"]: one for item in paths.values() for one in item.values() if "operationId" in one}
-    for source, named in NAMED.items():
+    for source, named in NAMED:
         answers = operations.get(source, {}).get("responses", {})
         links = {
             target: {"operationId": target, "parameters": named}
@@ -191,7 +196,7 @@ def _link(paths: dict[str, Any]) -> None:
         }
         for status, answer in answers.items():
             if status.startswith("2"):
-                answer["links"] = links
+                answer.setdefault("links", {}).update(links)
 
 
 def _wrapped(data: dict[str, Any]) -> dict[str, Any]:

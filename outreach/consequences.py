@@ -81,4 +81,4 @@ def follow(case: Case, failure: Failure) -> None:
     reason = SENTENCES[failure.result_status].format(why=failure.why or "no reason given")
     if failure.result_status in SUPPRESSES and _MAILBOX_IS_GONE.fullmatch(failure.status):
         suppression.add(case, SUPPRESSES[failure.result_status], note=reason)
-    correspondence.record_delivery_failure(case.pk, result_status=failure.result_status, reason=reason)
+    correspondence.record_delivery_failure(case, result_status=failure.result_status, reason=reason)

@@ -47,7 +47,7 @@ def enqueue_if_asked_for(case: Case, event: Event) -> None:
     Of a case that has ended, and of mail that clients do not see, nothing is told.
     """
     is_hidden = event.data.get("purpose") in {Purpose.DELAY, Purpose.REPORT}
-    if event.type in case.client.event_types and not case.is_terminal and not is_hidden:
+    if not case.is_terminal and not is_hidden and event.type in case.client.event_types:
         enqueue(case, event)
 
 

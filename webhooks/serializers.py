@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from cases.fields import Line, WebhookUrl
+from cases.queries import PageQuery
 from webhooks.models import DeliveryState
 
 
@@ -17,14 +18,12 @@ class Flag(serializers.BooleanField):
         return data
 
 
-class EventQuery(serializers.Serializer[Any]):
+class EventQuery(PageQuery):
     """The query of GET /events."""
 
     type = Line(required=False, help_text="Only events of this type, such as `case.failed`.")
     state = serializers.ChoiceField(choices=DeliveryState.values, required=False)
     caseId = Line(required=False, help_text="Only events of this case.")
-    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=100)
-    cursor = Line(required=False, help_text="`nextCursor` of the page before.")
 
 
 class NewTest(serializers.Serializer[Any]):

@@ -51,9 +51,7 @@ class EventsView(APIView):
         responses={200: WebhookEvents, 404: NO_CASE},
     )
     def get(self, request: Request) -> Response:
-        query = EventQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        asked = query.validated_data
+        asked = EventQuery.of(request)
         wanted: dict[str, Any] = {}
         if "type" in asked:
             wanted["event_type"] = asked["type"]

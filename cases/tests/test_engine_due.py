@@ -156,6 +156,14 @@ def test_a_machines_mail_does_not_end_it() -> None:
     assert Case.objects.get(pk=case.pk).retry_at == case.retry_at
 
 
+@pytest.mark.parametrize("purpose", [Purpose.DELAY, Purpose.REPORT])
+def test_a_report_is_kept_and_changes_nothing_by_itself(purpose: Purpose) -> None:
+    before = CaseFactory(status=Status.RUNNING, next_action_at=AT)
+    assert correspondence.record_received(before.pk, mail(purpose=purpose)) == before.messages.get()
+    after = Case.objects.get()
+    assert (after.version, after.updated_at, after.due_at) == (before.version, before.updated_at, before.due_at)
+
+
 def test_a_failed_step_shows_nowhere_in_what_clients_see() -> None:
     before = move(CaseFactory(status=Status.RUNNING, next_action_at=AT), due_at=AT)
     leases.fail(claim_one(), ValueError("no"))

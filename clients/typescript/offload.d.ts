@@ -4519,8 +4519,9 @@ export interface operations {
             query?: {
                 /** @description Only events of this case. */
                 caseId?: string;
-                /** @description `nextCursor` of the page before. */
+                /** @description The nextCursor of the page before. */
                 cursor?: string;
+                /** @description At most so many. */
                 limit?: number;
                 state?: "WAITING" | "DELIVERED" | "EXHAUSTED" | "FAILED" | "PARKED";
                 /** @description Only events of this type, such as `case.failed`. */

@@ -1,7 +1,9 @@
 """Whatever is sent to the API, it answers as its OpenAPI document says: no 5xx, no status, code or field beside it."""
 
 import gc
+import socket
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
@@ -21,8 +23,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cases.factories import ApiKeyFactory, AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
-from cases.models import ApiKey, Attachment, Status
+from cases.models import ApiKey, ReviewMode, Status
+from offload_project.tests.rows import delivery_of, draft_of
 from offload_project.wsgi import application
+from scripts import offline
+from webhooks import trial
+from webhooks.models import DeliveryState
 
 EXAMPLES = 40  # of each operation, besides those that probe the limits of its fields
 # The client that sends the requests leaves the temporary files of large forms to the garbage collector.
@@ -40,24 +46,51 @@ document = schemathesis.openapi.from_wsgi(
 )
 
 
+@dataclass
+class Existing:
+    """What a request may name: parameters of its path and fields of its body, with their values."""
+
+    path: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, str] = field(default_factory=dict)
+
+
 @pytest.fixture
-def attachments(key: ApiKey) -> Iterator[Attachment | None]:
-    """An attachment with a thread on a case, for each request anew; None: let the request name what it will."""
+def rows(key: ApiKey) -> Iterator[Existing]:
+    """A case with something of everything, for each request anew; now and then none: let it name what it will."""
 
-    def rows() -> Iterator[Attachment | None]:
-        for status in cycle([*Status, None, "another client's"]):
+    def some() -> Iterator[Existing]:
+        for number, status in enumerate(cycle([*Status, None, "another client's"])):
             if status is None:
-                yield None
-                continue
-            owner = {} if status == "another client's" else {"client": key.client}
-            case = CaseFactory(status=status if owner else Status.RUNNING, constraints=["Be brief."], **owner)
-            if status == Status.INPUT_NEEDED:
-                InputRequestFactory(case=case)
-            if status != Status.CREATED:
-                MessageFactory(case=case)
-            yield AttachmentFactory(message__case=case)
+                yield Existing()
+            elif status == "another client's":
+                yield existing(number, Status.RUNNING)
+            else:
+                yield existing(number, Status(status), client=key.client)
 
-    return rows()
+    return some()
+
+
+def existing(number: int, status: Status, **owner: Any) -> Existing:
+    """On such a case: a file and a mail that came in, a draft, an event, and a question where it waits for one."""
+    case = CaseFactory(
+        status=status,
+        constraints=["Be brief."],
+        review_mode=ReviewMode.ALL,
+        client_webhook_url="https://hooks.example/offload",
+        **owner,
+    )
+    attachment = AttachmentFactory(message__case=case)
+    if status != Status.CREATED:
+        MessageFactory(case=case)
+    draft = draft_of(case)
+    delivery = delivery_of(case, (DeliveryState.DELIVERED, DeliveryState.WAITING, DeliveryState.PARKED)[number % 3])
+    found = Existing(
+        {"case_id": case.pk, "attachment_id": attachment.pk, "draft_id": draft.pk, "event_id": delivery.event_id},
+        {"hash": draft.hash},
+    )
+    if status == Status.INPUT_NEEDED:
+        found.body["inputRequestId"] = str(InputRequestFactory(case=case).pk)
+    return found
 
 
 @pytest.fixture
@@ -72,16 +105,21 @@ def key(db: None) -> Iterator[ApiKey]:
     gc.collect()
 
 
-def aim(case: Any, attachment: Attachment | None) -> None:
+def aim(case: Any, rows: Existing) -> None:
     """Let a generated request name rows that exist, so that it gets further than to a 404."""
-    if attachment is None:
-        return
-    existing = {"case_id": attachment.message.case_id, "attachment_id": attachment.pk}
-    for name in case.path_parameters.keys() & existing.keys():
-        case.path_parameters[name] = str(existing[name])
-    question = attachment.message.case.input_requests.first()
-    if question and isinstance(case.body, dict) and isinstance(case.body.get("inputRequestId"), str):
-        case.body["inputRequestId"] = str(question.pk)
+    for name in case.path_parameters.keys() & rows.path.keys():
+        case.path_parameters[name] = str(rows.path[name])
+    if isinstance(case.body, dict):
+        for name in case.body.keys() & rows.body.keys():
+            if isinstance(case.body[name], str):
+                case.body[name] = rows.body[name]
+
+
+@pytest.fixture(autouse=True)
+def offline_webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hosts of generated webhooks are not there, and may be tested one right after the other."""
+    monkeypatch.setattr(socket, "getaddrinfo", offline.getaddrinfo)
+    monkeypatch.setattr(trial, "PAUSE", trial.PAUSE * 0)
 
 
 def check(case: Any, key: ApiKey) -> int:
@@ -92,8 +130,8 @@ def check(case: Any, key: ApiKey) -> int:
 
 @document.parametrize()
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_a_documented_one(case: Any, key: ApiKey, attachments: Iterator[Attachment | None]) -> None:
-    aim(case, next(attachments))
+def test_every_answer_is_a_documented_one(case: Any, key: ApiKey, rows: Iterator[Existing]) -> None:
+    aim(case, next(rows))
     check(case, key)
 
 

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,9 @@ TIME_TO_RECORD_SECONDS = 20.0  # of a step, kept free of reading
 MAX_JUDGED_ANEW = 50
 TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the send that it answers
 NOT_CONCERNED = ", which it does not concern: it is about another mailbox, or an answer has to be judged first"
+
+# What becomes of a payload; what has come in, which may be long, is never written again.
+OUTCOME = (*InboundPayload.WORK_FIELDS, "state", "note", "summary", "case", "message", "try_again_at")
 
 PURPOSES = {
     InboundKind.REPLY: Purpose.HUMAN,
@@ -121,7 +125,7 @@ def _take_in_mail(claimed: Claim, payload: InboundPayload, mail: InboundMail, en
     if match.case is None:
         _keep_unmatched(claimed, match.why_not, may_come=match.may_come, mail=mail)
         return
-    judgement = trust.judge(mail, envelope, match.evidence, trust.circle_of(match.case))
+    judgement = trust.judge(mail, envelope, match.evidence, partial(trust.circle_of, match.case))
     if judgement.why_not:
         _quarantine(claimed, mail, match.case, judgement.why_not)
     else:
@@ -138,7 +142,8 @@ def _let_in_by_staff(payload: InboundPayload, mail: InboundMail, case: Case) -> 
 def _let_act(
     claimed: Claim, payload: InboundPayload, mail: InboundMail, case: Case, newcomers: tuple[Newcomer, ...]
 ) -> None:
-    work.let_go_of_connection()
+    if mail.attachments:  # to store and to read them takes time
+        work.let_go_of_connection()
     files = read_files(claimed, mail, store_files(payload, mail))
     suspicions = _steering(mail, files)
     with claimed.write() as payload:
@@ -204,7 +209,7 @@ def give_up(claimed: Claim, cause: str) -> None:
 
 def _save(payload: InboundPayload) -> None:
     work.reschedule(payload)
-    payload.save()
+    payload.save(update_fields=OUTCOME)
 
 
 def _record(
@@ -230,8 +235,8 @@ def _record(
         sent_by_them_at=mail.sent_at,
         files=files,
     )
-    payload.message = correspondence.record_received(
-        case.pk,
+    payload.message = correspondence.keep(
+        case,
         received,
         absent_until=_back_at_work(case, mail, payload.now),
         suspicions=suspicions,

@@ -55,7 +55,7 @@ def find_case(mail: InboundMail, envelope: Envelope) -> Match:
     }
     if not any(found.values()):
         found = {Evidence.SUBJECT: _by_sender_and_subject(mail, written_to)}
-    return _match(found, may_come=_is_being_sent_to([mail.from_address]))
+    return _match(found, sender=mail.from_address)
 
 
 def find_sent(event: ProviderEvent) -> Match:
@@ -71,14 +71,14 @@ def find_sent(event: ProviderEvent) -> Match:
     return Match(None, "It reports on no mail of ours.", may_come=_is_being_sent_to(event.recipients))
 
 
-def _match(found: dict[Evidence, set[UUID]], *, may_come: bool) -> Match:
+def _match(found: dict[Evidence, set[UUID]], *, sender: str) -> Match:
     """Exactly one case, or none. With mail to the sender under way, what speaks for its case may not be stored yet."""
     named = _continued(set().union(*found.values()))
     if not named:
-        return Match(None, NO_CASE, may_come=may_come)
+        return Match(None, NO_CASE, may_come=_is_being_sent_to([sender]))
     if len(named) > 1:
-        by_subject = Evidence.SUBJECT in found
-        return Match(None, f"It belongs to {len(named)} cases.", may_come=may_come and by_subject)
+        may_come = Evidence.SUBJECT in found and _is_being_sent_to([sender])
+        return Match(None, f"It belongs to {len(named)} cases.", may_come=may_come)
     evidence = frozenset(kind for kind, cases in found.items() if cases)
     return Match(Case.objects.get(pk=named.pop()), evidence=evidence)
 

@@ -6,6 +6,7 @@ in what it wrote on this case. Everybody else is a stranger, whatever their disp
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cases.models import Admission, Case, Direction
@@ -52,8 +53,13 @@ class Judgement:
     newcomers: tuple[Newcomer, ...] = ()
 
 
-def judge(mail: InboundMail, envelope: Envelope, evidence: frozenset[Evidence], circle: Circle) -> Judgement:
-    """What to do with a mail that belongs to the case of the circle, by that evidence."""
+def judge(
+    mail: InboundMail, envelope: Envelope, evidence: frozenset[Evidence], circle: Callable[[], Circle]
+) -> Judgement:
+    """What to do with a mail that belongs to the case of the circle, by that evidence.
+
+    The circle is asked for only where it matters who has written: reports come by the thousand.
+    """
     if envelope.label:
         return Judgement(f"The provider has filed it under “{envelope.label}”.")
     if envelope.standing is Standing.FAILED:
@@ -62,7 +68,7 @@ def judge(mail: InboundMail, envelope: Envelope, evidence: frozenset[Evidence], 
         return _judge_report(envelope, evidence)
     if not mail.authors:
         return Judgement("Its From names no sender, or none that can be read without doubt.")
-    return _judge_authors(mail, circle)
+    return _judge_authors(mail, circle())
 
 
 def _judge_report(envelope: Envelope, evidence: frozenset[Evidence]) -> Judgement:

@@ -600,13 +600,17 @@ def test_nothing_changes_after_the_end_and_mail_is_kept(played: Played) -> None:
     assert len(played.mails) == 1
 
 
+def bounce(case: Case) -> None:
+    with work.transaction():
+        locked = Case.objects.locked(case.pk)
+        correspondence.record_delivery_failure(locked, result_status=ResultStatus.BOUNCED, reason="no such user")
+
+
 @pytest.mark.parametrize(
     "end",
     [
         lambda case: services.cancel_case(case.pk, actor="staff ann"),
-        lambda case: correspondence.record_delivery_failure(
-            case.pk, result_status=ResultStatus.BOUNCED, reason="no such user"
-        ),
+        bounce,
     ],
 )
 def test_an_end_during_a_send_stays_the_end(memory: MemoryTransport, end: Any) -> None:

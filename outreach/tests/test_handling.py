@@ -170,7 +170,7 @@ def test_a_decision_holds_though_a_step_has_failed_since(monkeypatch: pytest.Mon
     played, payload = quarantined("Hello")
     handling.release(payload.pk, actor="staff bea")
     with monkeypatch.context() as patch:
-        patch.setattr("cases.correspondence.record_received", raise_connection_error)
+        patch.setattr("cases.correspondence.keep", raise_connection_error)
         run_due(failing=ConnectionError)
     payload.refresh_from_db()
     assert (payload.state, payload.failures, played.received) == (PayloadState.WAITING, 1, [])

@@ -99,7 +99,7 @@ def test_a_step_that_is_repeated_stores_each_file_once(
     raw = raw_reply(played, attachments=[InboundAttachment("a.txt", "text/plain", b"whole")])
     intake.accept("sandbox", raw, "key")
     with monkeypatch.context() as patch:
-        patch.setattr(correspondence, "record_received", cut_off)
+        patch.setattr(correspondence, "keep", cut_off)
         run_due(failing=ConnectionError)
     assert played.received == []
     [file] = (media_root / "attachments").iterdir()

@@ -18,7 +18,7 @@ from outreach.models import InboundPayload, PayloadState, Suppression
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
 SHARES = {"bounce": 50, "complaint": 10, "soft": 15, "delay": 15, "ended": 10}  # of a hundred reports
-MAX_QUERIES = 60  # of one report, whatever else there is
+MAX_QUERIES = 45  # of one report, whatever else there is
 
 
 def written_to(client: Client, number: int, status: Status) -> OriginalMail:
@@ -64,12 +64,13 @@ def test_many_reports_send_nothing_and_end_only_what_they_must(pytestconfig: pyt
     before = {case.pk: (case.version, case.updated_at) for case in Case.objects.filter(status=Status.COMPLETED)}
     random.Random(4).shuffle(raws)
 
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     for number, raw in enumerate(raws):
         assert intake.accept("sandbox", raw, str(number))
     while work.due("payload").exists():
         work.run_pump("payload")
-    print(f"\n{len(raws)} reports taken in within {time.monotonic() - began:.1f} s")  # noqa: T201 (the promised figure)
+    seconds, of_processor = time.monotonic() - began, time.process_time() - used
+    print(f"\n{len(raws)} reports taken in within {seconds:.1f} s, {of_processor:.1f} of a processor")  # noqa: T201 (S4)
     work.run_pump("case")
 
     assert InboundPayload.objects.filter(state=PayloadState.DONE).count() == len(raws)

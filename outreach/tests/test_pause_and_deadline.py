@@ -114,7 +114,9 @@ def test_a_mail_whose_send_has_begun_is_brought_to_its_end() -> None:
 def test_a_bounce_ends_a_paused_case() -> None:
     case = CaseFactory(status=Status.RUNNING)
     changes.pause_case(case.pk, actor=STAFF)
-    correspondence.record_delivery_failure(case.pk, result_status=ResultStatus.BOUNCED, reason="No such user.")
+    with work.transaction():
+        locked = Case.objects.locked(case.pk)
+        correspondence.record_delivery_failure(locked, result_status=ResultStatus.BOUNCED, reason="No such user.")
     assert Case.objects.get().result_status == ResultStatus.BOUNCED
 
 

@@ -61,9 +61,9 @@ def test_no_transaction_is_open_while_files_are_read(monkeypatch: pytest.MonkeyP
         order.append("record")
         return really_record(*args, **more)
 
-    really_record = correspondence.record_received
+    really_record = correspondence.keep
     monkeypatch.setattr(reading, "read", read)
-    monkeypatch.setattr(correspondence, "record_received", record)
+    monkeypatch.setattr(correspondence, "keep", record)
     receive(InboundAttachment("a.txt", "text/plain", b"1"), InboundAttachment("b.txt", "text/plain", b"2"))
     assert order == ["read", "read", "record"]
 

@@ -1,6 +1,7 @@
 """Whose mail may act on a case, and what is kept from it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from cases.models import Admission, Case, Correspondent, Event, Purpose, Status
 from cases.payload_parts import attachment_metadata
 from cases.testing import run_due
 from cases.transcript import transcript
-from cases.work import now
 from outreach import sandbox
 from outreach.factories import Played
 from outreach.inbound import counterparty, doors, intake
@@ -38,7 +38,7 @@ def mail_from(sender: str, body: str = "Hello", **headers: str) -> InboundMail:
 
 
 def judged(sender: str, circle: Circle = CIRCLE, **envelope: Any) -> Judgement:
-    return judge(mail_from(sender), Envelope(**envelope), NAMED, circle)
+    return judge(mail_from(sender), Envelope(**envelope), NAMED, lambda: circle)
 
 
 def stranger(address: str) -> Judgement:
@@ -125,9 +125,9 @@ def test_a_sender_that_can_not_be_read_without_doubt_does_not_act(sender: str) -
 def test_who_is_to_be_answered_says_nothing_of_who_wrote() -> None:
     for header in ("Reply_To", "Sender", "Return_Path", "Resent_From"):
         mail = mail_from("eve@evil.example", **{header: "ann@supplier.example"})
-        assert judge(mail, Envelope(), NAMED, CIRCLE) == stranger("eve@evil.example")
+        assert judge(mail, Envelope(), NAMED, lambda: CIRCLE) == stranger("eve@evil.example")
         nameless = mail_from("", **{header: "ann@supplier.example"})
-        assert judge(nameless, Envelope(), NAMED, CIRCLE).why_not != ""
+        assert judge(nameless, Envelope(), NAMED, lambda: CIRCLE).why_not != ""
 
 
 def test_unicode_and_punycode_are_one_domain() -> None:
@@ -174,8 +174,9 @@ def test_what_the_provider_has_filed_away_does_not_act(label: str) -> None:
 
 # --- Reports ---
 
+SENT_AT = datetime(2026, 5, 5, tzinfo=UTC)
 ORIGINAL = counterparty.OriginalMail(
-    "<sent@ours.example>", (), "Invoice", "us@ours.example", "", "ann@supplier.example", "", "Hello", now()
+    "<sent@ours.example>", (), "Invoice", "us@ours.example", "", "ann@supplier.example", "", "Hello", SENT_AT
 )
 
 
@@ -191,7 +192,7 @@ ORIGINAL = counterparty.OriginalMail(
     ],
 )
 def test_who_reports_must_show_to_have_had_our_mail(make: Any, evidence: Any, sender: str, acts: bool) -> None:
-    judgement = judge(parse(make(ORIGINAL)), Envelope(sender=sender), frozenset(evidence), CIRCLE)
+    judgement = judge(parse(make(ORIGINAL)), Envelope(sender=sender), frozenset(evidence), lambda: CIRCLE)
     assert (judgement.why_not == "") is acts
     assert judgement.newcomers == ()
 

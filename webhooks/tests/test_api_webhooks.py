@@ -92,6 +92,7 @@ def test_filters(api: Api) -> None:  # noqa: F811
         ({"limit": "101"}, "limit"),
         ({"limit": "many"}, "limit"),
         ({"state": "LOST"}, "state"),
+        ({"type": ""}, "type"),
         ({"cursor": "nonsense"}, "cursor"),
         ({"cursor": "\u00fc"}, "cursor"),
         ({"cursor": "OTk5OTk5OTk5OTk5OTk5OTk5OTlfMDA"}, "cursor"),
