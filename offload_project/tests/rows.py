@@ -21,7 +21,7 @@ def delivery_of(case: Case, state: DeliveryState = DeliveryState.DELIVERED) -> D
     """An event that the case's client was told of, as it stands now. The case has a webhook URL."""
     with work.transaction():
         locked = Case.objects.locked(case.pk)
-        event = Event.objects.create(case=locked, type="case.input_overdue", actor="system", at=locked.now, data={})
+        event = Event.objects.create(case=locked, type="case.created", actor="system", at=locked.now, data={})
         listeners.enqueue(locked, event)
         delivery: Delivery = Delivery.objects.locked(Delivery.objects.get(timeline_event=event).pk)
         delivery.state = state
