@@ -4,16 +4,18 @@ Each change raises the case's version, so what was being decided on how it stood
 """
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from cases import correspondence, transitions, work
 from cases.errors import AlreadySent
 from cases.events import record
 from cases.fields import check_mail_address
-from cases.models import Case, Channel, Direction, MessageStatus
+from cases.models import Case, Channel, Direction, MessageStatus, RequestStatus
 from cases.time_travel import Skipped
 
 REPLANS = {"follow_up_delay_hours", "deadline_at"}
+REPLANS_QUESTION = {"input_timeout_hours", "input_timeout_action"}
 
 
 def pause_case(case_id: uuid.UUID, *, actor: str) -> Case:
@@ -64,6 +66,8 @@ def change_case(case_id: uuid.UUID, changes: dict[str, Any], *, actor: str) -> C
             correspondence.drop(case, queued, actor)
         if REPLANS & changes.keys():
             _plan_anew(case)
+        if REPLANS_QUESTION & changes.keys():
+            _plan_question_anew(case)
         transitions.store(case)
         record(case, "case.changed", actor=actor, fields=sorted(changes))
         return case
@@ -95,3 +99,14 @@ def _plan_anew(case: Case) -> None:
     waited = Skipped.of(case).age(ours.sent_at, case.now)
     absences = correspondence.absences_since(case, ours)
     case.next_action_at = max([correspondence.follow_up_time(case, waited=waited), *absences])
+
+
+def _plan_question_anew(case: Case) -> None:
+    """Count an open question's time from when it was asked, though that may have passed. Of one people hear once."""
+    question = case.input_requests.filter(status=RequestStatus.PENDING).first()
+    hours = transitions.hours_to_answer(case)
+    if question is None or hours is None:
+        return
+    reminders = case.events.filter(type="case.input_overdue", data__inputRequestId=str(question.pk))
+    left = timedelta(hours=hours) - Skipped.of(case).age(question.requested_at, case.now)
+    case.input_overdue_at = None if reminders.exists() and not case.fails_unanswered else case.now + left

@@ -186,9 +186,11 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
     case.attempt_count += 1
     case.follow_up_count += message.purpose == Purpose.FOLLOW_UP
     case.retry_at = None
-    transitions.close_operational_question(case)
+    displaced = transitions.close_operational_question(case)
     if message.completion is not None and not has_news(case):
         transitions.complete(case, **message.completion)
+    elif displaced:
+        transitions.ask_again(case, displaced)
     elif case.input_requests.filter(status=RequestStatus.PENDING).exists():
         transitions.store(case)  # a question is still open: no follow-up is planned until it is answered
     else:

@@ -281,11 +281,15 @@ def _held(mates: list[Claim[Any]]) -> QuerySet[Any]:
 
 
 def fail(held: Claim[Any], error: BaseException) -> None:
-    """Give back a row whose step failed: it is due again after a pause, and goes to people after a day of failures."""
+    """Give back a row whose step failed: it is due again after a pause, and goes to people after a day of failures.
+
+    What has changed the row meanwhile has cleared the pause already, as it does when it comes a moment later.
+    """
     with held.write() as row:
         row.failures += 1
         row.failing_since = row.failing_since or row.now
-        row.retry_at = row.now + timedelta(seconds=max(backoff_seconds(row.failures), _asked_pause(error)))
+        pause = _pause(held, row, error)
+        row.retry_at = row.now + timedelta(seconds=pause) if pause else None
         row.last_error = describe(error)
         row.lost_leases = 0
         failing_too_long = row.now - row.failing_since >= FAILING_AT_MOST
@@ -296,6 +300,12 @@ def fail(held: Claim[Any], error: BaseException) -> None:
         if failing_too_long:
             held.kind.give_up(held, f"It has failed for a day: {row.last_error}")
         _held([held]).update(lease_token=None, lease_until=None)
+
+
+def _pause(held: Claim[Any], row: DueRow, error: BaseException) -> float:
+    """Seconds to leave the row alone; never less than another service has asked for."""
+    has_moved_on = held.version is not None and row.version != held.version  # type: ignore[attr-defined]
+    return max(0.0 if has_moved_on else backoff_seconds(row.failures), _asked_pause(error))
 
 
 def _asked_pause(error: BaseException) -> float:

@@ -27,6 +27,7 @@ KEPT = (
     "review_mode",
     "follow_up_delay_hours",
     "input_timeout_hours",
+    "input_timeout_action",
     "result_schema",
     "client_webhook_url",
     "metadata",

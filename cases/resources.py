@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from cases import drafts
 from cases.fields import AnyObject
-from cases.models import Case, Channel, InputRequest, Purpose, ResultStatus, ReviewMode, Status
+from cases.models import Case, Channel, InputRequest, InputTimeoutAction, Purpose, ResultStatus, ReviewMode, Status
 from cases.payload_parts import attachment_metadata, draft_content, milliseconds
 from cases.serializers import Counterparty, Goal, SenderPersona
 from cases.transcript import transcript
@@ -112,12 +112,21 @@ class AttachmentLink(AttachmentMetadata):
     expiresAt = Expiry()
 
 
+OFFERED = "Where the agent offers it. Any text is accepted all the same."
+
+
 @extend_schema_serializer(component_name="InputRequest")
 class Question(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     question = serializers.CharField()
     status = serializers.SerializerMethodField()
     requestedAt = Milliseconds(source="requested_at")
+    options = serializers.ListField(child=serializers.CharField(), required=False, help_text=OFFERED)
+    answerSchema = AnyObject(source="answer_schema", required=False, help_text=OFFERED)
+
+    def to_representation(self, instance: InputRequest) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        return {name: value for name, value in shown.items() if value is not None}
 
     @extend_schema_field({"type": "string", "enum": ["PENDING", "RESOLVED"]})
     def get_status(self, question: InputRequest) -> str:
@@ -208,6 +217,14 @@ class ReviewModeIfAny(Shown):
         return None if value == ReviewMode.NONE else value
 
 
+@extend_schema_field({"type": "string", "const": str(InputTimeoutAction.FAIL)})
+class TimeoutActionIfAny(Shown):
+    """Absent where the case keeps waiting."""
+
+    def to_representation(self, value: str) -> str | None:
+        return None if value == InputTimeoutAction.WAIT else value
+
+
 @extend_schema_serializer(component_name="Case")
 class CaseResource(serializers.Serializer[Any]):
     """A case as its client sees it. What was not given, or does not exist yet, is absent.
@@ -223,6 +240,8 @@ class CaseResource(serializers.Serializer[Any]):
     updatedAt = Milliseconds(source="updated_at")
     nextActionAt = Schedule(source="*")
     deadlineAt = Milliseconds(source="deadline_at", required=False)
+    inputTimeoutHours = serializers.IntegerField(source="input_timeout_hours", required=False)
+    inputTimeoutAction = TimeoutActionIfAny(source="input_timeout_action", required=False)
     paused = IsPaused(source="paused_at", required=False)
     attemptCount = serializers.IntegerField(source="attempt_count", help_text="Messages sent, replies included.")
     maxAttempts = serializers.IntegerField(source="max_attempts")
@@ -255,6 +274,8 @@ class CaseResource(serializers.Serializer[Any]):
         "reviewMode",
         "draft",
         "deadlineAt",
+        "inputTimeoutHours",
+        "inputTimeoutAction",
         "paused",
         "reopenedFrom",
         "reopenedAs",

@@ -25,7 +25,7 @@ from cases.fields import (
     check_mail_address,
     translated,
 )
-from cases.models import Channel, ReviewMode
+from cases.models import Case, Channel, InputTimeoutAction, ReviewMode
 
 MAX_HOURS = 24 * 366
 LONGEST_NAME = 300  # characters; names stand in headers, and mail servers refuse long ones
@@ -72,6 +72,30 @@ class EnclosedFile(serializers.Serializer[Any]):
         return content
 
 
+class TimeoutHours(Whole):
+    """How long a question of a case may wait for its answer."""
+
+    def __init__(self, **options: Any) -> None:
+        about = "When a question has waited so long, inputTimeoutAction says what happens."
+        super().__init__(min_value=1, max_value=MAX_HOURS, help_text=about, **options)
+
+
+class TimeoutAction(serializers.ChoiceField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            choices=InputTimeoutAction.values,
+            help_text="wait: people are reminded, once. fail: the case fails, with deadline_passed.",
+            error_messages={"invalid_choice": "Must be wait or fail."},
+            **options,
+        )
+
+
+def check_timeout(hours: int | None, action: str) -> None:
+    """Raises ValidationError for a case that is to fail, and does not say when."""
+    if action == InputTimeoutAction.FAIL and hours is None:
+        raise serializers.ValidationError({"inputTimeoutHours": "Needed with inputTimeoutAction fail."})
+
+
 class NewCase(serializers.Serializer[Any]):
     """The body of POST /cases; the context has the `key` that it came with."""
 
@@ -92,9 +116,8 @@ class NewCase(serializers.Serializer[Any]):
         required=False, help_text="JSON Schema (2020-12 unless $schema says else) of the result."
     )
     deadlineAt = FutureTime(required=False, help_text="Unix time in milliseconds; past it the case fails.")
-    inputTimeoutHours = Whole(
-        required=False, min_value=1, max_value=MAX_HOURS, help_text="People are reminded of a question then."
-    )
+    inputTimeoutHours = TimeoutHours(required=False)
+    inputTimeoutAction = TimeoutAction(required=False, default=str(InputTimeoutAction.WAIT))
     clientWebhookUrl = WebhookUrl(required=False)
     metadata = AnyObject(required=False, help_text="Comes back in webhooks, never read.")
     attachments = serializers.ListField(
@@ -115,6 +138,10 @@ class NewCase(serializers.Serializer[Any]):
         """Refuse what settings.OFFLOAD_CHANNEL_CHECK objects to: a case that nobody could ever advance."""
         translated(import_string(settings.OFFLOAD_CHANNEL_CHECK), channel, is_test=self.context["key"].is_test)
         return channel
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        check_timeout(attrs.get("inputTimeoutHours"), attrs["inputTimeoutAction"])
+        return attrs
 
     def validate_attachments(self, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if sum(len(file["content"]) for file in files) > enclosures.MAX_TOTAL_BYTES:
@@ -142,6 +169,7 @@ class NewCase(serializers.Serializer[Any]):
             "follow_up_delay_hours": valid["followUpDelayHours"],
             "deadline_at": valid.get("deadlineAt"),
             "input_timeout_hours": valid.get("inputTimeoutHours"),
+            "input_timeout_action": valid["inputTimeoutAction"],
             "result_schema": valid.get("resultSchema"),
             "client_webhook_url": valid.get("clientWebhookUrl"),
             "metadata": valid.get("metadata"),
@@ -200,11 +228,18 @@ class CaseChange(serializers.Serializer[Any]):
     constraints = serializers.ListField(child=Text(allow_blank=True), required=False)
     followUpDelayHours = Whole(required=False, min_value=1)
     deadlineAt = FutureTime(required=False, help_text="Unix time in milliseconds.")
+    inputTimeoutHours = TimeoutHours(required=False)
+    inputTimeoutAction = TimeoutAction(required=False)
     clientWebhookUrl = WebhookUrl(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not any(value != {} for value in attrs.values()):
             raise serializers.ValidationError(f"Name what is to change: {', '.join(CHANGEABLE)}.")
+        case: Case = self.context["case"]
+        check_timeout(
+            attrs.get("inputTimeoutHours", case.input_timeout_hours),
+            attrs.get("inputTimeoutAction", case.input_timeout_action),
+        )
         return attrs
 
     def changes(self) -> dict[str, Any]:
@@ -262,5 +297,7 @@ CHANGEABLE = {
     "constraints": "constraints",
     "followUpDelayHours": "follow_up_delay_hours",
     "deadlineAt": "deadline_at",
+    "inputTimeoutHours": "input_timeout_hours",
+    "inputTimeoutAction": "input_timeout_action",
     "clientWebhookUrl": "client_webhook_url",
 }

@@ -32,6 +32,8 @@ from cases.models import (
     Status,
 )
 
+MAX_SUBJECT_CHARS = 78
+
 
 def create_case(key: ApiKey, *, asked: Asked | None = None, files: Sequence[GivenFile] = (), **fields: Any) -> Case:
     """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
@@ -90,21 +92,25 @@ def provide_input(
         request.save()
         case.touch()
         case.retry_at = case.input_overdue_at = None
-        if request.is_operational and case.attempt_count:
+        record(case, "input.provided", actor=actor, inputRequestId=str(request.pk), answer=provided_context)
+        if request.is_operational and (case.attempt_count or request.displaced):
             _go_on(case, request)
         else:
             if request.is_operational:
                 _let_queued_mail_use(case, request)
             transitions.store(case)
-        record(case, "input.provided", actor=actor, inputRequestId=str(request.pk), answer=provided_context)
         return request
 
 
 def _go_on(case: Case, request: InputRequest) -> None:
-    """Let a case go on where the service itself had got stuck: with what waits to be judged, else a follow-up."""
+    """Let a case go on where the service itself had got stuck: with the agent's question that was open, if there was
+    one; else with what waits to be judged, else a follow-up."""
     request.used_at = case.now
     request.save(update_fields=["used_at"])
-    transitions.run(case, next_action_at=None if correspondence.has_news(case) else case.now)
+    if request.displaced:
+        transitions.ask_again(case, request.displaced)
+    else:
+        transitions.run(case, next_action_at=None if correspondence.has_news(case) else case.now)
 
 
 def _let_queued_mail_use(case: Case, request: InputRequest) -> None:
@@ -181,9 +187,17 @@ def subject_of(case: Case) -> str:
     thread = Message.objects.filter(case__in=[*case.earlier, case])
     first = thread.filter(purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED).first()
     if first is None:
-        objective = " ".join(case.goal["objective"].split())
-        return objective if len(objective) <= 78 else objective[:77].rstrip() + "…"  # RFC 5322 §2.1.1
+        return in_short(case.goal["objective"])
     return first.subject if first.subject.lower().startswith("re:") else f"Re: {first.subject}"
+
+
+def in_short(text: str) -> str:
+    """The text as one line of at most 78 characters (RFC 5322 §2.1.1), cut between words where there are any."""
+    line = " ".join(text.split())
+    if len(line) <= MAX_SUBJECT_CHARS:
+        return line
+    words = line[:MAX_SUBJECT_CHARS].rpartition(" ")[0]
+    return f"{words or line[: MAX_SUBJECT_CHARS - 1]}…"
 
 
 def wait_until(case_id: uuid.UUID, moment: datetime, *, actor: str) -> None:

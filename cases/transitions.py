@@ -15,26 +15,73 @@ def run(case: Case, *, next_action_at: datetime | None) -> None:
     store(case)
 
 
-def ask(case: Case, *, question: str, reason: str, is_operational: bool = False, actor: str = SYSTEM) -> InputRequest:
-    """Pause for a human. A question that is still open is superseded.
+def ask(
+    case: Case,
+    *,
+    question: str,
+    reason: str,
+    is_operational: bool = False,
+    options: list[str] | None = None,
+    answer_schema: dict[str, Any] | None = None,
+    actor: str = SYSTEM,
+) -> InputRequest:
+    """Pause for a human. A question that is still open is superseded; by an operational one only for the time being.
 
     Unread mail and unused answers are what is asked about, unless the question is operational: then they wait.
     """
-    case.touch()
-    _settle_question(case, RequestStatus.SUPERSEDED)
-    request = InputRequest.objects.create(
-        case=case, question=question, reason=reason, is_operational=is_operational, requested_at=case.now
+    request = InputRequest(
+        question=question,
+        reason=reason,
+        is_operational=is_operational,
+        options=options,
+        answer_schema=answer_schema,
+        displaced=_displaced(case) if is_operational else None,
     )
     if not is_operational:
         mark_read(case)
         mark_used(case)
+    return _put(case, request, actor)
+
+
+def ask_again(case: Case, displaced: InputRequest) -> InputRequest:
+    """Put an agent's question once more, under a new id, after the operational one that had taken its place.
+
+    What has come in meanwhile waits to be judged, as it would have done with the question open.
+    """
+    request = InputRequest(
+        question=displaced.question,
+        reason=displaced.reason,
+        options=displaced.options,
+        answer_schema=displaced.answer_schema,
+    )
+    return _put(case, request, SYSTEM)
+
+
+def _displaced(case: Case) -> InputRequest | None:
+    """The agent's question that is open, or whose place an open operational one has taken."""
+    request = case.input_requests.filter(status=RequestStatus.PENDING).first()
+    return request.displaced if request and request.is_operational else request
+
+
+def _put(case: Case, request: InputRequest, actor: str) -> InputRequest:
+    case.touch()
+    _settle_question(case, RequestStatus.SUPERSEDED)
+    request.case, request.requested_at = case, case.now
+    request.save(force_insert=True)
     case.move_to(Status.INPUT_NEEDED)
     case.next_action_at = None
-    hours = case.input_timeout_hours or case.client.reminder_hours
+    hours = hours_to_answer(case)
     case.input_overdue_at = case.now + timedelta(hours=hours) if hours else None
     store(case)
-    record(case, "case.input_needed", actor=actor, inputRequestId=str(request.pk), question=question, reason=reason)
+    about = {"question": request.question, "reason": request.reason}
+    record(case, "case.input_needed", actor=actor, inputRequestId=str(request.pk), **about)
     return request
+
+
+def hours_to_answer(case: Case) -> int | None:
+    """How long a question may wait before it is overdue; None: as long as it takes."""
+    hours: int | None = case.input_timeout_hours or case.client.reminder_hours
+    return hours
 
 
 def complete(
@@ -87,13 +134,16 @@ def _settle_question(case: Case, status: RequestStatus) -> None:
     case.input_requests.filter(status=RequestStatus.PENDING).update(status=status, resolved_at=case.now)
 
 
-def close_operational_question(case: Case) -> None:
-    """What the service could not do, it has done: nobody has to answer any more."""
-    closed = case.input_requests.filter(status=RequestStatus.PENDING, is_operational=True).update(
-        status=RequestStatus.CLOSED, resolved_at=case.now
-    )
-    if closed:
-        case.input_overdue_at = None
+def close_operational_question(case: Case) -> InputRequest | None:
+    """What the service could not do, it has done: nobody has to answer any more.
+
+    Returns the agent's question that is to be asked again, if there is one.
+    """
+    request = case.input_requests.filter(status=RequestStatus.PENDING, is_operational=True).first()
+    if request is None:
+        return None
+    _settle_question(case, RequestStatus.CLOSED)
+    return request.displaced
 
 
 def mark_used(case: Case) -> None:

@@ -237,9 +237,18 @@ EXAMPLES: dict[str, Any] = {
         inputRequestId=QUESTION_ID,
         inputRequestStatus="PENDING",
         inputRequestedAt=ASKED_AT,
+        inputRequestOptions=["Yes, please.", "No, a PDF will do."],
     ),
     "CaseCreatedEvent": _event("case.created", CREATED_AT, status="CREATED"),
-    "CaseInputOverdueEvent": _event("case.input_overdue", ENDED_AT, status="INPUT_NEEDED"),
+    "CaseInputOverdueEvent": _event(
+        "case.input_overdue",
+        ASKED_AT,
+        status="INPUT_NEEDED",
+        inputRequest=QUESTION,
+        inputRequestId=QUESTION_ID,
+        inputRequestStatus="PENDING",
+        inputRequestedAt=ASKED_AT,
+    ),
     "CaseDraftReadyEvent": _event(
         "case.draft_ready", CREATED_AT + 1_000, status="CREATED", messageId=DRAFT["id"], draft=DRAFT
     ),

@@ -290,6 +290,14 @@ def end_for_deadline(claimed: Claim, now: Situation) -> None:
         transitions.fail(case, result_status=ResultStatus.DEADLINE_PASSED, reason=reason)
 
 
+def end_unanswered(claimed: Claim, now: Situation) -> None:
+    """The client does not want the case to wait any longer for an answer."""
+    with claimed.decide() as case:
+        hours = transitions.hours_to_answer(case)
+        reason = f"Nobody answered the question within {hours} hour{'' if hours == 1 else 's'}."
+        transitions.fail(case, result_status=ResultStatus.DEADLINE_PASSED, reason=reason)
+
+
 def remind(claimed: Claim, now: Situation) -> None:
     """Tell people again of the question that nobody has answered."""
     with claimed.decide() as case:
@@ -385,7 +393,13 @@ def _reject(case: Case, verdict: Verdict) -> None:
 
 
 def _ask(case: Case, verdict: Verdict) -> None:
-    transitions.ask(case, question=verdict.question, reason=verdict.reason)
+    transitions.ask(
+        case,
+        question=verdict.question,
+        reason=verdict.reason,
+        options=list(verdict.options) or None,
+        answer_schema=verdict.answer_schema,
+    )
 
 
 def _wait(case: Case, verdict: Verdict) -> None:
@@ -423,6 +437,7 @@ TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], Non
     (lambda now: now.is_sending, send_queued),
     (lambda now: now.is_paused, derive_again),
     (lambda now: now.is_too_late, end_for_deadline),
+    (lambda now: now.is_unanswered_for_too_long, end_unanswered),
     (lambda now: now.has_queued, send_queued),
     (lambda now: now.has_outdated_draft, take_draft_back),
     (lambda now: now.case.status == Status.CREATED, compose_first),
@@ -430,6 +445,6 @@ TABLE: tuple[tuple[Callable[[Situation], bool], Callable[[Claim, Situation], Non
     (_answered, evaluate),
     (lambda now: bool(now.unread) and now.follow_up_is_due, clear_schedule),
     (_reply_has_settled, evaluate),
-    (lambda now: now.question_is_overdue, remind),
+    (lambda now: now.question_is_overdue and not now.case.fails_unanswered, remind),
     (lambda now: now.follow_up_is_due, follow_up),
 )

@@ -119,7 +119,7 @@ class SandboxAccepted(serializers.Serializer[Any]):
 class SandboxSchedule(serializers.Serializer[Any]):
     caseId = serializers.UUIDField(source="pk")
     status = serializers.CharField(help_text="As in the case.")
-    nextActionAt = Schedule(source="next_action_at")
+    nextActionAt = Schedule(source="*")
 
 
 @extend_schema_serializer(component_name="SandboxMailAttachment")

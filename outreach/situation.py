@@ -24,6 +24,7 @@ from outreach import reading
 from outreach.agents.base import Answer, CaseView, File, Mail, Rejection
 
 MOST_PICTURES = 8  # of a case that an agent is shown, those of the newest mail first
+IN_ORDER = ("requested_at", "id")
 _SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
 
 
@@ -38,11 +39,12 @@ class Situation:
     skipped: Skipped
     rejected: tuple[Draft, ...] = ()  # the drafts that people have just rejected, oldest first
     earlier: tuple[Message, ...] = ()  # of the cases that it continues
+    earlier_questions: tuple[InputRequest, ...] = ()  # likewise
 
     @classmethod
     def of(cls, case: Case) -> Self:
         messages = case.messages.prefetch_related("attachments")
-        questions = case.input_requests.order_by("requested_at", "id")
+        questions = case.input_requests.order_by(*IN_ORDER)
         earlier = [message for one in case.earlier for message in one.messages.prefetch_related("attachments")]
         return cls(
             case,
@@ -52,6 +54,7 @@ class Situation:
             Skipped.of(case),
             rejected=tuple(drafts.rejected(case)),
             earlier=tuple(earlier),
+            earlier_questions=tuple(asked for one in case.earlier for asked in one.input_requests.order_by(*IN_ORDER)),
         )
 
     @property
@@ -86,7 +89,16 @@ class Situation:
     def is_too_late(self) -> bool:
         """Whether the deadline has passed and nothing is left that came in before it and can be looked at."""
         has_passed = self.case.deadline_at is not None and self.case.deadline_at <= self.now
-        return has_passed and (self.is_held_up or not (self.unread or self.has_new_answer))
+        return has_passed and self._has_nothing_to_look_at
+
+    @property
+    def is_unanswered_for_too_long(self) -> bool:
+        """Whether the client would rather have the case fail than wait any longer, and nothing else has come in."""
+        return self.case.fails_unanswered and self.question_is_overdue and self._has_nothing_to_look_at
+
+    @property
+    def _has_nothing_to_look_at(self) -> bool:
+        return self.is_held_up or not (self.unread or self.has_new_answer)
 
     @property
     def unread(self) -> list[Message]:
@@ -161,10 +173,9 @@ class Situation:
             constraints=tuple(case.constraints or ()),
             result_schema=case.result_schema,
             thread=tuple(_mail(message, pictures) for message in self._thread if _is_shown(message)),
-            answers=tuple(
-                Answer(str(asked.pk), asked.question, asked.provided_context, used=asked.used_at is not None)
-                for asked in self.questions
-                if asked.status == RequestStatus.RESOLVED and not asked.is_operational
+            answers=(
+                *(_answer(asked, used=True) for asked in self.earlier_questions if _is_answered(asked)),
+                *(_answer(asked, used=asked.used_at is not None) for asked in self.questions if _is_answered(asked)),
             ),
             rejections=tuple(Rejection(draft.subject, draft.text, draft.rejection) for draft in self.rejected),
             open_question=pending[0] if pending else None,
@@ -196,6 +207,15 @@ class Situation:
                 if not _is_decoration(attachment) and _file(attachment).is_picture:
                     found |= _picture(attachment)
         return found
+
+
+def _is_answered(asked: InputRequest) -> bool:
+    """Whether somebody has answered what the agent wanted to know."""
+    return asked.status == RequestStatus.RESOLVED and not asked.is_operational
+
+
+def _answer(asked: InputRequest, *, used: bool) -> Answer:
+    return Answer(str(asked.pk), asked.question, asked.provided_context, used=used)
 
 
 def _is_shown(message: Message) -> bool:

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from cases.fields import AnyObject
 from cases.models import Channel, ResultStatus, Status
-from cases.resources import AttachmentMetadata, DraftContent, Milliseconds, Result
+from cases.resources import OFFERED, AttachmentMetadata, DraftContent, Milliseconds, Result
 
 OPEN = [Status.CREATED.value, Status.RUNNING.value, Status.INPUT_NEEDED.value]
 FAILURES = [value for value in ResultStatus.values if value != ResultStatus.GOAL_ACHIEVED]
@@ -44,12 +44,14 @@ class CaseFailedData(EventData):
     failureReason = serializers.CharField(allow_null=True, help_text="A sentence for people.")
 
 
-class CaseInputNeededData(EventData):
+class QuestionData(EventData):
     status = constant("INPUT_NEEDED")()
     inputRequest = serializers.CharField(help_text="The question.")
     inputRequestId = serializers.UUIDField(help_text="What POST /cases/{id}/input names.")
     inputRequestStatus = constant("PENDING")()
     inputRequestedAt = Milliseconds()
+    inputRequestOptions = serializers.ListField(child=serializers.CharField(), required=False, help_text=OFFERED)
+    inputRequestAnswerSchema = AnyObject(required=False, help_text=OFFERED)
 
 
 class OpenCaseData(EventData):
@@ -85,7 +87,7 @@ class CaseFailedEvent(Event):
 
 class CaseInputNeededEvent(Event):
     event_type = constant("case.input_needed")()
-    data = CaseInputNeededData()  # type: ignore[assignment]
+    data = QuestionData()  # type: ignore[assignment]
 
 
 class CaseCreatedEvent(Event):
@@ -95,7 +97,7 @@ class CaseCreatedEvent(Event):
 
 class CaseInputOverdueEvent(Event):
     event_type = constant("case.input_overdue")()
-    data = OpenCaseData()  # type: ignore[assignment]
+    data = QuestionData()  # type: ignore[assignment]
 
 
 class CaseDraftReadyEvent(Event):

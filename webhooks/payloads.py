@@ -52,7 +52,7 @@ def _data(case: Case, event: Event) -> dict[str, Any]:
         data["result"] = case.result
     if case.status == Status.FAILED:
         data["failureReason"] = case.failure_reason
-    if event.type == "case.input_needed":
+    if event.type in {"case.input_needed", "case.input_overdue"}:
         data |= _question(case, event)
     if event.type == "case.draft_ready":
         data["draft"] = draft_content(Draft.objects.get(pk=event.data["messageId"]))
@@ -63,9 +63,14 @@ def _data(case: Case, event: Event) -> dict[str, Any]:
 
 def _question(case: Case, event: Event) -> dict[str, Any]:
     request = case.input_requests.get(pk=event.data["inputRequestId"])
-    return {
+    data: dict[str, Any] = {
         "inputRequest": request.question,
         "inputRequestId": str(request.pk),
         "inputRequestStatus": str(request.status),
         "inputRequestedAt": milliseconds(request.requested_at),
     }
+    if request.options is not None:
+        data["inputRequestOptions"] = request.options
+    if request.answer_schema is not None:
+        data["inputRequestAnswerSchema"] = request.answer_schema
+    return data

@@ -1,4 +1,13 @@
-from cases.models.cases import OPEN, TERMINAL, Case, Channel, ResultStatus, ReviewMode, Status
+from cases.models.cases import (
+    OPEN,
+    TERMINAL,
+    Case,
+    Channel,
+    InputTimeoutAction,
+    ResultStatus,
+    ReviewMode,
+    Status,
+)
 from cases.models.chores import Chore
 from cases.models.clients import ApiKey, Client, Scope, hash_key
 from cases.models.correspondents import Admission, Correspondent
@@ -29,6 +38,7 @@ __all__ = [
     "Heartbeat",
     "IdempotencyKey",
     "InputRequest",
+    "InputTimeoutAction",
     "Message",
     "MessageStatus",
     "Purpose",

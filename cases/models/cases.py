@@ -51,6 +51,13 @@ class ReviewMode(models.TextChoices):
     ALL = "all"
 
 
+class InputTimeoutAction(models.TextChoices):
+    """What happens once a question has waited for the case's `input_timeout_hours`; the words are the API's."""
+
+    WAIT = "wait"  # people are reminded, and the case keeps waiting
+    FAIL = "fail"
+
+
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED})
 OPEN = frozenset(Status) - TERMINAL
 
@@ -91,6 +98,9 @@ class Case(DueRow):
     constraints = KeptJSONField(null=True, blank=True)
     language = models.CharField(max_length=35, null=True, blank=True)  # BCP 47, of the first mail
     input_timeout_hours = models.PositiveIntegerField(null=True, blank=True)  # null: the client's reminder_hours
+    input_timeout_action = models.CharField(
+        max_length=4, choices=InputTimeoutAction.choices, default=InputTimeoutAction.WAIT
+    )
     max_attempts = models.PositiveIntegerField(default=3)  # automated follow-ups after the first message
     follow_up_delay_hours = models.PositiveIntegerField(default=72)
     result_schema = KeptJSONField(null=True, blank=True)
@@ -112,7 +122,7 @@ class Case(DueRow):
     follow_up_count = models.PositiveIntegerField(default=0)  # those that max_attempts bounds
     next_action_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)  # past it the case fails, and nothing more is sent
-    input_overdue_at = models.DateTimeField(null=True, blank=True)  # then people are reminded of the open question
+    input_overdue_at = models.DateTimeField(null=True, blank=True)  # of the open question: see InputTimeoutAction
     paused_at = models.DateTimeField(null=True, blank=True)  # since then nothing is sent and nothing evaluated
 
     # What models have been asked for this case, see outreach/budget.py. Facts of ours: they raise no `version`.
@@ -190,6 +200,10 @@ class Case(DueRow):
             return False
         return self.input_requests.filter(is_operational=True, status="PENDING").exists()
 
+    @property
+    def fails_unanswered(self) -> bool:
+        return self.input_timeout_action == InputTimeoutAction.FAIL
+
     def move_to(self, status: Status) -> None:
         """Set status or raise IllegalTransition. For a row you hold locked; does not save."""
         if status not in self.NEXT.get(Status(self.status), ()):  # COMPLETED and FAILED have no way out
@@ -219,12 +233,13 @@ class Case(DueRow):
             yield self.next_action_at
         if facts["queued"]:
             yield facts["queued"]
-        if self.status == Status.INPUT_NEEDED and self.input_overdue_at:
-            yield self.input_overdue_at
+        overdue_at = self.input_overdue_at if self.status == Status.INPUT_NEEDED else None
+        if overdue_at and not self.fails_unanswered:
+            yield overdue_at
         news = [] if self.is_held_up else [*self._news(facts)]
         yield from news
-        if self.deadline_at and not news:  # what has come in by then is looked at first
-            yield self.deadline_at
+        if not news:  # what has come in by then is looked at before the case fails
+            yield from filter(None, [self.deadline_at, overdue_at if self.fails_unanswered else None])
 
     def _news(self, facts: dict[str, Any]) -> Iterator[datetime]:
         """When what has come in is looked at: mail once it has settled, an answer at once."""

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from cases.models.cases import Case
+from cases.models.json import KeptJSONField
 
 
 class RequestStatus(models.TextChoices):
@@ -28,9 +29,14 @@ class InputRequest(models.Model):
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="input_requests")
     question = models.TextField()
     reason = models.TextField(blank=True)  # why it is asked; for staff
+    # What an answer may look like, where the agent offers it. A help for whoever answers: any text is accepted.
+    options = KeptJSONField(null=True, blank=True)  # list of texts
+    answer_schema = KeptJSONField(null=True, blank=True)  # JSON Schema
     # Asked by the service about itself ("sending has failed for a day"): the answer lets the case go on where it stood,
     # and is not told to the counterparty.
     is_operational = models.BooleanField(default=False)
+    # Of an operational one: the agent's question whose place it took, which is asked again afterwards.
+    displaced = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     status = models.CharField(max_length=10, choices=RequestStatus.choices, default=RequestStatus.PENDING)
     requested_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)  # answered, superseded or closed

@@ -58,7 +58,14 @@ def test_the_page_has_all_that_an_answer_needs(clerk: Browser) -> None:
         "offer.pdf",
     ):
         assert shown in html, shown
-    assert [form.name for form in response.context["actions"]] == ["reply", "complete", "wait", "fail", "cancel"]
+    assert [form.name for form in response.context["actions"]] == [
+        "reply",
+        "complete",
+        "wait",
+        "pause",
+        "fail",
+        "cancel",
+    ]
 
 
 def test_an_answer_is_stored_with_who_gave_it(clerk: Browser) -> None:
@@ -179,3 +186,13 @@ def test_pages_take_as_many_queries_for_many_rows(
         clerk.get(LIST)
     with django_assert_max_num_queries(15):
         clerk.get(page_of(questions[0]))
+
+
+def test_offered_answers_are_buttons_that_fill_the_field(clerk: Browser) -> None:
+    question = InputRequestFactory(options=["Yes", HOSTILE])
+    html = clerk.get(page_of(question)).content.decode()
+    assert_harmless(html)
+    assert '<button type="button" class="button" data-fills="id_provided_context">Yes</button>' in html
+    assert 'id="id_provided_context"' in html
+    assert '<script src="/static/cases/options.js" defer></script>' in html
+    assert "data-fills" not in clerk.get(page_of(InputRequestFactory())).content.decode()

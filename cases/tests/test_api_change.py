@@ -290,3 +290,36 @@ def test_a_deadline_that_is_none_is_refused(api: Api, value: Any) -> None:
 def test_without_a_deadline_none_is_shown(api: Api) -> None:
     case_id = api.post("/cases", VALID).json()["data"]["caseId"]
     assert not {"deadlineAt", "paused"} & api.get(f"/cases/{case_id}").json()["data"].keys()
+
+
+# --- Questions that nobody answers ---
+
+
+def test_how_long_a_question_may_wait_can_be_changed(api: Api) -> None:
+    case = case_of(api, status=Status.RUNNING)
+    shown = api.patch(f"/cases/{case.pk}", {"inputTimeoutHours": 12, "inputTimeoutAction": "fail"}).json()["data"]
+    assert (shown["inputTimeoutHours"], shown["inputTimeoutAction"]) == (12, "fail")
+    changed = fresh(case)
+    assert (changed.input_timeout_hours, changed.input_timeout_action) == (12, "fail")
+    shown = api.patch(f"/cases/{case.pk}", {"inputTimeoutAction": "wait"}).json()["data"]
+    assert (shown["inputTimeoutHours"], "inputTimeoutAction" in shown) == (12, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"inputTimeoutAction": "fail"}, "inputTimeoutHours"),
+        ({"inputTimeoutHours": 0}, "inputTimeoutHours"),
+        ({"inputTimeoutHours": 24 * 366 + 1}, "inputTimeoutHours"),
+        ({"inputTimeoutHours": "12"}, "inputTimeoutHours"),
+        ({"inputTimeoutAction": "stop", "inputTimeoutHours": 1}, "inputTimeoutAction"),
+    ],
+)
+def test_what_is_no_time_to_answer_is_refused(api: Api, body: dict[str, Any], path: str) -> None:
+    case = case_of(api, status=Status.RUNNING)
+    response = api.patch(f"/cases/{case.pk}", body)
+    assert response.status_code == 400
+    assert [detail["path"] for detail in response.json()["error"]["details"]] == [path]
+    assert fresh(case).version == case.version
+    created = api.post("/cases", {**VALID, **body})
+    assert (created.status_code, Case.objects.count()) == (400, 1)

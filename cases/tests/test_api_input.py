@@ -153,3 +153,19 @@ def test_cancel_needs_no_body(api: Api, body: bytes, content_type: str) -> None:
     case = CaseFactory(client=api.key.client)
     response = api.post(f"/cases/{case.pk}/cancel", body, CONTENT_TYPE=content_type)
     assert response.status_code == 200
+
+
+def test_offered_answers_are_shown_and_any_other_text_is_accepted(api: Api) -> None:
+    question = InputRequestFactory(case__client=api.key.client, options=["Yes", "No"], answer_schema={"enum": [1]})
+    shown = api.get(f"/cases/{question.case_id}").json()["data"]["inputRequest"]
+    assert (shown["options"], shown["answerSchema"]) == (["Yes", "No"], {"enum": [1]})
+    body = {"inputRequestId": str(question.pk), "providedContext": "Ask again in May."}
+    assert api.post(f"/cases/{question.case_id}/input", body).status_code == 202
+    question.refresh_from_db()
+    assert question.provided_context == "Ask again in May."
+
+
+def test_a_question_that_offers_nothing_says_nothing_of_it(api: Api) -> None:
+    question = InputRequestFactory(case__client=api.key.client)
+    shown = api.get(f"/cases/{question.case_id}").json()["data"]["inputRequest"]
+    assert set(shown) == {"id", "question", "status", "requestedAt"}

@@ -250,6 +250,33 @@ def test_a_failed_step_waits_and_says_why() -> None:
     assert row.status == Status.CREATED
 
 
+def test_what_changes_a_row_while_its_step_fails_clears_the_pause() -> None:
+    due_case()
+    held = claim_one()
+    case = held.read()
+    move(case, version=case.version + 1)
+    leases.fail(held, ValueError("no"))
+    row = Case.objects.get()
+    assert (row.failures, row.retry_at, row.due_at) == (1, None, case.created_at)
+    held = claim_one()
+    held.read()
+    leases.fail(held, ValueError("no"))  # nothing has changed since it was read
+    row = Case.objects.get()
+    assert row.retry_at is not None
+    assert ahead(seconds=115) < row.retry_at < ahead(seconds=150)
+
+
+def test_a_pause_that_was_asked_for_is_kept_even_so() -> None:
+    due_case()
+    held = claim_one()
+    case = held.read()
+    move(case, version=case.version + 1)
+    leases.fail(held, leases.StepFailed("429", retry_after_seconds=600))
+    row = Case.objects.get()
+    assert row.retry_at is not None
+    assert ahead(seconds=595) < row.retry_at < ahead(seconds=605)
+
+
 def test_failures_are_counted_until_a_step_succeeds() -> None:
     case = due_case()
     for failures in (1, 2, 3):

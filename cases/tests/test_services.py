@@ -248,3 +248,19 @@ def test_staff_say_that_the_counterparty_refuses_and_nothing_that_only_the_servi
     services.fail_case(case.pk, reason="They say no.", actor=STAFF, result_status=ResultStatus.FAILED_REJECTED)
     case.refresh_from_db()
     assert (case.status, case.result_status, case.failure_reason) == ("FAILED", "failed_rejected", "They say no.")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Please confirm\n the  date.", "Please confirm the date."),
+        ("a" * 78, "a" * 78),
+        ("a" * 79, "a" * 77 + "…"),
+        ("a" * 70 + " bbbbbbb", "a" * 70 + " bbbbbbb"),
+        ("a" * 70 + " bbbbbbbb c", "a" * 70 + "…"),
+        ("a" * 70 + " bbbbbb c", "a" * 70 + " bbbbbb…"),
+    ],
+)
+def test_a_goal_in_short_is_one_line_of_whole_words(text: str, line: str) -> None:
+    assert services.in_short(text) == line
+    assert len(line) <= 78

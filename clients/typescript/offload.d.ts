@@ -969,6 +969,9 @@ export interface components {
              * @description Unix time in milliseconds.
              */
             deadlineAt?: number;
+            inputTimeoutHours?: number;
+            /** @constant */
+            inputTimeoutAction?: "fail";
             /**
              * @description Absent unless the case is paused.
              * @constant
@@ -1090,37 +1093,6 @@ export interface components {
             event_type: "case.failed";
             data: components["schemas"]["CaseFailedData"];
         };
-        /** @description What every event says of its case. What was not given is absent. */
-        CaseInputNeededData: {
-            /** Format: uuid */
-            caseId: string;
-            /** @enum {string} */
-            channel: "EMAIL" | "SMS";
-            /** @description Messages sent, replies included. */
-            attemptCount: number;
-            attachments: components["schemas"]["Attachment"][];
-            clientReferenceId?: string;
-            /** @description As it was given. */
-            metadata?: {
-                [key: string]: unknown;
-            };
-            /** @constant */
-            status: "INPUT_NEEDED";
-            /** @description The question. */
-            inputRequest: string;
-            /**
-             * Format: uuid
-             * @description What POST /cases/{id}/input names.
-             */
-            inputRequestId: string;
-            /** @constant */
-            inputRequestStatus: "PENDING";
-            /**
-             * Format: int64
-             * @description Unix time in milliseconds.
-             */
-            inputRequestedAt: number;
-        };
         CaseInputNeededEvent: {
             /** @description Tells repetitions; the header webhook-id is the same. */
             event_id: string;
@@ -1128,7 +1100,7 @@ export interface components {
             timestamp: number;
             /** @constant */
             event_type: "case.input_needed";
-            data: components["schemas"]["CaseInputNeededData"];
+            data: components["schemas"]["QuestionData"];
         };
         CaseInputOverdueEvent: {
             /** @description Tells repetitions; the header webhook-id is the same. */
@@ -1137,7 +1109,7 @@ export interface components {
             timestamp: number;
             /** @constant */
             event_type: "case.input_overdue";
-            data: components["schemas"]["OpenCaseData"];
+            data: components["schemas"]["QuestionData"];
         };
         CaseList: {
             cases: components["schemas"]["Case"][];
@@ -1282,9 +1254,17 @@ export interface components {
              * @description Unix time in milliseconds.
              */
             requestedAt: number;
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            options?: string[];
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            answerSchema?: {
+                [key: string]: unknown;
+            };
         };
         /** @enum {string} */
         InputRequestStatusEnum: "PENDING" | "RESOLVED";
+        /** @enum {string} */
+        InputTimeoutActionEnum: "wait" | "fail";
         /** @description A mail of the thread. `sentAt` stands on ours, `receivedAt` on theirs. The context has the `case`. */
         Message: {
             /**
@@ -1388,8 +1368,13 @@ export interface components {
              * @description Unix time in milliseconds; past it the case fails.
              */
             deadlineAt?: number;
-            /** @description People are reminded of a question then. */
+            /** @description When a question has waited so long, inputTimeoutAction says what happens. */
             inputTimeoutHours?: number;
+            /**
+             * @description wait: people are reminded, once. fail: the case fails, with deadline_passed.
+             * @default wait
+             */
+            inputTimeoutAction?: components["schemas"]["InputTimeoutActionEnum"];
             /** Format: uri */
             clientWebhookUrl?: string;
             /** @description Comes back in webhooks, never read. */
@@ -1447,6 +1432,10 @@ export interface components {
              * @description Unix time in milliseconds.
              */
             deadlineAt?: number;
+            /** @description When a question has waited so long, inputTimeoutAction says what happens. */
+            inputTimeoutHours?: number;
+            /** @description wait: people are reminded, once. fail: the case fails, with deadline_passed. */
+            inputTimeoutAction?: components["schemas"]["InputTimeoutActionEnum"];
             /** Format: uri */
             clientWebhookUrl?: string;
         };
@@ -1463,6 +1452,43 @@ export interface components {
             reminderHours?: number | null;
             /** @description What its webhooks tell of besides the three events that every client hears of. */
             eventTypes?: components["schemas"]["EventTypesEnum"][];
+        };
+        /** @description What every event says of its case. What was not given is absent. */
+        QuestionData: {
+            /** Format: uuid */
+            caseId: string;
+            /** @enum {string} */
+            channel: "EMAIL" | "SMS";
+            /** @description Messages sent, replies included. */
+            attemptCount: number;
+            attachments: components["schemas"]["Attachment"][];
+            clientReferenceId?: string;
+            /** @description As it was given. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @constant */
+            status: "INPUT_NEEDED";
+            /** @description The question. */
+            inputRequest: string;
+            /**
+             * Format: uuid
+             * @description What POST /cases/{id}/input names.
+             */
+            inputRequestId: string;
+            /** @constant */
+            inputRequestStatus: "PENDING";
+            /**
+             * Format: int64
+             * @description Unix time in milliseconds.
+             */
+            inputRequestedAt: number;
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            inputRequestOptions?: string[];
+            /** @description Where the agent offers it. Any text is accepted all the same. */
+            inputRequestAnswerSchema?: {
+                [key: string]: unknown;
+            };
         };
         /** @description The body of POST /cases/{id}/reopen: what the new case goes by instead of what the old one did. */
         Reopening: {

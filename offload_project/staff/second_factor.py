@@ -34,7 +34,7 @@ def guard(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         is_page = request.path_info.startswith("/admin/")
-        if is_page and request.path_info not in {reverse(name) for name in FREE} and owes_a_code(request.user):
+        if is_page and owes_a_code(request.user) and request.path_info not in {reverse(name) for name in FREE}:
             return redirect("second_factor")
         return get_response(request)
 

@@ -121,7 +121,8 @@ def question_with_a_history() -> InputRequest:
         question="Ann Supplier asks: “May we add 20 EUR for the express delivery?” What should be answered?",
         reason="The reply is a question that the goal does not answer.",
     )
-    record(case, "case.input_needed", question=question.question, reason=question.reason)
+    asked = {"inputRequestId": str(question.pk), "question": question.question, "reason": question.reason}
+    record(case, "case.input_needed", **asked)
     return question
 
 

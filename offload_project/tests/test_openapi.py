@@ -169,8 +169,9 @@ def test_every_event_that_there_is_is_documented(document: Any) -> None:
 def test_every_event_is_sent_as_it_is_documented(document: Any, event_type: str, status: Status) -> None:
     case = case_in(status)
     data: dict[str, Any] = {}
-    if event_type == "case.input_needed":
-        data["inputRequestId"] = InputRequestFactory(case=case).pk
+    if event_type in {"case.input_needed", "case.input_overdue"}:
+        offers = {"options": ["Yes", "No"], "answer_schema": {"type": "string"}}
+        data["inputRequestId"] = InputRequestFactory(case=case, **offers).pk
     if event_type == "case.draft_ready":
         data["messageId"] = str(MessageFactory(case=case, status="DRAFT", drafted_at=case.now).pk)
     if event_type.startswith("message."):

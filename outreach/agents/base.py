@@ -66,6 +66,8 @@ class Verdict:
     sources: tuple[Source, ...] = ()
     reply_body: str = ""
     question: str = ""
+    options: tuple[str, ...] = ()  # what the question may be answered with; empty: anything
+    answer_schema: dict[str, Any] | None = None  # JSON Schema of its answer; of either kind any text is taken
     reason: str = ""
     wait_until: datetime | None = None
     opts_out: bool = False  # the counterparty wants no more mail from us, about this or anything else

@@ -13,10 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cases import result_schema
+from cases.errors import CaseError
 from outreach.agents.base import CaseView, Decision, Draft, Judgement, Source, Verdict
 
 LONGEST_WAIT = timedelta(days=366)
 LONGEST_TEXT = 20_000  # characters of a mail, a question or a reason: a model in a loop writes more
+MOST_OPTIONS = 10  # that a question offers
+LONGEST_OPTION = 200  # characters
+LONGEST_ANSWER_SCHEMA = 2_000  # characters of JSON
 LONGEST_FAULT = 300  # characters of one fault: it goes back to the model, and into the timeline
 
 
@@ -68,6 +72,8 @@ EVALUATION = Form(
         "sources": {"type": "array", "items": _SOURCE},
         "reply_body": _TEXT_OR_NULL,
         "question": _TEXT_OR_NULL,
+        "options": {"type": ["array", "null"], "items": {"type": "string"}},
+        "answer_schema": {"type": ["object", "null"]},
         "reason": _TEXT_OR_NULL,
         "wait_until": _TEXT_OR_NULL,
         "opt_out": {"type": "boolean"},
@@ -77,6 +83,8 @@ EVALUATION = Form(
         "sources": [],
         "reply_body": None,
         "question": None,
+        "options": None,
+        "answer_schema": None,
         "reason": None,
         "wait_until": None,
         "opt_out": False,
@@ -226,7 +234,8 @@ def verdict_of(answer: dict[str, Any], case: CaseView, *, is_last: bool) -> Verd
     A `wait_until` that is no usable time is a fault of the first answer; in the last one it is left out, since the wait
     then has its ordinary length.
     """
-    known = _filled(EVALUATION, answer)
+    offers = {"options": _options(answer.get("options")), "answer_schema": _answer_schema(answer.get("answer_schema"))}
+    known = _filled(EVALUATION, {**answer, **offers})
     decision = Decision(known["decision"])
     needed = _NEEDED.get(decision)
     if needed and not (known[needed] or "").strip():
@@ -237,10 +246,32 @@ def verdict_of(answer: dict[str, Any], case: CaseView, *, is_last: bool) -> Verd
         sources=tuple(Source(**source) for source in known["sources"]),
         reply_body=(known["reply_body"] or "").strip() if decision in _MAY_WRITE else "",
         question=(known["question"] or "").strip(),
+        options=tuple(known["options"] or ()) if decision == Decision.INPUT_NEEDED else (),
+        answer_schema=known["answer_schema"] if decision == Decision.INPUT_NEEDED else None,
         reason=(known["reason"] or "").strip(),
         wait_until=_wait_until(known["wait_until"], case, is_last) if decision == Decision.WAIT else None,
         opts_out=known["opt_out"],
     )
+
+
+def _options(offered: Any) -> list[str] | None:
+    """The options of a question, without repetitions; none at all where they are not what was asked for."""
+    if not isinstance(offered, list) or not all(isinstance(option, str) for option in offered):
+        return None
+    options = list(dict.fromkeys(" ".join(option.split()) for option in offered))
+    is_good = 2 <= len(options) <= MOST_OPTIONS and all(0 < len(option) <= LONGEST_OPTION for option in options)
+    return options if is_good else None
+
+
+def _answer_schema(offered: Any) -> dict[str, Any] | None:
+    """The schema of an answer, if it is one and short."""
+    if not isinstance(offered, dict) or not offered or len(json.dumps(offered)) > LONGEST_ANSWER_SCHEMA:
+        return None
+    try:
+        result_schema.validator(offered)
+    except CaseError:
+        return None
+    return offered
 
 
 def _result(result: Any, case: CaseView) -> Any:

@@ -710,6 +710,27 @@ def test_a_send_of_unknown_outcome_is_repeated_with_the_same_key_and_bytes(
     assert (case.failures, case.retry_at) == (0, None)
 
 
+@pytest.mark.engine
+def test_a_reply_that_comes_while_a_send_fails_does_not_wait_for_the_pause(settings: Settings) -> None:
+    waiting, transport = on_memory(settings, settle=300)
+
+    def reply_and_fail() -> None:
+        take_reply(waiting, COMPLETE)
+        raise TransportError("421 later", permanent=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(transports.TRANSPORTS, "memory", lambda: transport)
+        transport.meanwhile = reply_and_fail
+        bring_nearer(waiting.case.pk, timedelta(hours=72))
+        [error] = run_due(failing=TransportError)
+    case = waiting.reload()
+    assert (str(error), case.retry_at, case.failures) == ("421 later", None, 0)
+    assert [mail.idempotency_key for mail in transport.sent[1:]] == [transport.sent[1].idempotency_key] * 2
+    assert case.attempt_count == 2
+    [reply] = waiting.received
+    assert (reply.read_at, case.due_at) == (None, reply.created_at + timedelta(seconds=300))
+
+
 def test_the_agent_is_asked_once_for_a_mail_however_often_it_is_sent(
     memory: MemoryTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

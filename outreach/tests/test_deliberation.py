@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from cases import services
-from cases.models import Case, ResultStatus, Status
+from cases import correspondence, services, transitions, work
+from cases.models import Case, Purpose, RequestStatus, ResultStatus, Status
 from cases.testing import run_due
 from outreach.agents import registry
 from outreach.agents.base import AgentGaveUp, CaseView, Decision, Draft, Judgement, ModelCall, Source, Verdict
@@ -409,3 +409,85 @@ def test_a_picture_goes_to_a_model_that_takes_them(agent: Scripted) -> None:
     scan = InboundAttachment("scan.png", "image/png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
     played.reply(TEXT, attachments=[scan])
     assert (played.reload().status, agent.times("evaluate")) == (Status.COMPLETED, 1)
+
+
+# --- Questions ---
+
+ASKS = Verdict(Decision.INPUT_NEEDED, question="Which one?", reason="r", options=("Red", "Blue"), answer_schema={})
+
+
+def ask_and_give_up(agent: Scripted, *after: Verdict) -> Played:
+    """A case with a question of the agent, whose place one of the service has taken when it failed at a later mail."""
+    agent.verdicts = deque([ASKS, AgentGaveUp("nonsense"), *after])
+    played = begin()
+    played.reply("Red or blue?")
+    played.reply("Or green?")
+    assert played.question.is_operational
+    return played
+
+
+def go_on(played: Played) -> None:
+    services.provide_input(case_id=played.case.pk, input_request_id=played.question.pk, provided_context="Go on.")
+
+
+def test_what_the_agent_offers_stands_in_the_question(agent: Scripted) -> None:
+    agent.verdicts = deque([ASKS])
+    played = begin()
+    played.reply("Red or blue?")
+    assert (played.question.options, played.question.answer_schema) == (["Red", "Blue"], {})
+
+
+def test_the_agents_question_comes_back_after_one_of_the_service(agent: Scripted) -> None:
+    played = ask_and_give_up(agent, Verdict(Decision.WAIT, reason="They will see."))
+    stale = played.case.input_requests.get(question="Which one?")
+    assert stale.status == RequestStatus.SUPERSEDED
+    go_on(played)
+    again = played.question
+    assert (again.question, again.reason, again.options, again.answer_schema) == (
+        "Which one?",
+        "r",
+        ["Red", "Blue"],
+        {},
+    )
+    assert (again.pk == stale.pk, again.is_operational) == (False, False)
+    assert played.reload().status == Status.INPUT_NEEDED
+    run_due()  # the mail that waited is judged, and leaves the question open
+    assert (played.question, played.reload().status) == (again, Status.INPUT_NEEDED)
+    assert agent.asked.count(("evaluate", ())) == 3
+    assert played.timeline.count("case.input_needed") == 3
+    assert len(played.mails) == 1
+
+
+def test_it_comes_back_after_a_second_one_of_the_service_too(agent: Scripted) -> None:
+    played = ask_and_give_up(agent, Verdict(Decision.WAIT, reason="They will see."))
+    with work.transaction():
+        transitions.ask(Case.objects.locked(played.case.pk), question="Go on?", reason="", is_operational=True)
+    go_on(played)
+    assert played.question.question == "Which one?"
+
+
+def test_a_person_who_has_gone_on_without_an_answer_is_not_asked_again(agent: Scripted) -> None:
+    played = ask_and_give_up(agent)
+    services.reply_to_counterparty(played.case.pk, text="The green one.", actor="staff ann")
+    run_due()
+    with work.transaction():
+        transitions.ask(Case.objects.locked(played.case.pk), question="Go on?", reason="", is_operational=True)
+    go_on(played)
+    assert played.reload().status == Status.RUNNING
+    assert not played.case.input_requests.filter(status=RequestStatus.PENDING).exists()
+
+
+def test_it_comes_back_when_the_service_has_done_what_it_could_not_do(agent: Scripted) -> None:
+    agent.verdicts = deque([ASKS])
+    played = begin()
+    played.reply("Red or blue?")
+    with work.transaction():
+        case = Case.objects.locked(played.case.pk)
+        message = correspondence.queue(case, purpose=Purpose.REPLY, subject="Re: x", text="One moment.")
+        correspondence.begin_send(case, message)
+        transitions.ask(case, question="Sending fails.", reason="", is_operational=True)
+    run_due()
+    case = played.reload()
+    assert (played.question.question, case.status, case.next_action_at) == ("Which one?", Status.INPUT_NEEDED, None)
+    assert len(played.mails) == 2
+    assert case.input_requests.get(is_operational=True).status == RequestStatus.CLOSED

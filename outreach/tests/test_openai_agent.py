@@ -134,6 +134,8 @@ def test_a_verdict(settings: Settings) -> None:
         "sources",
         "reply_body",
         "question",
+        "options",
+        "answer_schema",
         "reason",
         "wait_until",
         "opt_out",
@@ -352,6 +354,42 @@ def test_a_verdict_that_lacks_what_it_needs_is_repaired(settings: Settings, answ
         verdict = OpenAIAgent(10).evaluate(view())
     assert verdict.decision == Decision.GOAL_ACHIEVED
     assert faults_of(verdict.calls)[0].startswith(fault)
+
+
+ASKING = {"decision": "INPUT_NEEDED", "question": "Which one?", "reason": "They ask."}
+
+
+@pytest.mark.parametrize(
+    ("offer", "options", "schema"),
+    [
+        ({"options": [" The  red one ", "The blue one", "The red one"]}, ("The red one", "The blue one"), None),
+        ({"options": ["x" * 200, "y"], "answer_schema": {"type": "number"}}, ("x" * 200, "y"), {"type": "number"}),
+        ({"options": [str(number) for number in range(10)]}, tuple("0123456789"), None),
+        ({"options": [str(number) for number in range(11)]}, (), None),
+        ({"options": ["x" * 201, "y"]}, (), None),
+        ({"options": ["", "y"]}, (), None),
+        ({"options": ["only one"]}, (), None),
+        ({"options": [1, 2]}, (), None),
+        ({"options": "red, blue", "answer_schema": "a number"}, (), None),
+        ({"options": None, "answer_schema": {"type": "numeral"}}, (), None),
+        ({"answer_schema": {"$ref": "https://a.example/schema"}}, (), None),
+        ({"answer_schema": {"type": "string", "description": "x" * 2000}}, (), None),
+        ({}, (), None),
+    ],
+)
+def test_what_a_question_offers_is_kept_if_it_is_good_and_else_dropped(
+    settings: Settings, offer: Any, options: Any, schema: Any
+) -> None:
+    with serving(settings, [says({**ASKING, **offer})]):
+        verdict = OpenAIAgent(10).evaluate(view())
+    assert (verdict.question, verdict.options, verdict.answer_schema) == ("Which one?", options, schema)
+    assert faults_of(verdict.calls) == [""]
+
+
+def test_only_a_question_offers_answers(settings: Settings) -> None:
+    with serving(settings, [says({**ACHIEVED, "options": ["Yes", "No"], "answer_schema": {"type": "number"}})]):
+        verdict = OpenAIAgent(10).evaluate(view())
+    assert (verdict.decision, verdict.options, verdict.answer_schema) == (Decision.GOAL_ACHIEVED, (), None)
 
 
 def test_a_time_to_wait_for_is_told_in_utc(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """POST /cases/{id}/reopen: an ended case stays as it is, and its thread goes on in a new one."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,12 +9,14 @@ from django.test import Client
 
 from cases import reopening, services, work
 from cases.errors import CaseAlreadyReopened
-from cases.factories import ApiKeyFactory, CaseFactory
-from cases.models import ApiKey, Case, MessageStatus, Purpose, Status
+from cases.factories import ApiKeyFactory, CaseFactory, InputRequestFactory
+from cases.models import ApiKey, Case, MessageStatus, Purpose, RequestStatus, Status
 from cases.testing import run_due
 from cases.tests.engine import in_threads
 from outreach import sandbox
+from outreach.agents.base import Answer
 from outreach.factories import FORM, Played
+from outreach.situation import Situation
 
 pytestmark = pytest.mark.django_db
 STAFF = "staff ann"
@@ -146,6 +149,29 @@ def test_a_reply_to_the_old_mail_reaches_the_new_case_which_knows_the_old_thread
     run_due()
     ended = Case.objects.get(pk=third.pk)
     assert (ended.status, ended.result) == (Status.COMPLETED, {"invoiceNumber": "INV-7", "total": 1250.5})
+
+
+def test_the_agent_knows_what_people_have_answered_to_the_old_case(played: Played) -> None:
+    ask = partial(InputRequestFactory, case=played.case, question="Which order?")
+    answered = ask(status=RequestStatus.RESOLVED, provided_context="The one of March.")
+    ask(status=RequestStatus.RESOLVED, provided_context="Go on.", is_operational=True)
+    ask(status=RequestStatus.CLOSED)
+    case = reopening.reopen_case(played.case.pk, actor=STAFF)
+    own = InputRequestFactory(case=case, status=RequestStatus.RESOLVED, provided_context="On paper.", question="How?")
+    assert Situation.of(case).view().answers == (
+        Answer(str(answered.pk), "Which order?", "The one of March.", used=True),
+        Answer(str(own.pk), "How?", "On paper.", used=False),
+    )
+
+
+def test_a_late_bounce_of_the_old_mail_ends_the_new_case(played: Played) -> None:
+    case = reopening.reopen_case(played.case.pk, actor=STAFF)
+    before = Case.objects.get(pk=played.case.pk)
+    sandbox.bounce(played.case)  # of the old case's mail
+    run_due()
+    ended, old = Case.objects.get(pk=case.pk), Case.objects.get(pk=played.case.pk)
+    assert (ended.status, ended.result_status) == (Status.FAILED, "BOUNCED")
+    assert (old.result_status, old.updated_at) == ("cancelled", before.updated_at)
 
 
 @pytest.mark.parametrize("status", [Status.CREATED, Status.RUNNING, Status.INPUT_NEEDED])

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,8 +8,11 @@ from django.db import transaction as django_transaction
 from cases import correspondence, payload_parts, services, transitions, work
 from cases.factories import ApiKeyFactory, CaseFactory
 from cases.models import Case, Draft, Purpose, ResultStatus, Status
+from cases.testing import run_due
+from cases.time_travel import bring_nearer
 from webhooks import listeners
 from webhooks.models import Delivery, DeliveryState, Endpoint
+from webhooks.tests.receivers import receiver, says
 
 pytestmark = pytest.mark.django_db
 URL = "https://hooks.example/offload"
@@ -132,3 +136,30 @@ def test_a_draft_is_told_of_with_what_an_approval_needs_if_it_was_asked_for(aske
     assert [body["event_type"] for body in told] == (["case.draft_ready"] if asked_for else [])
     if asked_for:
         assert told[0]["data"]["draft"] == payload_parts.draft_content(Draft.objects.get())
+
+
+@pytest.mark.usefixtures("loopback_allowed")
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_an_overdue_question_reaches_those_who_want_to_hear_of_it(asked_for: bool) -> None:
+    with receiver(says(b"HTTP/1.1 204 No Content\r\n\r\n")) as endpoint:
+        case = running(
+            client__event_types=["case.input_overdue"] if asked_for else [],
+            client_webhook_url=endpoint.url,
+            input_timeout_hours=24,
+        )
+        ask(case)
+        run_due()
+        before = Case.objects.get(pk=case.pk)
+        bring_nearer(case.pk, timedelta(hours=25))
+        run_due()
+        bring_nearer(case.pk, timedelta(hours=25))
+        run_due()
+    told = [json.loads(bytes(delivery.body)) for delivery in Delivery.objects.order_by("sequence")]
+    assert [body["event_type"] for body in told] == ["case.input_needed", "case.input_overdue"][: 1 + asked_for]
+    assert len({body["event_id"] for body in told}) == len(endpoint.requests) == len(told)
+    assert set(Delivery.objects.values_list("state", flat=True)) == {DeliveryState.DELIVERED}
+    after = Case.objects.get(pk=case.pk)
+    assert (after.status, after.updated_at, after.version) == (before.status, before.updated_at, before.version)
+    if asked_for:
+        assert told[1]["timestamp"] == told[0]["timestamp"]
+        assert told[1]["data"] == told[0]["data"]  # the question, and what an answer has to name

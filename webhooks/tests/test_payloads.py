@@ -118,6 +118,13 @@ def test_a_question_with_its_id_and_time() -> None:
     }
 
 
+def test_what_a_question_may_be_answered_with() -> None:
+    schema = {"type": "number", "minimum": 0}
+    question = InputRequestFactory(options=["Yes", "No"], answer_schema=schema)
+    data = built(question.case, "case.input_needed", inputRequestId=str(question.pk))["data"]
+    assert (data["inputRequestOptions"], data["inputRequestAnswerSchema"]) == (["Yes", "No"], schema)
+
+
 @pytest.mark.parametrize(("metadata", "reference"), [({}, ""), (None, None)])
 def test_what_was_given_empty_is_told_empty(metadata: dict[str, Any] | None, reference: str | None) -> None:
     case = CaseFactory(status=Status.FAILED, metadata=metadata, client_reference_id=reference)

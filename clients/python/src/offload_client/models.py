@@ -92,12 +92,14 @@ class AttachmentDownload(Attachment):
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest(Model):
-    """A question that a human must answer; `status` is PENDING or RESOLVED."""
+    """A question that a human must answer; `status` is PENDING or RESOLVED. Any words answer it, whatever it offers."""
 
     id: str
     question: str
     status: str
     requested_at: datetime = read(moment)
+    options: list[str] | None = None
+    answer_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +157,8 @@ class Case(Model):
     constraints: list[str] | None = None
     language: str | None = None
     deadline_at: datetime | None = read(moment, default=None)
+    input_timeout_hours: int | None = None
+    input_timeout_action: str | None = None
     paused: bool = False
     review_mode: str | None = None
     draft: Draft | None = read(Draft.from_json, default=None)

@@ -37,6 +37,8 @@ class EventData(Model):
     input_request_id: str | None = None
     input_request_status: str | None = None
     input_requested_at: datetime | None = read(moment, default=None)
+    input_request_options: list[str] | None = None
+    input_request_answer_schema: Mapping[str, Any] | None = None
     message_id: str | None = None  # the `id` of a Message
     draft: Draft | None = read(Draft.from_json, default=None)
 
