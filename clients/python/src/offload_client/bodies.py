@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, Required, TypedDict
 
 Channel = Literal["EMAIL", "SMS"]
+InputTimeoutAction = Literal["wait", "fail"]
 ReviewMode = Literal["none", "first", "all"]
 
 
@@ -49,7 +50,7 @@ class NewCase(TypedDict, total=False):
     result_schema: Mapping[str, Any]
     deadline_at: datetime  # aware
     input_timeout_hours: int
-    input_timeout_action: str
+    input_timeout_action: InputTimeoutAction
     client_webhook_url: str
     metadata: Mapping[str, Any]
     attachments: Sequence[File]  # of the first mail
@@ -73,7 +74,7 @@ class CaseChange(TypedDict, total=False):
     follow_up_delay_hours: int
     deadline_at: datetime  # aware
     input_timeout_hours: int
-    input_timeout_action: str
+    input_timeout_action: InputTimeoutAction
     client_webhook_url: str
 
 

@@ -92,7 +92,7 @@ class AttachmentDownload(Attachment):
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest(Model):
-    """A question that a human must answer; `status` is PENDING or RESOLVED. Options and schema are mere offers."""
+    """A question that a human must answer; `status` is PENDING or RESOLVED. Any words answer it, whatever it offers."""
 
     id: str
     question: str
