@@ -94,9 +94,10 @@ def text_of(raw: bytes) -> str:
 
 def reply(raw: bytes, text: str, pdf: bytes | None = None) -> EmailMessage:
     """An answer that quotes the mail, as mail programs do, to the address that it asks for."""
-    message = answer(raw, f"Re: {read(raw)['Subject'].removeprefix('Re: ')}")
+    answered = read(raw)
+    message = answer(raw, f"Re: {answered['Subject'].removeprefix('Re: ')}")
     quoted = "\n".join(f"> {line}".rstrip() for line in text_of(raw).splitlines())
-    message.set_content(f"{text}\n\nOn Monday, Robin Ward wrote:\n{quoted}\n")
+    message.set_content(f"{text}\n\nOn {answered['Date']}, {answered['From']} wrote:\n{quoted}\n")
     if pdf is not None:
         message.add_attachment(pdf, maintype="application", subtype="pdf", filename="confirmation.pdf")
     return message
