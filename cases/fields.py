@@ -74,13 +74,13 @@ class Zone(Line):
 
     def to_internal_value(self, data: Any) -> str:
         name = super().to_internal_value(data)
-        if name not in _zones():
+        if name not in zones():
             raise serializers.ValidationError("Not the name of an IANA time zone, such as Europe/Zurich.")
         return name
 
 
 @cache
-def _zones() -> frozenset[str]:
+def zones() -> frozenset[str]:
     """Names of places and of UTC; not what a machine or a program is set to, which the disk may have among them."""
     return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 

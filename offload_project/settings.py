@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "cases.admin.moments.in_readers_zone",
     "offload_project.staff.second_factor.guard",
     "axes.middleware.AxesMiddleware",
 ]
@@ -205,6 +206,10 @@ OFFLOAD_OPTIONAL_EVENTS = [
 ]
 for _type in OFFLOAD_OPTIONAL_EVENTS:
     OFFLOAD_EVENT_LISTENERS.setdefault(_type, []).append("webhooks.listeners.enqueue_if_asked_for")
+
+# What other rooms add to the timeline on a case's page, and where its mail is kept as it came.
+OFFLOAD_TIMELINE_SOURCES = ["webhooks.timeline.of_case"]
+OFFLOAD_MAIL_ORIGINALS = "outreach.originals.ORIGINALS"
 
 # What `manage.py doctor` looks at, in this order.
 OFFLOAD_DOCTOR_CHECKS = [
@@ -399,6 +404,7 @@ OFFLOAD_MACHINE_DISCLOSURE = env("OFFLOAD_MACHINE_DISCLOSURE", default="")  # a 
 
 # Model to its prices for a million prompt and completion tokens: {"some-model": [0.5, 1.5]}
 OFFLOAD_MODEL_PRICES: dict[str, list[float]] = env.json("OFFLOAD_MODEL_PRICES", default={})
+OFFLOAD_MODEL_CURRENCY = env("OFFLOAD_MODEL_CURRENCY", default="")  # of these prices, as staff read it: EUR
 OFFLOAD_MAX_MODEL_CALLS = env.int("OFFLOAD_MAX_MODEL_CALLS", default=60)  # of one case; beyond it a human is asked
 # In the currency of the price table; 0: no ceiling. Beyond it a human is asked instead of a model.
 OFFLOAD_MAX_COST_PER_CASE = env.float("OFFLOAD_MAX_COST_PER_CASE", default=0.0)

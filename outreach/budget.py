@@ -72,6 +72,7 @@ def write_down(claimed: work.Claim[Case], calls: Iterable[Call]) -> None:
                 promptVersion=call.prompt_version,
                 promptTokens=call.prompt_tokens,
                 completionTokens=call.completion_tokens,
+                durationMs=call.duration_ms,
                 cost=str(cost),
                 fault=call.fault,
             )

@@ -1,5 +1,7 @@
 """Cases: their list, the page of one, and what staff decide for it."""
 
+import io
+import json
 import uuid
 from functools import partial
 from typing import Any
@@ -7,15 +9,16 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import F, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from cases import work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
+from cases.admin.files import as_file
 from cases.admin.forms import ACTIONS, ActionForm, CompleteForm
 from cases.errors import CaseError, InvalidResult
 from cases.models import Case
@@ -85,7 +88,15 @@ class CaseAdmin(CasePartAdmin):
             )
             for name, form in ACTIONS.items()
         ]
-        return [*acts, *super().get_urls()]
+        files = [
+            path(f"<uuid:pk>/{route}", self.admin_site.admin_view(require_safe(view)), name=f"cases_case_{name}")
+            for name, route, view in (
+                ("result", "result.json", self.result),
+                ("schema", "result-schema.json", self.result_schema),
+                ("original", "mail/<uuid:message_pk>/original", self.original),
+            )
+        ]
+        return [*acts, *files, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -97,13 +108,41 @@ class CaseAdmin(CasePartAdmin):
 
     def _case(self, pk: Any) -> Case:
         try:
-            return page.for_staff().get(pk=pk)
+            return page.for_staff().select_related("client", "reopened_as").get(pk=pk)
         except (Case.DoesNotExist, ValidationError) as error:  # the latter: no UUID
             raise Http404(f"There is no case {pk}.") from error
 
     def _show(self, request: HttpRequest, case: Case, tried: ActionForm | None = None) -> HttpResponse:
-        shown = page.context(case, tried=tried, can_act=may_act(request))
+        shown = page.context(case, tried=tried, can_act=may_act(request), chosen=request.GET.get("show", ""))
         return self.page(request, "admin/cases/case/page.html", title=str(case), **shown)
+
+    def result(self, request: HttpRequest, pk: uuid.UUID) -> FileResponse:
+        """The result as a file of JSON."""
+        case = self._seen(request, pk)
+        if not case.has_result:
+            raise Http404(f"The case {pk} has no result.")
+        return _as_json(case.result, f"result-{case.pk}.json")
+
+    def result_schema(self, request: HttpRequest, pk: uuid.UUID) -> FileResponse:
+        """The resultSchema as a file, as the client has given it."""
+        case = self._seen(request, pk)
+        if case.result_schema is None:
+            raise Http404(f"The case {pk} has no resultSchema.")
+        return _as_json(case.result_schema, f"result-schema-{case.pk}.json")
+
+    def original(self, request: HttpRequest, pk: uuid.UUID, message_pk: uuid.UUID) -> FileResponse:
+        """A mail of the case byte for byte."""
+        self._seen(request, pk)
+        found = page.original_of(pk, message_pk)
+        if found is None:
+            raise Http404(f"Of the mail {message_pk} nothing else is kept than its page shows.")
+        return as_file(io.BytesIO(found[0]), found[1])
+
+    def _seen(self, request: HttpRequest, pk: uuid.UUID) -> Case:
+        """The case, for those who may see it."""
+        if not may_see(request):
+            raise PermissionDenied
+        return self._case(pk)
 
     def act(self, request: HttpRequest, pk: uuid.UUID, form_class: type[ActionForm]) -> HttpResponse:
         """Carry out what the form says, or show the page again with what was typed and why nothing was done."""
@@ -133,3 +172,7 @@ class CaseAdmin(CasePartAdmin):
         else:
             return True
         return False
+
+
+def _as_json(value: Any, name: str) -> FileResponse:
+    return as_file(io.BytesIO(json.dumps(value, indent=2, ensure_ascii=False).encode(errors="surrogatepass")), name)

@@ -1,13 +1,22 @@
 """States, times and events in words for staff."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.utils.timesince import timesince
 
+from cases.admin import moments
 from cases.models import Admission, Case, Draft, Event, Message, MessageStatus, Purpose, ResultStatus, Status
 
+STATUSES: Mapping[str, tuple[str, str]] = {  # in words, and the badge's tone
+    Status.CREATED: ("Created", "calm"),
+    Status.RUNNING: ("Running", "info"),
+    Status.INPUT_NEEDED: ("Input needed", "warn"),
+    Status.COMPLETED: ("Completed", "ok"),
+    Status.FAILED: ("Failed", "bad"),
+}
 ENDS: Mapping[str, str] = {
     ResultStatus.GOAL_ACHIEVED: "goal achieved",
     ResultStatus.MAX_RETRIES: "no answer to any follow-up",
@@ -41,6 +50,19 @@ MAIL_STATES: Mapping[str, str] = {
     MessageStatus.UNKNOWN: "may or may not have been sent: the case ended meanwhile",
 }
 
+MAIL_TONES: Mapping[str, str] = {  # of their badges
+    MessageStatus.DRAFT: "warn",
+    MessageStatus.QUEUED: "info",
+    MessageStatus.DROPPED: "calm",
+    MessageStatus.REFUSED: "bad",
+    MessageStatus.UNKNOWN: "warn",
+}
+REPORTED: Mapping[str, str] = {  # of a mail that the case ended with
+    ResultStatus.BOUNCED: "came back: it could not be delivered",
+    ResultStatus.COMPLAINED: "reported as unwanted",
+    ResultStatus.REJECTED: "refused by the provider",
+}
+
 
 def span(since: datetime, until: datetime) -> str:
     """How long between the two, in its largest unit: `3 days`."""
@@ -51,6 +73,30 @@ def span(since: datetime, until: datetime) -> str:
 def kind_of_mail(message: Message) -> str:
     """What a mail of the thread is."""
     return THEIR_MAIL.get(message.purpose) or OUR_MAIL.get(message.purpose, message.purpose.capitalize())
+
+
+def writing(message: Message, facts: "Facts | None") -> Iterator[str]:
+    """Who or what wrote a mail of ours, and who has looked at it; `facts` are those of the draft's event, if any."""
+    if message.written_by:
+        yield f"Written by {message.written_by}"
+    elif facts is not None:
+        judged = "judged before it was sent" if facts.get("judged") else "judged by nothing else"
+        yield f"Written by the agent “{facts.get('agent')}”, {judged}"
+        if facts.get("rewritten"):
+            yield "its first draft was refused"
+    if message.edited_by:
+        yield f"changed by {message.edited_by}"
+    if message.decided_by:
+        yield f"{'rejected' if message.rejection else 'approved'} by {message.decided_by}"
+
+
+def cost(case: Case) -> str:
+    """What models have been asked for the case; empty where none has."""
+    if not case.model_calls:
+        return ""
+    price = money(case.model_cost)
+    calls = f"{case.model_calls} model call{'' if case.model_calls == 1 else 's'}, {case.model_tokens} tokens"
+    return f"{price} for {calls}" if price else calls
 
 
 def state_of_draft(draft: Draft) -> str:
@@ -66,13 +112,14 @@ def next_step(case: Case, now: datetime) -> str:
     """What will happen to the case next. For a case of `for_staff()`, whose annotations it reads."""
     if case.is_terminal:
         return f"Ended: {ENDS.get(case.result_status or '', case.result_status)}"
-    words = _next_step(case, now)
+    words = step_of(case, now)
     if case.failures and case.retry_at and case.retry_at > now:
         words += f"; failed {case.failures} times, tried again in {_until(case.retry_at, now)}"
     return words
 
 
-def _next_step(case: Any, now: datetime) -> str:
+def step_of(case: Any, now: datetime) -> str:
+    """The next step of an open case, whatever has failed before it."""
     if case.paused_at:
         return f"Paused for {span(case.paused_at, now)}"
     if case.asked_at:
@@ -116,6 +163,11 @@ ASKED_FOR: Mapping[str, str] = {
 }
 EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "case.created": lambda facts: "The case was posted",
+    "case.changed": lambda facts: f"Changed: {_fields(facts)}",
+    "case.paused": lambda facts: "The case was paused: nothing is sent, and nothing judged",
+    "case.resumed": lambda facts: "The case goes on after its pause",
+    "case.reopened": lambda facts: "The case goes on in a new one, in the same thread of mail",
+    "case.input_overdue": lambda facts: "Nobody has answered in time: people are told of the question again",
     "case.input_needed": lambda facts: "A question to a person",
     "case.waiting": lambda facts: f"Nothing will be done before {_moment(facts.get('until'))}",
     "case.draft_ready": lambda facts: f"{_ours(facts)} waits for approval",
@@ -156,6 +208,27 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
 DETAILS = ("before", "question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
 
 
+FIELDS: Mapping[str, str] = {  # that may be changed while a case goes on
+    "address": "the counterparty's address",
+    "client_reference_id": "the reference",
+    "client_webhook_url": "where webhooks go",
+    "constraints": "the constraints",
+    "deadline_at": "the deadline",
+    "follow_up_delay_hours": "how long after a mail the next follow-up comes",
+    "input_timeout_action": "what happens to a question that nobody answers",
+    "input_timeout_hours": "how long a question may wait",
+    "knowledge": "what is known",
+    "max_attempts": "how many follow-ups there may be",
+    "metadata": "the metadata",
+    "review_mode": "which mails wait for approval",
+}
+
+
+def _fields(facts: Facts) -> str:
+    names = facts.get("fields") or ["something"]
+    return ", ".join(FIELDS.get(name, str(name).replace("_", " ")) for name in names)
+
+
 def _mail_of(facts: Facts) -> str:
     return f"A mail of {facts.get('sender') or 'an unknown sender'}"
 
@@ -190,19 +263,21 @@ def _model_call(facts: Facts) -> str:
     aim = ASKED_FOR.get(facts.get("purpose", ""), f"for “{facts.get('purpose')}”")
     version = f", prompt {facts['promptVersion']}" if facts.get("promptVersion") else ""
     tokens = f"{facts.get('promptTokens', 0)} tokens in, {facts.get('completionTokens', 0)} out"
-    cost = _without_zeros(str(facts.get("cost", "")))
-    return f"The model {facts.get('model')} was asked {aim}{version}: {tokens}{cost and f', cost {cost}'}"
+    took = f", {facts['durationMs'] / 1000:.1f} s" if facts.get("durationMs") else ""
+    cost = money(facts.get("cost", ""))
+    return f"The model {facts.get('model')} was asked {aim}{version}: {tokens}{took}{cost and f', cost {cost}'}"
 
 
-def _without_zeros(amount: str) -> str:
-    """The decimal without the zeros at its end; nothing for nothing, as without a price table."""
-    shorter = amount.rstrip("0").rstrip(".") if "." in amount else amount
-    return "" if shorter == "0" else shorter
+def money(amount: Any) -> str:
+    """A decimal without the zeros at its end, in the price table's currency; nothing for nothing."""
+    digits = str(amount or "")
+    shorter = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "" if shorter in ("", "0") else f"{shorter} {settings.OFFLOAD_MODEL_CURRENCY}".strip()
 
 
 def _moment(text: Any) -> str:
     try:
-        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}"
+        return moments.at_length(datetime.fromisoformat(text))
     except (TypeError, ValueError):
         return str(text)
 
@@ -210,11 +285,12 @@ def _moment(text: Any) -> str:
 def told(event: Event) -> tuple[str, str]:
     """A line of the timeline in words, and what was said then (a question, a reason, what is wrong; may be empty).
 
-    Events of other rooms that have no words here show what data they have.
+    One without words here shows its name and what data it has.
     """
     words = EVENTS.get(event.type)
     if words is None:
-        return event.type, "\n".join(f"{name}: {value}" for name, value in event.data.items())
+        name = " ".join(event.type.replace("_", " ").replace(".", " ").split())
+        return name.capitalize(), "\n".join(f"{name}: {value}" for name, value in event.data.items())
     said = (_lines(event.data[name]) for name in DETAILS if event.data.get(name))
     return words(event.data), "\n".join(said)
 

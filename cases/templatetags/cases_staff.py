@@ -45,9 +45,11 @@ def is_cut(shown: list[Any]) -> bool:
 
 @register.filter
 def in_table(value: Any) -> str:
-    """A single value of JSON for a cell: yes and no as people say them, nothing as a dash, the rest as `plain`."""
-    if value is None or value == "":
+    """A single value of JSON for a cell: yes and no as people say them, nothing as a dash, what lies too deep cut."""
+    if value is None or value in ("", [], {}):
         return "–"
+    if isinstance(value, dict | list):
+        return "…"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else plain(value)
 
 

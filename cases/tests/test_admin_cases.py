@@ -79,7 +79,7 @@ def test_the_page_shows_the_whole_case(clerk: Browser) -> None:
         "R-17: Get the total.",
         "O-5",
         "Never promise a date.",
-        "&quot;required&quot;",
+        "total",
         "Europe/Zurich",
         "floor",
         "Purchasing",
@@ -162,12 +162,14 @@ def test_what_is_known_is_shown_as_a_table(clerk: Browser) -> None:
     assert "<dt><bdi>lines › no. 2 › paid</bdi></dt><dd><bdi>–</bdi></dd>" in html
 
 
-def test_what_models_have_cost_is_shown_where_they_were_asked(clerk: Browser) -> None:
+def test_what_models_have_cost_is_shown_where_they_were_asked(clerk: Browser, settings: Any) -> None:
     case = running(language="pt-BR")
     assert "<dt>Cost</dt>" not in clerk.get(page_of(case)).content.decode()
     Case.objects.filter(pk=case.pk).update(model_calls=2, model_tokens=1500, model_cost="0.012500")
     html = clerk.get(page_of(case)).content.decode()
     assert "<dt>Cost</dt><dd>0.0125 for 2 model calls, 1500 tokens</dd>" in html
+    settings.OFFLOAD_MODEL_CURRENCY = "EUR"
+    assert "<dd>0.0125 EUR for 2 model calls, 1500 tokens</dd>" in clerk.get(page_of(case)).content.decode()
     assert "<dt>Language</dt><dd>pt-BR</dd>" in html
     Case.objects.filter(pk=case.pk).update(model_calls=1, model_cost=0)
     assert "<dt>Cost</dt><dd>1 model call, 1500 tokens</dd>" in clerk.get(page_of(case)).content.decode()
@@ -186,13 +188,16 @@ def test_the_timeline_tells_every_event_with_actor_and_time(clerk: Browser) -> N
     record(case, "case.waiting", actor="staff ann", until="2026-03-09T08:00:00+00:00", reason="Holiday.")
     record(case, "delivery.failed", url="https://client.example")
     response = clerk.get(page_of(case))
-    lines = [(words, detail) for _, words, detail in response.context["timeline"]]
+    lines = [(line.words, line.said) for line in response.context["timeline"].lines]
     assert lines == [
-        ("Nothing will be done before 2026-03-09 08:00 UTC", "Holiday."),
-        ("delivery.failed", "url: https://client.example"),
+        ("Nothing will be done before Monday 9 March 2026, 08:00 UTC", "Holiday."),
+        ("Delivery failed", ""),
     ]
-    assert "2026-03-01 09:30:05" in response.content.decode()
-    assert "staff ann" in response.content.decode()
+    html = response.content.decode()
+    assert "<h3>Sunday 1 March 2026</h3>" in html
+    assert '<time datetime="2026-03-01T09:30:05+00:00">09:30:05 UTC</time>' in html
+    assert "by <bdi>staff ann</bdi>" in html
+    assert "<dt><bdi>url</bdi></dt><dd><bdi>https://client.example</bdi></dd>" in html
 
 
 WRITTEN = "A mail was written by the agent “openai”"
@@ -241,6 +246,7 @@ ASKED = "The model m-1 was asked to judge the conversation, prompt 3: 1200 token
         ("model.called", CALL, f"{ASKED}, cost 0.0042", ""),
         ("time.skipped", {"seconds": 9000.0}, "Time was let pass in the sandbox: 2.5 hours", ""),
         ("model.called", {**CALL, "cost": "20.000000"}, f"{ASKED}, cost 20", ""),
+        ("model.called", {**CALL, "durationMs": 1840}, f"{ASKED}, 1.8 s, cost 0.0042", ""),
         ("model.called", {**CALL, "cost": "0.000000", "fault": "Cut off."}, ASKED, "Cut off."),
         (
             "budget.exhausted",
@@ -248,6 +254,8 @@ ASKED = "The model m-1 was asked to judge the conversation, prompt 3: 1200 token
             "No model is asked any more: a limit is reached",
             "This case has made 60 model calls.",
         ),
+        ("case.changed", {"fields": ["deadline_at", "new_thing"]}, "Changed: the deadline, new thing", ""),
+        ("case.paused", {}, "The case was paused: nothing is sent, and nothing judged", ""),
         (
             "verdict",
             {"agent": "openai", "decision": "WAIT", "reason": "On Friday."},
@@ -349,8 +357,10 @@ def test_the_page_takes_as_many_queries_for_a_long_thread(
     for _ in range(8):
         AttachmentFactory(message__case=case)
         InputRequestFactory(case=case, status=RequestStatus.SUPERSEDED)
+        MessageFactory(case=case)
+        CaseFactory(counterparty=case.counterparty)
     clerk.get(page_of(case))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         clerk.get(page_of(case))
 
 
@@ -668,7 +678,7 @@ def test_a_case_is_paused_and_resumed(clerk: Browser) -> None:
     case.refresh_from_db()
     assert (case.paused_at is None, case.due_at) == (False, None)
     page = clerk.get(page_of(case))
-    assert "Paused for less than a minute" in page.content.decode()
+    assert "Paused since " in page.content.decode()
     assert "pause" not in forms_on(page)
     assert told(act(clerk, case, "resume"), "success") == [ResumeForm.done]
     case.refresh_from_db()

@@ -34,7 +34,18 @@ def test_what_is_large_or_deep_is_cut() -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "–"), ("", "–"), (True, "yes"), (False, "no"), (0, "0"), (1, "1"), (12.5, "12.5"), ("a", "a"), ([], "[]")],
+    [
+        (None, "–"),
+        ("", "–"),
+        (True, "yes"),
+        (False, "no"),
+        (0, "0"),
+        (1, "1"),
+        (12.5, "12.5"),
+        ("a", "a"),
+        ([], "–"),
+        ([1], "…"),
+    ],
 )
 def test_a_value_is_written_as_people_write_it(value: Any, words: str) -> None:
     assert in_table(value) == words
