@@ -9,13 +9,22 @@ from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
 from django_otp import devices_for_user
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from offload_project.staff import roles
 
-if TYPE_CHECKING:  # at run time Django's class takes no parameter
+if TYPE_CHECKING:  # at run time Django's class takes no parameter, and the theme's has no types
     _UserAdmin = UserAdmin[User]
+    _GroupAdmin = GroupAdmin
 else:
-    _UserAdmin = UserAdmin
+
+    class _UserAdmin(UserAdmin, ModelAdmin):
+        form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+
+    class _GroupAdmin(GroupAdmin, ModelAdmin):
+        pass
+
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -90,5 +99,5 @@ def _may_change(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin):
+class RoleAdmin(_GroupAdmin):
     """For superusers: no role has permissions on groups."""
