@@ -49,7 +49,14 @@ def new_context(chromium: Browser, url: str, complaints: list[str]) -> BrowserCo
     context.add_init_script(
         "document.addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective))"
     )
-    context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    context.on(
+        "console",
+        lambda said: (
+            complaints.append(f"{said.page and said.page.url}: {said.text} {said.location}")
+            if said.type == "error"
+            else None
+        ),
+    )
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     return context
 

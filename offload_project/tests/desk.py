@@ -66,7 +66,9 @@ def _ended_cases(client: Client) -> None:
 
 def _webhooks(client: Client) -> None:
     case = CaseFactory(
-        **_case(client, "Emma Evans", "emma@parts.example", "INV-2036", client_webhook_url="https://hooks.acme.example/"),
+        **_case(
+            client, "Emma Evans", "emma@parts.example", "INV-2036", client_webhook_url="https://hooks.acme.example/"
+        ),
         status=Status.RUNNING,
     )
     with work.transaction():
@@ -115,5 +117,3 @@ def pages() -> dict[str, str]:
         if row := model._default_manager.order_by("pk").first():
             found[f"{model._meta.model_name}-page"] = f"{base}{row.pk}/change/"
     return found
-
-

@@ -32,7 +32,8 @@ def test_every_page_is_whole_and_open_to_everybody(
     found: dict[str, list[str]] = {}
     for name, path in desk.pages().items():
         answer = page.goto(path)
-        assert answer is not None and answer.status == 200, path
+        assert answer is not None
+        assert answer.status == 200, path
         if writes_pictures:
             picture(page, f"{name}-{width}-{scheme}")
         found[name] = [*obstacles(page), *page.evaluate(CUT)]
