@@ -14,7 +14,8 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from cases.admin import moments, values, words
+from cases import moments, values
+from cases.admin import words
 from cases.events import COUNTERPARTY, SYSTEM
 from cases.models import Case, Event
 

@@ -25,13 +25,12 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from cases import drafts
-from cases.admin import lines, moments, standing, words
+from cases import drafts, moments
+from cases.admin import lines, standing, words
 from cases.admin.forms import ACTIONS, ActionForm
 from cases.admin.lines import Line, Link, Part
 from cases.admin.marks import marked
 from cases.admin.originals import originals
-from cases.admin.values import Entry, table
 from cases.models import (
     Attachment,
     Case,
@@ -44,6 +43,7 @@ from cases.models import (
     Purpose,
     RequestStatus,
 )
+from cases.values import Entry, table
 from cases.working_hours import next_working_time
 
 MAX_MAILS = 200  # the newest; a mail loop must not make the page unusable

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from cases.admin import moments, words
+from cases import moments
+from cases.admin import words
 from cases.models import Case, Message, Purpose, Status
 
 

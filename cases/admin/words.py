@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.timesince import timesince
 
-from cases.admin import moments
+from cases import moments
 from cases.models import Admission, Case, Draft, Event, Message, MessageStatus, Purpose, ResultStatus, Status
 
 STATUSES: Mapping[str, tuple[str, str]] = {  # in words, and the badge's tone

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from cases.admin import consequences, moments, schema_fields
-from cases.admin.forms import ActionForm
-from cases.admin.lines import Link
-from cases.admin.schema_fields import Field
+from cases import consequences, moments, schema_fields
+from cases.schema_fields import Field
+
+if TYPE_CHECKING:  # the admin's own modules load the templates, and these tags with them
+    from cases.admin.forms import ActionForm
+    from cases.admin.lines import Link
 
 register = template.Library()
 
@@ -47,13 +49,13 @@ def label(name: str) -> str:
 
 
 @register.filter
-def reachable(links: Iterable[Link], perms: Any) -> list[Link]:
+def reachable(links: "Iterable[Link]", perms: Any) -> "list[Link]":
     """Those of the links that the person may follow."""
     return [link for link in links if not link.permission or link.permission in perms]
 
 
 @register.filter
-def follows(form: ActionForm) -> list[str]:
+def follows(form: "ActionForm") -> list[str]:
     """What follows from the action, in sentences, if it is one that can't be taken back."""
     return consequences.of(form.name, form.case)
 

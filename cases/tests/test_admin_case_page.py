@@ -9,10 +9,9 @@ from django.test import Client as Browser
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from cases import work
-from cases.admin import consequences, lines, moments, page, standing
+from cases import consequences, moments, work
+from cases.admin import lines, page, standing
 from cases.admin.marks import marked
-from cases.admin.schema_fields import fields
 from cases.events import record
 from cases.factories import (
     AttachmentFactory,
@@ -21,6 +20,7 @@ from cases.factories import (
     MessageFactory,
 )
 from cases.models import Case, Event, MessageStatus, Status
+from cases.schema_fields import fields
 from cases.tests.staff import staff
 
 BERLIN, NEW_YORK, TOKYO = map(ZoneInfo, ("Europe/Berlin", "America/New_York", "Asia/Tokyo"))

@@ -1,7 +1,7 @@
 """The page of a case in a real browser: read at a desk and on a telephone, filtered, and ended only once confirmed."""
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,9 +10,11 @@ from cases import work
 from cases.events import record
 from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Case, Status
-from offload_project.tests.test_browser import CUT, chromium, log_in, page, picture  # noqa: F401 (two are fixtures)
+from offload_project.tests.browser import CUT, SIZES, Scheme, chromium, log_in, look_as, obstacles, page, picture
 from outreach.models import InboundPayload
 from webhooks.models import Attempt, Delivery
+
+__all__ = ["chromium", "page"]  # fixtures
 
 SCHEMA = {
     "type": "object",
@@ -150,7 +152,7 @@ def page_of(case: Case) -> str:
     return f"/admin/cases/case/{case.pk}/change/"
 
 
-def test_the_page_tells_everything_in_words(page: Page) -> None:  # noqa: F811
+def test_the_page_tells_everything_in_words(page: Page) -> None:
     case = case_with_everything()
     log_in(page, page_of(case))
     expect(page.locator(".next-step")).to_contain_text("Follow-up 2 of 3 on ")
@@ -168,7 +170,7 @@ def test_the_page_tells_everything_in_words(page: Page) -> None:  # noqa: F811
     assert download.value.suggested_filename.endswith(".eml")
 
 
-def test_the_timeline_is_filtered_where_one_reads(page: Page) -> None:  # noqa: F811
+def test_the_timeline_is_filtered_where_one_reads(page: Page) -> None:
     case = case_with_everything()
     log_in(page, page_of(case))
     chip = page.locator("#show-people")
@@ -183,7 +185,7 @@ def test_the_timeline_is_filtered_where_one_reads(page: Page) -> None:  # noqa: 
     assert abs(after - before) < 900  # still in sight
 
 
-def test_an_end_is_asked_about_once_more(page: Page) -> None:  # noqa: F811
+def test_an_end_is_asked_about_once_more(page: Page) -> None:
     case = case_with_everything()
     log_in(page, page_of(case))
     page.locator("#fail > summary").click()
@@ -204,7 +206,7 @@ def test_an_end_is_asked_about_once_more(page: Page) -> None:  # noqa: F811
     assert (case.status, case.failure_reason) == (Status.FAILED, "They closed down.")
 
 
-def test_a_value_leads_to_the_words_that_it_rests_on(page: Page) -> None:  # noqa: F811
+def test_a_value_leads_to_the_words_that_it_rests_on(page: Page) -> None:
     case = case_with_everything()
     reply = case.messages.get(direction="IN")
     Case.objects.filter(pk=case.pk).update(
@@ -223,13 +225,16 @@ def test_a_value_leads_to_the_words_that_it_rests_on(page: Page) -> None:  # noq
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-def test_nothing_of_the_page_is_cut(page: Page, width: int, scheme: Literal["light", "dark"]) -> None:  # noqa: F811
+@pytest.mark.parametrize("width", SIZES)
+def test_nothing_of_the_page_is_cut_or_closed_to_anybody(page: Page, width: int, scheme: Scheme) -> None:
     case = case_with_everything()
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
+    look_as(page, width, scheme)
     log_in(page, page_of(case))
     expect(page.locator("#timeline")).to_be_attached()
     picture(page, f"case-{width}-{scheme}")
     assert page.evaluate(CUT) == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    for part in page.locator("#actions > details > summary").all():
+        part.click()
+    assert [*obstacles(page), *page.evaluate(CUT)] == []
+    picture(page, f"case-actions-{width}-{scheme}")

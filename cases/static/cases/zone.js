@@ -1,4 +1,4 @@
-// Tells the staff's pages in which zone to write times; see cases/admin/moments.py.
+// Tells the staff's pages in which zone to write times; see cases/moments.py.
 (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const known = document.cookie.split("; ").includes(`zone=${zone}`);
