@@ -15,13 +15,15 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from cases import work
+from cases import consequences, result_schema, work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
 from cases.admin.files import as_file
 from cases.admin.forms import ACTIONS, ActionForm, CompleteForm
 from cases.errors import CaseError, InvalidResult
 from cases.models import Case
+
+SURE = "sure"  # what the button is called by which a person confirms
 
 
 class CaseHasChanged(CaseError):
@@ -112,8 +114,12 @@ class CaseAdmin(CasePartAdmin):
         except (Case.DoesNotExist, ValidationError) as error:  # the latter: no UUID
             raise Http404(f"There is no case {pk}.") from error
 
-    def _show(self, request: HttpRequest, case: Case, tried: ActionForm | None = None) -> HttpResponse:
+    def _show(
+        self, request: HttpRequest, case: Case, tried: ActionForm | None = None, *, asks: bool = False
+    ) -> HttpResponse:
         shown = page.context(case, tried=tried, can_act=may_act(request), chosen=request.GET.get("show", ""))
+        if asks and tried is not None:
+            shown["confirmation"] = page.Confirmation.of(tried, request.POST)
         return self.page(request, "admin/cases/case/page.html", title=str(case), **shown)
 
     def result(self, request: HttpRequest, pk: uuid.UUID) -> FileResponse:
@@ -145,13 +151,19 @@ class CaseAdmin(CasePartAdmin):
         return self._case(pk)
 
     def act(self, request: HttpRequest, pk: uuid.UUID, form_class: type[ActionForm]) -> HttpResponse:
-        """Carry out what the form says, or show the page again with what was typed and why nothing was done."""
+        """Carry out what the form says, or show the page again with what was typed and why nothing was done.
+
+        What can't be taken back is done once the person has seen what follows from it, and is SURE.
+        """
         if not may_act(request):
             raise PermissionDenied
         form = form_class(self._case(pk), request.POST)
-        if form.is_valid() and self._carried_out(request, form):
-            messages.success(request, form.done)
-            return redirect("admin:cases_case_change", pk)
+        if form.is_valid() and _is_sound(form):
+            if consequences.of(form.name, form.case) and SURE not in request.POST:
+                return self._show(request, form.case, form, asks=True)
+            if self._carried_out(request, form):
+                messages.success(request, form.done)
+                return redirect("admin:cases_case_change", pk)
         case = self._case(pk)
         form.show_again(case)
         return self._show(request, case, form)
@@ -172,6 +184,17 @@ class CaseAdmin(CasePartAdmin):
         else:
             return True
         return False
+
+
+def _is_sound(form: ActionForm) -> bool:
+    """Whether nothing is wrong with what was typed that the service would find; what is, the form says."""
+    try:
+        if isinstance(form, CompleteForm):
+            result_schema.check(form.case.result_schema, form.cleaned_data["result"])
+    except InvalidResult as error:
+        form.show_errors(error)
+        return False
+    return True
 
 
 def _as_json(value: Any, name: str) -> FileResponse:

@@ -219,8 +219,6 @@ class CancelForm(ActionForm):
     done = "The case is cancelled."
     is_drastic = True
 
-    confirmed = forms.BooleanField(label="Yes: end this case now. Nothing more is sent, and there is no way back.")
-
     def carry_out(self, case_id: uuid.UUID, actor: str) -> None:
         services.cancel_case(case_id, actor=actor)
 

@@ -10,11 +10,11 @@ _timeline   timeline (Story)
 _task       case, enclosures
 _facts      case, correspondents, theirs, plan, cost, usage, now_there
 _related    related (Related), timeline
-_actions    actions (list of ActionForm), case
+_actions    actions (list of ActionForm), case; confirmation (Confirmation) where one is asked for
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -22,10 +22,11 @@ from functools import cached_property
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from cases import drafts, moments
+from cases import consequences, drafts, moments
 from cases.admin import lines, standing, words
 from cases.admin.forms import ACTIONS, ActionForm
 from cases.admin.lines import Line, Link, Part
@@ -50,6 +51,7 @@ MAX_MAILS = 200  # the newest; a mail loop must not make the page unusable
 MAX_EVENTS = 500
 MAX_CORRESPONDENTS = 50
 MAX_OTHERS = 5  # other cases with the same counterparty
+TOKEN = "csrfmiddlewaretoken"  # noqa: S105 (a field's name)
 
 
 def for_staff() -> QuerySet[Case]:
@@ -109,6 +111,20 @@ def offered(case: Case, tried: ActionForm | None) -> list[ActionForm]:
         elif form.applies_to(case):
             forms.append(form(case))
     return forms
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """An action that can't be taken back: what follows from it, and all that was posted, to be posted again."""
+
+    name: str
+    sentences: list[str]
+    posted: list[tuple[str, str]]
+
+    @classmethod
+    def of(cls, form: ActionForm, posted: QueryDict) -> "Confirmation":
+        values = [(name, value) for name, given in posted.lists() if name != TOKEN for value in given]
+        return cls(form.name, consequences.of(form.name, form.case), [(name, str(value)) for name, value in values])
 
 
 # --- The conversation -----------------------------------------------------------------------------
@@ -247,6 +263,10 @@ class Story:
 
     def __init__(self, case: Case, events: Sequence[Event], chosen: str) -> None:
         self.case, self.chosen, self._events = case, chosen, events
+
+    def __iter__(self) -> Iterator[tuple[Event, str, str]]:
+        """All events with their words, for those who look for one."""
+        return ((event, *words.told(event)) for event in self._events)
 
     @property
     def is_cut(self) -> bool:

@@ -24,15 +24,18 @@ def next_step(case: Any, now: datetime) -> str:
         end = words.ENDS.get(case.result_status or "", case.result_status)
         return f"Ended {moments.at_length(case.updated_at)}: {end}"
     if case.paused_at:
-        since = moments.at_length(case.paused_at)
-        return f"Paused since {since}: nothing is sent, and nothing judged, until it is resumed"
+        return f"{_since(case, case.paused_at, now)}: nothing is sent, and nothing judged, until it is resumed"
     if case.asked_at:
-        return f"Waits for an answer since {moments.at_length(case.asked_at)}{_unless_answered(case, now)}"
+        return f"{_since(case, case.asked_at, now)}{_unless_answered(case, now)}"
     if case.drafted_at:
-        return f"A draft waits for approval since {moments.at_length(case.drafted_at)}"
+        return _since(case, case.drafted_at, now)
     if case.has_queued or case.has_unread or case.status != Status.RUNNING or case.next_action_at is None:
         return words.step_of(case, now)
     return f"{_planned(case)} {_at(case, now)}"
+
+
+def _since(case: Case, moment: datetime, now: datetime) -> str:
+    return f"{words.step_of(case, now)}, since {moments.at_length(moment)}"
 
 
 def _planned(case: Case) -> str:

@@ -55,9 +55,9 @@ def reachable(links: "Iterable[Link]", perms: Any) -> "list[Link]":
 
 
 @register.filter
-def follows(form: "ActionForm") -> list[str]:
-    """What follows from the action, in sentences, if it is one that can't be taken back."""
-    return consequences.of(form.name, form.case)
+def ends_case(form: "ActionForm") -> bool:
+    """Whether the action can't be taken back, so that it is asked about once more."""
+    return form.name in consequences.TOLD
 
 
 @register.filter

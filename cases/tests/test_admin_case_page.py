@@ -175,7 +175,8 @@ def running(**more: Any) -> Case:
         ({"next_action_at": None}, "About to be looked at"),
         (
             {"paused_at": NOW},
-            "Paused since Tuesday 24 November 2026, 17:10: nothing is sent, and nothing judged, until it is resumed",
+            "Paused for less than a minute, since Tuesday 24 November 2026, 17:10: nothing is sent, and nothing judged, "
+            "until it is resumed",
         ),
     ],
 )
@@ -187,7 +188,7 @@ def test_the_next_action_is_told_with_count_and_time(db: None, reader: Any, fact
 def test_what_waits_for_a_person_is_told(db: None, reader: Any) -> None:
     reader(TOKYO)
     question = InputRequestFactory(requested_at=NOW)
-    assert stands(question.case) == "Waits for an answer since Tuesday 24 November 2026, 17:10"
+    assert stands(question.case) == "Has waited less than a minute for an answer, since Tuesday 24 November 2026, 17:10"
     overdue = {"input_overdue_at": NOW + timedelta(days=1)}
     Case.objects.update(**overdue)
     assert stands(question.case).endswith("; without one people are told again on Wednesday 25 November 2026, 17:10")
@@ -638,19 +639,22 @@ def test_other_cases_with_the_same_counterparty_are_near(clerk: Browser) -> None
     assert str(stranger.pk) not in html
 
 
-def test_an_end_is_confirmed_where_its_consequences_stand(clerk: Browser) -> None:
+def test_consequences_stand_where_an_end_is_confirmed(clerk: Browser) -> None:
     case = running(client__name="Acme", client_webhook_url="https://client.example/hook")
     MessageFactory(case=case)
-    html = html_of(clerk, case)
-    for name, title in (("fail", "case.failed"), ("cancel", "case.failed"), ("complete", "case.completed")):
-        form = html[html.index(f'<details id="{name}"') :]
-        form = form[: form.index("</form>")]
-        assert form.index("disabled></button>") < form.index('<details class="confirm">')
-        assert f"<li>Acme is told {title}.</li>" in form
-        assert "<li>Ann Supplier gets no further mail.</li>" in form
-        assert form.count('class="button danger">') == 2
-    reply = html[html.index('<details id="reply"') :]
-    assert '<details class="confirm">' not in reply[: reply.index("</form>")]
+    case.refresh_from_db()
+    for name, event, more in (
+        ("fail", "case.failed", {"why": "failed_by_staff", "reason": "No."}),
+        ("cancel", "case.failed", {}),
+        ("complete", "case.completed", {"result": "{}"}),
+    ):
+        html = clerk.post(url_of(name, case), {"version": case.version, **more}).content.decode()
+        asked = html[html.index('class="confirm notice bad"') :]
+        asked = asked[: asked.index("</form>")]
+        assert f"<li>Acme is told {event}.</li>" in asked
+        assert "<li>Ann Supplier gets no further mail.</li>" in asked
+        assert asked.count('name="sure"') == 1
+    assert 'name="sure"' not in html_of(clerk, case)
 
 
 def test_consequences_are_those_of_this_case(db: None) -> None:

@@ -37,9 +37,9 @@ def page_of(case: Case) -> str:
 
 
 def act(browser: Browser, case: Case, name: str, **data: Any) -> Any:
-    """Post one of the forms of the case's page, as the page shows it."""
+    """Post one of the forms of the case's page, as the page shows it, and confirm it."""
     url = reverse(f"admin:cases_case_{name}", args=[case.pk])
-    return browser.post(url, {"version": case.version, **data})
+    return browser.post(url, {"version": case.version, "sure": "yes", **data})
 
 
 def running(**fields: Any) -> Case:
@@ -437,7 +437,7 @@ INPUT: dict[str, dict[str, str]] = {
     "complete": {"result": '{"total": 1}'},
     "wait": {"moment": "2099-01-01T00:00", "zone": "UTC"},
     "fail": {"why": "failed_by_staff", "reason": "No."},
-    "cancel": {"confirmed": "on"},
+    "cancel": {},
     "pause": {},
     "resume": {},
     "reopen": {"objective": "Get it at last."},
@@ -604,14 +604,42 @@ def test_a_case_does_not_end_in_a_way_that_is_not_for_staff_to_say(clerk: Browse
     assert snapshot(case) == before
 
 
-def test_a_case_is_cancelled_only_once_it_is_confirmed(clerk: Browser) -> None:
+@pytest.mark.parametrize("name", ["cancel", "fail", "complete"])
+def test_an_end_is_asked_about_once_more(clerk: Browser, name: str) -> None:
     case = running()
-    before = snapshot(case)
-    assert act(clerk, case, "cancel").status_code == 200
+    before, posted = snapshot(case), {"version": str(case.version), **INPUT[name], "lines": ["1", "<2>"]}
+    url = reverse(f"admin:cases_case_{name}", args=[case.pk])
+    response = clerk.post(url, posted)
     assert snapshot(case) == before
-    assert act(clerk, case, "cancel", confirmed="on").status_code == 302
+    assert LogEntry.objects.count() == 0
+    confirmation = response.context["confirmation"]
+    assert confirmation.name == name
+    again = {key: [value for other, value in confirmation.posted if other == key] for key, _ in confirmation.posted}
+    assert again == {key: value if isinstance(value, list) else [value] for key, value in posted.items()}
+    assert '<input type="hidden" name="lines" value="&lt;2&gt;">' in response.content.decode()
+    assert clerk.post(url, {**again, "sure": "yes"}).status_code == 302
     case.refresh_from_db()
-    assert (case.status, case.result_status) == ("FAILED", "cancelled")
+    assert case.is_terminal
+
+
+def test_what_is_wrong_is_said_before_it_is_asked_about(clerk: Browser) -> None:
+    case = running(result_schema=SCHEMA)
+    for name, posted in (("complete", {"result": "{}"}), ("fail", {"why": "failed_by_staff", "reason": ""})):
+        url = reverse(f"admin:cases_case_{name}", args=[case.pk])
+        response = clerk.post(url, {"version": case.version, **posted})
+        assert "confirmation" not in response.context
+        assert "required" in response.content.decode()
+
+
+def test_what_was_confirmed_after_the_case_had_changed_is_not_done(clerk: Browser) -> None:
+    case = running()
+    posted = {"version": case.version}
+    url = reverse("admin:cases_case_cancel", args=[case.pk])
+    assert clerk.post(url, posted).context["confirmation"].name == "cancel"
+    act(clerk, case, "pause")
+    assert len(told(clerk.post(url, {**posted, "sure": "yes"}))) == 1
+    case.refresh_from_db()
+    assert case.status == Status.RUNNING
 
 
 def next_winter() -> datetime:
@@ -679,7 +707,7 @@ def test_a_case_is_paused_and_resumed(clerk: Browser) -> None:
     case.refresh_from_db()
     assert (case.paused_at is None, case.due_at) == (False, None)
     page = clerk.get(page_of(case))
-    assert "Paused since " in page.content.decode()
+    assert "Paused for less than a minute" in page.content.decode()
     assert "pause" not in forms_on(page)
     assert told(act(clerk, case, "resume"), "success") == [ResumeForm.done]
     case.refresh_from_db()
