@@ -175,8 +175,8 @@ def running(**more: Any) -> Case:
         ({"next_action_at": None}, "About to be looked at"),
         (
             {"paused_at": NOW},
-            "Paused for less than a minute, since Tuesday 24 November 2026, 17:10: nothing is sent, and nothing judged, "
-            "until it is resumed",
+            "Paused for less than a minute, since Tuesday 24 November 2026, 17:10: nothing is sent, and nothing "
+            "judged, until it is resumed",
         ),
     ],
 )
