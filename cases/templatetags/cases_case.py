@@ -38,7 +38,7 @@ def when(moment: datetime | None, theirs: ZoneInfo | None = None) -> SafeString 
         return "–"
     shown = format_html('<time datetime="{}">{}</time>', moment.isoformat(), moments.shortly(moment))
     there = moments.beside(moment, theirs or None)
-    return format_html('{} <span class="muted there">{}</span>', shown, there) if there else shown
+    return format_html('{} <span class="muted there">({})</span>', shown, there) if there else shown
 
 
 @register.filter

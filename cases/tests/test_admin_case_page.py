@@ -115,10 +115,12 @@ def test_how_far_the_clocks_are_apart(reader: Any, here: ZoneInfo | None, there:
 def test_the_browser_names_the_reader_s_zone(clerk: Browser) -> None:
     case = CaseFactory(status=Status.RUNNING, counterparty=ANN)
     MessageFactory(case=case, created_at=NOW, sent_at=NOW)
-    assert 'Tue 24 Nov 2026, 08:10 UTC</time> <span class="muted there">09:10 in Berlin</span>' in html_of(clerk, case)
+    assert 'Tue 24 Nov 2026, 08:10 UTC</time> <span class="muted there">(09:10 in Berlin)</span>' in html_of(
+        clerk, case
+    )
     clerk.cookies["zone"] = "America/New_York"
     html = html_of(clerk, case)
-    assert '>Tue 24 Nov 2026, 03:10</time> <span class="muted there">09:10 in Berlin</span>' in html
+    assert '>Tue 24 Nov 2026, 03:10</time> <span class="muted there">(09:10 in Berlin)</span>' in html
     assert "08:10 UTC" not in html
     assert moments.readers() is None  # the next request of this thread is somebody else's
 

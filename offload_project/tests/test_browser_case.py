@@ -10,11 +10,9 @@ from cases import work
 from cases.events import record
 from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Case, Status
-from offload_project.tests.browser import CUT, SIZES, Scheme, chromium, log_in, look_as, obstacles, page, picture
+from offload_project.tests.browser import CUT, SIZES, Scheme, log_in, look_as, obstacles, picture
 from outreach.models import InboundPayload
 from webhooks.models import Attempt, Delivery
-
-__all__ = ["chromium", "page"]  # fixtures
 
 SCHEMA = {
     "type": "object",
