@@ -188,9 +188,10 @@ class CaseAdmin(CasePartAdmin):
 
 def _is_sound(form: ActionForm) -> bool:
     """Whether nothing is wrong with what was typed that the service would find; what is, the form says."""
+    if not isinstance(form, CompleteForm):
+        return True
     try:
-        if isinstance(form, CompleteForm):
-            result_schema.check(form.case.result_schema, form.cleaned_data["result"])
+        result_schema.check(form.case.result_schema, form.cleaned_data["result"])
     except InvalidResult as error:
         form.show_errors(error)
         return False

@@ -302,7 +302,8 @@ def test_a_mail_tells_which_agent_wrote_it_and_whether_it_was_judged(clerk: Brow
         case.now = NOW + timedelta(minutes=minute)
         if written:
             type_, facts = written
-            record(case, type_, **facts)
+            said: dict[str, Any] = facts
+            record(case, type_, **said)
         record(case, "message.queued", messageId=str(message.pk), purpose="OUTREACH")
     assert {mail.message.pk: mail.writer for mail in mails_of(clerk, case)} == {
         by_form.pk: "Written by the agent “form”, judged by nothing else",
