@@ -1,23 +1,35 @@
 """What settings name by dotted path must exist when the service starts, not when it is first needed."""
 
+from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
 from cases import chores, events, leases
+
+STAFF_PAGES = ("OFFLOAD_FILE_PREVIEW", "OFFLOAD_FILE_READER", "OFFLOAD_CLIENT_SECTIONS")
 
 
 @register()
 def named_code_exists(**_: Any) -> list[CheckMessage]:
-    """Errors for work kinds, event listeners and chores whose dotted path leads nowhere."""
+    """Errors for work kinds, event listeners, chores and parts of staff pages whose dotted path leads nowhere."""
     found: list[CheckMessage] = []
     for setting, load in (
         ("OFFLOAD_WORK_KINDS", leases.kinds),
         ("OFFLOAD_EVENT_LISTENERS", events.listeners),
         ("OFFLOAD_CHORES", chores.configured),
+        *((name, partial(_load, name)) for name in STAFF_PAGES),
     ):
         try:
             load()
         except ImportError as error:
             found.append(Error(f"{setting}: {error}", id="cases.E001"))
     return found
+
+
+def _load(setting: str) -> None:
+    value = getattr(settings, setting)
+    for path in [value] if isinstance(value, str) else value:
+        import_string(path)
