@@ -8,9 +8,11 @@ import logging
 from typing import Any, Protocol
 
 from django.conf import settings
+from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from cases.file_kinds import can_be_shown
+from cases.file_kinds import can_be_shown, kind_of
 from cases.models import Attachment
 
 logger = logging.getLogger(__name__)
@@ -74,6 +76,18 @@ def text_of(attachment: Attachment, content: bytes) -> tuple[str, str]:
         return attachment.text, attachment.note
     reading: Reading = import_string(settings.OFFLOAD_FILE_READER)(content, attachment.type, attachment.name)
     return reading.text, reading.note
+
+
+def icon_of(attachment: Attachment) -> str:
+    """The address of the icon of its kind."""
+    return static(f"cases/files/{kind_of(attachment.type)}.svg")
+
+
+def picture_of(attachment: Attachment) -> str:
+    """The address of a small picture for lists: of the file where it can be shown, else of its kind."""
+    if can_be_shown(attachment.type):
+        return reverse("admin:cases_attachment_stamp", args=[attachment.pk])
+    return icon_of(attachment)
 
 
 def _draw(attachment: Attachment, content: bytes, **options: Any) -> Look:

@@ -15,17 +15,16 @@ from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
-from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from cases import previews
-from cases.admin import values, words
+from cases import previews, values
+from cases.admin import words
 from cases.admin.access import CasePartAdmin, may_see
 from cases.downloads import file_name, presigned
-from cases.file_kinds import FileKind, can_be_shown, kind_of, of_kind
+from cases.file_kinds import FileKind, kind_of, of_kind
 from cases.models import Attachment, Case, Message
 
 MEGABYTE = 1_000_000
@@ -116,7 +115,7 @@ def supported_by(attachment: Attachment) -> list[Support]:
 
 @admin.register(Attachment)
 class AttachmentAdmin(CasePartAdmin):
-    list_display = ("file", "kind", "human_size", "of_mail", "of_case", "client", "created_at", "supports")
+    list_display = ("link", "kind", "human_size", "of_mail", "of_case", "client", "created_at", "supports")
     list_display_links = None
     list_filter = (
         OfKind,
@@ -140,7 +139,7 @@ class AttachmentAdmin(CasePartAdmin):
         )
 
     @admin.display(description="Name", ordering="name")
-    def file(self, attachment: Attachment) -> SafeString:
+    def link(self, attachment: Attachment) -> SafeString:
         url = reverse("admin:cases_attachment_change", args=[attachment.pk])
         return format_html('<a href="{}"><bdi>{}</bdi></a>', url, attachment.name)
 
@@ -226,7 +225,7 @@ class AttachmentAdmin(CasePartAdmin):
         attachment = get_object_or_404(Attachment.objects.defer("text"), pk=pk)
         picture = previews.stamp(attachment)
         if not picture:
-            return redirect(icon_of(attachment))
+            return redirect(previews.icon_of(attachment))
         headers = {
             "Cache-Control": f"private, max-age={STAMP_SECONDS}",
             "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -277,15 +276,3 @@ def look_at(attachment: Attachment) -> Seen:
 
 def _cut(text: str) -> tuple[str, bool]:
     return text[:MAX_SHOWN_CHARS], len(text) > MAX_SHOWN_CHARS
-
-
-def icon_of(attachment: Attachment) -> str:
-    """The address of the icon of its kind."""
-    return static(f"cases/files/{kind_of(attachment.type)}.svg")
-
-
-def picture_of(attachment: Attachment) -> str:
-    """The address of a small picture for lists: of the file where it can be shown, else of its kind."""
-    if can_be_shown(attachment.type):
-        return reverse("admin:cases_attachment_stamp", args=[attachment.pk])
-    return icon_of(attachment)

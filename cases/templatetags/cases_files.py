@@ -2,7 +2,7 @@
 
 from django import template
 
-from cases.admin import files
+from cases import previews
 from cases.file_kinds import kind_of
 from cases.models import Attachment
 
@@ -18,7 +18,7 @@ def kind_of_file(file: Attachment) -> str:
 @register.filter
 def picture_of(file: Attachment) -> str:
     """The address of a small picture of it, or of the icon of its kind."""
-    return files.picture_of(file)
+    return previews.picture_of(file)
 
 
 @register.filter

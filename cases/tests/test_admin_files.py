@@ -105,6 +105,7 @@ def test_the_list_says_what_rests_on_a_file(viewer: Browser) -> None:
     ]
     type(case).objects.filter(pk=case.pk).update(result={"total": 120, "items": [{"no/x": "7"}]}, sources=sources)
     html = viewer.get(FILES).content.decode()
+    assert f'<a href="{address(attachment)}"><bdi>invoice.pdf</bdi></a>' in html
     assert "total, items › no. 1 › no/x" in html
     assert "paid" not in html
     page = viewer.get(address(attachment)).content.decode()

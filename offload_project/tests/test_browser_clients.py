@@ -3,7 +3,7 @@
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
@@ -12,11 +12,13 @@ from playwright.sync_api import Page, expect
 from cases import chores, work
 from cases.factories import ApiKeyFactory, AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import ApiKey, Attachment, Case, RequestStatus, Status
-from offload_project.tests.test_browser import CUT, chromium, log_in, page, picture  # noqa: F401 (fixtures)
+from offload_project.tests.browser import CUT, SIZES, Scheme, chromium, log_in, look_as, obstacles, page, picture
 from outreach.tests.reading_files import pdf
 from webhooks import sender, tasks
 from webhooks.models import Delivery
 from webhooks.tests.test_listeners import fail
+
+__all__ = ["chromium", "page"]  # fixtures
 
 HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
 
@@ -82,7 +84,7 @@ def files_of(case: Case) -> dict[str, Attachment]:
     return found
 
 
-def test_somebody_replays_a_delivery_by_clicking(page: Page) -> None:  # noqa: F811
+def test_somebody_replays_a_delivery_by_clicking(page: Page) -> None:
     delivery = exhausted(case_with_webhooks())
     log_in(page, "/admin/webhooks/delivery/")
     picture(page, "deliveries")
@@ -105,7 +107,7 @@ def test_somebody_replays_a_delivery_by_clicking(page: Page) -> None:  # noqa: F
     assert page.evaluate("window.pwned") is None
 
 
-def test_all_that_an_endpoint_missed_is_sent_again(page: Page) -> None:  # noqa: F811
+def test_all_that_an_endpoint_missed_is_sent_again(page: Page) -> None:
     delivery = exhausted(case_with_webhooks())
     log_in(page, f"/admin/webhooks/endpoint/{delivery.endpoint_id}/change/")
     picture(page, "endpoint")
@@ -119,7 +121,7 @@ def test_all_that_an_endpoint_missed_is_sent_again(page: Page) -> None:  # noqa:
     assert delivery.state == "WAITING"
 
 
-def test_a_key_is_replaced_by_clicking(page: Page) -> None:  # noqa: F811
+def test_a_key_is_replaced_by_clicking(page: Page) -> None:
     case = busy_client()
     old = case.client.keys.get(name="Old server")
     log_in(page, f"/admin/cases/client/{case.client_id}/change/")
@@ -139,7 +141,7 @@ def test_a_key_is_replaced_by_clicking(page: Page) -> None:  # noqa: F811
     expect(page.get_by_text("is revoked.")).to_be_visible()
 
 
-def test_the_settings_of_a_client_are_changed_by_clicking(page: Page) -> None:  # noqa: F811
+def test_the_settings_of_a_client_are_changed_by_clicking(page: Page) -> None:
     client = busy_client().client
     log_in(page, f"/admin/cases/client/{client.pk}/change/")
     page.get_by_label("Mails a day").fill("40")
@@ -156,7 +158,7 @@ def test_the_settings_of_a_client_are_changed_by_clicking(page: Page) -> None:  
     assert client.default_webhook_url == "https://hooks.acme.example/"
 
 
-def test_files_are_seen_without_being_opened(page: Page) -> None:  # noqa: F811
+def test_files_are_seen_without_being_opened(page: Page) -> None:
     files = files_of(case_with_webhooks())
     log_in(page, "/admin/cases/attachment/")
     expect(page.get_by_role("link", name="Rechnung März.pdf")).to_be_visible()
@@ -185,11 +187,11 @@ def sweep(seconds: float, last_at: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", SIZES)
 def test_every_page_is_seen_at_every_width(
-    page: Page,  # noqa: F811
+    page: Page,
     settings: Any,
-    scheme: Literal["light", "dark"],
+    scheme: Scheme,
     width: int,
 ) -> None:
     settings.OFFLOAD_CHORES = {"sweep": ("offload_project.tests.test_browser_clients.sweep", 900)}
@@ -197,8 +199,7 @@ def test_every_page_is_seen_at_every_width(
     case = busy_client()
     files = files_of(CaseFactory(client=case.client, status=Status.RUNNING))
     delivery = Delivery.objects.get()
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 844})
+    look_as(page, width, scheme)
     log_in(page, "/admin/")
     paths = {
         "client": f"/admin/cases/client/{case.client_id}/change/",
@@ -213,5 +214,5 @@ def test_every_page_is_seen_at_every_width(
     for name, path in paths.items():
         page.goto(path)
         picture(page, f"clientpages-{width}-{scheme}-{name}")
-        assert page.evaluate(CUT) == [], path
+        assert [*page.evaluate(CUT), *obstacles(page)] == [], path
         assert page.locator("h1").count() == 1, path

@@ -6,9 +6,9 @@ from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
 
-from cases.admin.access import may_act, may_see
 from cases.admin.clients import ISSUE
 from cases.models import Client
+from cases.permissions import may_act, may_see
 from webhooks.admin.health import healths, with_queues
 from webhooks.models import Delivery, Endpoint
 
