@@ -1,5 +1,6 @@
 """What settings name by dotted path must exist when the service starts, not when it is first needed."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,12 +17,13 @@ STAFF_PAGES = ("OFFLOAD_FILE_PREVIEW", "OFFLOAD_FILE_READER", "OFFLOAD_CLIENT_SE
 def named_code_exists(**_: Any) -> list[CheckMessage]:
     """Errors for work kinds, event listeners, chores and parts of staff pages whose dotted path leads nowhere."""
     found: list[CheckMessage] = []
-    for setting, load in (
+    named: list[tuple[str, Callable[[], Any]]] = [
         ("OFFLOAD_WORK_KINDS", leases.kinds),
         ("OFFLOAD_EVENT_LISTENERS", events.listeners),
         ("OFFLOAD_CHORES", chores.configured),
         *((name, partial(_load, name)) for name in STAFF_PAGES),
-    ):
+    ]
+    for setting, load in named:
         try:
             load()
         except ImportError as error:

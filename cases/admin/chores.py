@@ -63,7 +63,7 @@ class ChoreAdmin(CasePartAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not may_see(request):
             raise PermissionDenied
-        return self.page(request, "admin/cases/chore/list.html", title="Chores", lines=lines())
+        return self.page(request, "admin/cases/chore/list.html", title="Chores", lines=lines(), opts=None)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -101,13 +101,8 @@ def answers(client: Client, now: datetime) -> dict[str, Any]:
     asked = InputRequest.objects.filter(case__client=client)
     answered = asked.filter(status=RequestStatus.RESOLVED, resolved_at__gte=now - timedelta(days=DAYS))
     times = list(answered.order_by("-resolved_at").values_list("requested_at", "resolved_at")[:MAX_ANSWERS])
-    median = (
-        statistics.median(
-            (until - since for since, until in times if until),
-        )
-        if times
-        else None
-    )
+    seconds = [(until - since).total_seconds() for since, until in times if until]
+    median = timedelta(seconds=statistics.median(seconds)) if seconds else None
     return {
         "open": asked.filter(status=RequestStatus.PENDING).count(),
         "answered": len(times),

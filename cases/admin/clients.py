@@ -1,6 +1,7 @@
 """Clients and their keys. A key is shown once, on the answer to the request that made it; a reload makes no other."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -48,7 +49,7 @@ class ClientAdmin(ReadOnlyAdmin):
         return redirect("admin:cases_client_change", obj.pk)
 
     def get_urls(self) -> list[URLPattern]:
-        acts = {
+        acts: dict[str, tuple[str, Callable[..., HttpResponse]]] = {
             "settings": ("<uuid:pk>/settings/", self.change_settings),
             "issue": ("<uuid:pk>/keys/", self.issue),
             "replace": ("<uuid:pk>/keys/<uuid:key_pk>/replace/", self.replace),

@@ -70,7 +70,8 @@ class OfKind(admin.SimpleListFilter):
         return [(str(value), str(label)) for value, label in FileKind.choices]
 
     def queryset(self, request: HttpRequest, files: QuerySet[Attachment]) -> QuerySet[Attachment]:
-        return files.filter(of_kind(FileKind(self.value()))) if self.value() in FileKind.values else files
+        wanted = self.value() or ""
+        return files.filter(of_kind(FileKind(wanted))) if wanted in FileKind.values else files
 
 
 class OfSize(admin.SimpleListFilter):
@@ -115,8 +116,7 @@ def supported_by(attachment: Attachment) -> list[Support]:
 
 @admin.register(Attachment)
 class AttachmentAdmin(CasePartAdmin):
-    list_display = ("link", "kind", "human_size", "of_mail", "of_case", "client", "created_at", "supports")
-    list_display_links = None
+    list_display = ("name", "kind", "human_size", "of_mail", "of_case", "client", "created_at", "supports")
     list_filter = (
         OfKind,
         ("message__case__client", admin.RelatedOnlyFieldListFilter),
@@ -138,11 +138,6 @@ class AttachmentAdmin(CasePartAdmin):
             *(f"message__case__{name}" for name in ("metadata", "result_schema", "constraints")),
         )
 
-    @admin.display(description="Name", ordering="name")
-    def link(self, attachment: Attachment) -> SafeString:
-        url = reverse("admin:cases_attachment_change", args=[attachment.pk])
-        return format_html('<a href="{}"><bdi>{}</bdi></a>', url, attachment.name)
-
     @admin.display(description="Kind", ordering="type")
     def kind(self, attachment: Attachment) -> str:
         return str(kind_of(attachment.type).label)
@@ -161,7 +156,10 @@ class AttachmentAdmin(CasePartAdmin):
 
     @admin.display(description="Case")
     def of_case(self, attachment: Attachment) -> SafeString:
-        return link_to_case(attachment.message.case)
+        case = attachment.message.case
+        reference = case.client_reference_id or str(case.pk)[:8]
+        url = reverse("admin:cases_case_change", args=[case.pk])
+        return format_html('<a href="{}"><bdi>{}</bdi></a>', url, reference)
 
     @admin.display(description="Client")
     def client(self, attachment: Attachment) -> str:

@@ -35,7 +35,8 @@ def operator(db: None) -> Browser:
 def planned(**fields: Any) -> Chore:
     chores.plan()
     Chore.objects.update(**fields)
-    return Chore.objects.get()
+    chore: Chore = Chore.objects.get()
+    return chore
 
 
 def run(browser: Browser, name: str = "sweep") -> Any:

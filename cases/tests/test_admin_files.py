@@ -105,7 +105,8 @@ def test_the_list_says_what_rests_on_a_file(viewer: Browser) -> None:
     ]
     type(case).objects.filter(pk=case.pk).update(result={"total": 120, "items": [{"no/x": "7"}]}, sources=sources)
     html = viewer.get(FILES).content.decode()
-    assert f'<a href="{address(attachment)}"><bdi>invoice.pdf</bdi></a>' in html
+    assert f'href="{address(attachment)}' in html
+    assert "invoice.pdf" in html
     assert "total, items › no. 1 › no/x" in html
     assert "paid" not in html
     page = viewer.get(address(attachment)).content.decode()
@@ -124,8 +125,9 @@ def test_a_list_of_many_takes_no_more_queries(
 
 
 def test_the_part_for_threads_takes_no_query(db: None, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    files = [AttachmentFactory(name=HOSTILE, declared_type="text/html"), AttachmentFactory(type="application/zip")]
-    files = list(Attachment.objects.filter(pk__in=[file.pk for file in files]).order_by("-type"))
+    AttachmentFactory(name=HOSTILE, declared_type="text/html")
+    AttachmentFactory(type="application/zip")
+    files = list(Attachment.objects.order_by("-type"))
     with django_assert_num_queries(0):
         html = "".join(render_to_string("admin/cases/_file.html", {"file": file}) for file in files * 100)
     assert_harmless(html)

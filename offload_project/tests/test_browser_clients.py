@@ -116,7 +116,7 @@ def test_all_that_an_endpoint_missed_is_sent_again(page: Page) -> None:
     expect(page.get_by_text("1 event would be sent.")).to_be_visible()
     page.get_by_label("Yes: send them to the client now").check()
     page.get_by_role("button", name="Send them").click()
-    expect(page.get_by_text("1 events are on their way once more.")).to_be_visible()
+    expect(page.get_by_text("1 event is on the way once more.")).to_be_visible()
     delivery.refresh_from_db()
     assert delivery.state == "WAITING"
 

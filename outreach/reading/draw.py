@@ -98,7 +98,8 @@ def _open(content: bytes) -> PdfDocument:
 def _render(page: PdfPage, box: tuple[int, int]) -> Image.Image:
     width, height = page.get_size()
     scale = min(box[0] / max(width, 1), box[1] / max(height, 1), MAX_ENLARGEMENT)
-    return page.render(scale=scale).to_pil()
+    drawn: Image.Image = page.render(scale=scale).to_pil()
+    return drawn
 
 
 def page_of(image: Image.Image) -> Said:

@@ -141,14 +141,14 @@ class EndpointAdmin(CasePartAdmin):
         count = replay.replay_all(replay.kept_for(endpoint)) if form.cleaned_data["replay"] else 0
         self.log_change(request, endpoint, f"Taken back, {count} events sent again")
         words = "Events are sent there again." if was_parked else "It was not parked any more."
-        messages.success(request, f"{words} {count} that were kept are on their way.")
+        messages.success(request, f"{words} {_events(count)} on the way of those that were kept.")
 
     def replay(self, request: HttpRequest, endpoint: Endpoint, form: Any) -> None:
         """Send ended events once more, the oldest first."""
         count = replay.replay_all(form.chosen(endpoint))
         self.log_change(request, endpoint, f"Sent {count} events again, since {form.cleaned_data['moment']}")
         more = " There may be more: do it again for those." if count == replay.MOST_AT_ONCE else ""
-        messages.success(request, f"{count} events are on their way once more.{more}")
+        messages.success(request, f"{_events(count)} on the way once more.{more}")
 
     def test(self, request: HttpRequest, endpoint: Endpoint, form: Any) -> HttpResponse | None:
         """Send it a webhook.test now, and show what it says."""
@@ -202,6 +202,10 @@ class EndpointAdmin(CasePartAdmin):
         except TestedTooSoon as error:
             messages.warning(request, f"{error} Try again in {error.wait_seconds:.0f} s.")
             return None
+
+
+def _events(count: int) -> str:
+    return "1 event is" if count == 1 else f"{count} events are"
 
 
 def latest_attempts(endpoint: Endpoint) -> list[Attempt]:

@@ -231,7 +231,7 @@ def test_deliveries_are_filtered_by_state_event_client_and_endpoint(delivery: De
     fail(other)
     tasks.record_attempt(Delivery.objects.get(case=other).pk, work.now(), sender.Outcome(200, 5))
 
-    def found(**query: object) -> set[str]:
+    def found(**query: str | int) -> set[str]:
         rows = operator.get("/admin/webhooks/delivery/", query).context["cl"].result_list
         return {f"{row.event_type} {row.endpoint.origin}" for row in rows}
 
@@ -309,7 +309,12 @@ def test_the_page_of_a_client_shows_its_webhooks(
 
 def test_a_client_is_tested_on_its_page(delivery: Delivery, client: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    monkeypatch.setattr(sender, "post", lambda url, body, **options: called.append(url) or sender.Outcome(204, 7))
+
+    def post(url: str, body: bytes, **options: object) -> sender.Outcome:
+        called.append(url)
+        return sender.Outcome(204, 7)
+
+    monkeypatch.setattr(sender, "post", post)
     browser = keeper(client, "change_case")
     html = browser.post(client_page(delivery, "test")).content.decode()
     assert "The test arrived" in html
