@@ -5,6 +5,7 @@ downloaded.
 """
 
 import logging
+import threading
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 MAX_BYTES = 26 * 1024 * 1024  # a larger file is not even loaded
 MAX_STAMP_BYTES = 10 * 1024 * 1024  # a list may ask for many of them
+STAMP_WAIT_SECONDS = 2.0
+_stamps_at_once = threading.BoundedSemaphore(2)  # a list asks for many at once; the API must keep its threads
+
 GONE = "The file can't be loaded from the storage."
 
 
@@ -60,13 +64,17 @@ def pictures(attachment: Attachment, content: bytes) -> Look | None:
 
 
 def stamp(attachment: Attachment) -> bytes:
-    """A small picture (WebP) of it; empty where there is none."""
+    """A small picture (WebP) of it; empty where there is none, or where too many are being made."""
     if not can_be_shown(attachment.type) or attachment.size > MAX_STAMP_BYTES:
+        return b""
+    if not _stamps_at_once.acquire(timeout=STAMP_WAIT_SECONDS):
         return b""
     try:
         look = _draw(attachment, load(attachment), small=True)
     except NotLoaded:
         return b""
+    finally:
+        _stamps_at_once.release()
     return look.pages[0] if look.pages else b""
 
 

@@ -1,5 +1,6 @@
 """Files on the staff's pages: their list, the page of one, what is shown of it and what never is."""
 
+import threading
 import uuid
 from io import BytesIO
 from typing import Any
@@ -237,6 +238,18 @@ def test_a_file_that_is_too_large_is_not_even_loaded(viewer: Browser, monkeypatc
     Attachment.objects.update(size=11 * 1024 * 1024, type="image/png")
     attachment.refresh_from_db()
     assert previews.stamp(attachment) == b""
+
+
+def test_few_stamps_are_made_at_once(viewer: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    attachment = AttachmentFactory(type="image/png", content=picture())
+    none_left = threading.BoundedSemaphore(1)
+    none_left.acquire()
+    monkeypatch.setattr(previews, "_stamps_at_once", none_left)
+    monkeypatch.setattr(previews, "STAMP_WAIT_SECONDS", 0.01)
+    assert viewer.get(address(attachment, "stamp")).headers["location"] == "/static/cases/files/image.svg"
+    none_left.release()
+    for _ in range(2):  # and each gives its place back
+        assert viewer.get(address(attachment, "stamp")).status_code == 200
 
 
 def test_who_draws_and_reads_is_named_in_settings(viewer: Browser, settings: Settings) -> None:
