@@ -32,10 +32,17 @@ def link(attachment: Attachment) -> dict[str, str]:
 
 
 def _url(attachment: Attachment) -> str:
+    if url := presigned(attachment):
+        return url
+    path = reverse("download", args=[_signer.sign(str(attachment.pk))])
+    return f"{settings.OFFLOAD_BASE_URL}{path}"  # not the Host header's, which may be an inner name, or a forger's
+
+
+def presigned(attachment: Attachment) -> str | None:
+    """The storage's own link to the file, good for LIFETIME and for saving only; None where it has no links."""
     storage: Any = attachment.file.storage
-    if isinstance(storage, FileSystemStorage | InMemoryStorage):  # no links of their own
-        path = reverse("download", args=[_signer.sign(str(attachment.pk))])
-        return f"{settings.OFFLOAD_BASE_URL}{path}"  # not the Host header's, which may be an inner name, or a forger's
+    if isinstance(storage, FileSystemStorage | InMemoryStorage):
+        return None
     disposition = content_disposition_header(True, file_name(attachment))
     parameters = {"ResponseContentDisposition": disposition, "ResponseContentType": OPAQUE}
     return str(storage.url(attachment.file.name, parameters=parameters, expire=int(LIFETIME.total_seconds())))

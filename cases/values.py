@@ -47,3 +47,9 @@ def pointer(steps: Steps) -> str:
 def in_words(steps: Steps) -> str:
     """The place for people: names as they are, items of lists counted from 1."""
     return " › ".join(f"no. {step + 1}" if isinstance(step, int) else step for step in steps)
+
+
+def place_of(path: str) -> str:
+    """The same for a JSON Pointer; a number is taken for the place in a list."""
+    steps = (step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:])
+    return in_words(tuple(int(step) if step.isdecimal() and len(step) < 10 else step for step in steps))

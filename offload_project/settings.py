@@ -456,6 +456,11 @@ OFFLOAD_WEBHOOK_URL_CHECK = "webhooks.addresses.check_url"
 OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
 # Tells a safe name and the real type of a file that a client gives along.
 OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
+# For staff: pictures of a file, and its text where it was not read when it came in; each by a process with bounds.
+OFFLOAD_FILE_PREVIEW = "outreach.reading.pictures.draw"
+OFFLOAD_FILE_READER = "outreach.reading.read"
+# What other rooms show on the page of a client.
+OFFLOAD_CLIENT_SECTIONS = ["webhooks.admin.sections.of_client"]
 # Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
 OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
 

@@ -6,7 +6,7 @@ Every change goes through cases/services.py, as the API's do. A GET never change
 from django.apps import apps
 from django.contrib import admin
 
-from cases.admin import cases, clients, drafts, files, mail, questions  # noqa: F401 (they register themselves)
+from cases.admin import cases, chores, clients, drafts, files, mail, questions  # noqa: F401 (they register themselves)
 
 admin.site.index_title = "What waits"
 

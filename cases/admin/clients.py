@@ -1,66 +1,26 @@
 """Clients and their keys. A key is shown once, on the answer to the request that made it; a reload makes no other."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from cases import work
+from cases import keys, work
+from cases.admin import client_page
 from cases.admin.access import ReadOnlyAdmin
-from cases.models import ApiKey, Client, Scope
+from cases.admin.client_forms import KeyForm, ReplaceForm, SettingsForm
+from cases.errors import CaseError
+from cases.models import ApiKey, Client
 
-if TYPE_CHECKING:  # at run time Django's class takes no parameter
-    ModelForm = forms.ModelForm[Client]
-else:
-    ModelForm = forms.ModelForm
-
-ISSUE, REVOKE, LIMIT = "cases.add_apikey", "cases.change_apikey", "cases.change_client"
-
-
-class KeyForm(forms.Form):
-    """What is chosen for a new key. Its id comes with the form: sent twice, the form makes one key."""
-
-    key_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-    is_test = forms.TypedChoiceField(
-        label="Kind",
-        choices=[("yes", "Test: its cases stay in the sandbox"), ("no", "Live: its cases send real mail")],
-        coerce=lambda choice: choice == "yes",
-        initial="yes",
-        widget=forms.RadioSelect,
-    )
-    scopes = forms.MultipleChoiceField(
-        label="Besides reading, it may",
-        choices=Scope.choices,
-        initial=Scope.values,
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="A program that must not approve its own mail, or answer its own questions, gets a key without.",
-    )
-    name = forms.CharField(
-        label="Name", max_length=100, required=False, help_text="For you: where the key is used, for example."
-    )
-
-
-class LimitForm(ModelForm):
-    """What a client may send."""
-
-    class Meta:
-        model = Client
-        fields = ("daily_send_limit",)
-
-
-def usage(client: Client) -> dict[str, Any]:
-    """How many cases it has posted, and the model calls, tokens and cost of all of them; sums are null for no case."""
-    sums = {"calls": Sum("model_calls"), "tokens": Sum("model_tokens"), "cost": Sum("model_cost")}
-    return client.cases.aggregate(cases=Count("pk"), **sums)
+ISSUE, REVOKE, CHANGE = "cases.add_apikey", "cases.change_apikey", "cases.change_client"
 
 
 @admin.register(Client)
@@ -89,15 +49,17 @@ class ClientAdmin(ReadOnlyAdmin):
         return redirect("admin:cases_client_change", obj.pk)
 
     def get_urls(self) -> list[URLPattern]:
-        issue = self.admin_site.admin_view(require_POST(self.issue))
-        revoke = self.admin_site.admin_view(require_POST(self.revoke))
-        limit = self.admin_site.admin_view(require_POST(self.limit))
-        return [
-            path("<uuid:pk>/limit/", limit, name="cases_client_limit"),
-            path("<uuid:pk>/keys/", issue, name="cases_client_issue"),
-            path("<uuid:pk>/keys/<uuid:key_pk>/revoke/", revoke, name="cases_client_revoke"),
-            *super().get_urls(),
+        acts: dict[str, tuple[str, Callable[..., HttpResponse]]] = {
+            "settings": ("<uuid:pk>/settings/", self.change_settings),
+            "issue": ("<uuid:pk>/keys/", self.issue),
+            "replace": ("<uuid:pk>/keys/<uuid:key_pk>/replace/", self.replace),
+            "revoke": ("<uuid:pk>/keys/<uuid:key_pk>/revoke/", self.revoke),
+        }
+        routes = [
+            path(route, self.admin_site.admin_view(require_POST(act)), name=f"cases_client_{name}")
+            for name, (route, act) in acts.items()
         ]
+        return [*routes, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -108,45 +70,41 @@ class ClientAdmin(ReadOnlyAdmin):
             raise Http404(f"There is no client {object_id}.")
         if not self.has_view_permission(request, client):
             raise PermissionDenied
-        return self._show(request, client, KeyForm())
+        return self.show(request, client)
 
-    def _show(
-        self,
-        request: HttpRequest,
-        client: Client,
-        form: KeyForm,
-        limit_form: LimitForm | None = None,
-        **context: Any,
-    ) -> HttpResponse:
+    def show(self, request: HttpRequest, client: Client, **context: Any) -> HttpResponse:
+        """The page, with what has just come of something: `new_key`, a form that failed, what a section is told."""
         now = timezone.now()
-        keys = list(client.keys.select_related("client"))
-        return self.page(
-            request,
-            "admin/cases/client/page.html",
-            title=client.name,
-            client=client,
-            keys=[(key, key.is_usable(now)) for key in keys],
-            form=form,
-            usage=usage(client),
-            may_issue=request.user.has_perm(ISSUE),
-            may_revoke=request.user.has_perm(REVOKE),
-            limit_form=limit_form or LimitForm(instance=client),
-            may_limit=request.user.has_perm(LIMIT),
-            **context,
-        )
+        may_issue, may_revoke = request.user.has_perm(ISSUE), request.user.has_perm(REVOKE)
+        rows = [(key, key.is_usable(now)) for key in client.keys.select_related("client")]
+        base = {
+            "title": client.name,
+            **client_page.context(request, client),
+            "keys": [(key, usable, ReplaceForm(auto_id=f"{key.pk}-%s") if usable else None) for key, usable in rows],
+            "form": KeyForm(),
+            "settings_form": SettingsForm(instance=client),
+            "may_issue": may_issue,
+            "may_replace": may_issue and may_revoke,
+            "may_revoke": may_revoke,
+            "may_change": request.user.has_perm(CHANGE),
+        }
+        return self.page(request, "admin/cases/client/page.html", **{**base, **context})
 
-    def limit(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """Let the client send so many mails a day."""
-        if not request.user.has_perm(LIMIT):
+    def change_settings(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Set what goes for all cases of the client; what the form does not change is left as it is by now."""
+        if not request.user.has_perm(CHANGE):
             raise PermissionDenied
         client = get_object_or_404(Client, pk=pk)
-        form = LimitForm(request.POST, instance=client)
+        form = SettingsForm(request.POST, instance=client)
         if not form.is_valid():
-            return self._show(request, client, KeyForm(), limit_form=form)
-        with work.transaction():
-            form.save()
-            self.log_change(request, client, f"Mails a day: {client.daily_send_limit}")
-        messages.success(request, "The limit is changed.")
+            return self.show(request, get_object_or_404(Client, pk=pk), settings_form=form)
+        if form.changed_data:
+            with work.transaction():
+                client.save(update_fields=form.changed_data)
+                self.log_change(request, client, f"Set {'; '.join(form.changed())}")
+            messages.success(request, "The settings are changed.")
+        else:
+            messages.info(request, "Nothing was changed.")
         return redirect("admin:cases_client_change", pk)
 
     def issue(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
@@ -155,15 +113,35 @@ class ClientAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         client, form = get_object_or_404(Client, pk=pk), KeyForm(request.POST)
         if not form.is_valid():
-            return self._show(request, client, form)
-        with work.transaction():
-            Client.objects.select_for_update().get(pk=pk)  # of two such requests at once, the second waits
-            if ApiKey.objects.filter(pk=form.cleaned_data["key_id"]).exists():
-                messages.warning(request, "This form has issued its key already. A key is shown once, not twice.")
-                return redirect("admin:cases_client_change", pk)
-            row, key = ApiKey.issue(client, **form.cleaned_data)
-            self.log_change(request, client, f"Issued the key {row}")
-        return self._show(request, client, KeyForm(), new_key=key)
+            return self.show(request, client, form=form)
+        try:
+            with work.transaction():
+                row, key = keys.issue(client, **form.wishes())
+                self.log_change(request, client, f"Issued the key {row}")
+        except CaseError as error:
+            messages.warning(request, error.message)
+            return redirect("admin:cases_client_change", pk)
+        return self.show(request, client, new_key=key)
+
+    def replace(self, request: HttpRequest, pk: uuid.UUID, key_pk: uuid.UUID) -> HttpResponse:
+        """Make a key that may the same as this one, which ends some time later; it is shown in this answer only."""
+        if not (request.user.has_perm(ISSUE) and request.user.has_perm(REVOKE)):
+            raise PermissionDenied
+        old = get_object_or_404(ApiKey.objects.select_related("client"), pk=key_pk, client_id=pk)
+        form = ReplaceForm(request.POST)
+        if not form.is_valid():
+            messages.warning(request, "Choose how long the old key stays good.")
+            return redirect("admin:cases_client_change", pk)
+        try:
+            with work.transaction():
+                wishes = {"old_valid_for": form.old_valid_for, "key_id": form.cleaned_data["key_id"]}
+                row, key = keys.replace(old, **wishes)
+                hours = form.cleaned_data["hours"]
+                self.log_change(request, old.client, f"Replaced the key {old} by {row}; the old one ends in {hours} h")
+        except CaseError as error:
+            messages.warning(request, error.message)
+            return redirect("admin:cases_client_change", pk)
+        return self.show(request, old.client, new_key=key, replaced=old)
 
     def revoke(self, request: HttpRequest, pk: uuid.UUID, key_pk: uuid.UUID) -> HttpResponse:
         """Refuse the key from now on."""

@@ -78,6 +78,7 @@ class ApiKey(models.Model):
         name: str = "",
         scopes: Iterable[str] = tuple(Scope),
         key_id: uuid.UUID | None = None,
+        expires_at: datetime | None = None,
     ) -> tuple[Self, str]:
         """A new key of the client, of this id; returns the row and the key in clear, which can't be had again."""
         key = f"offload_{'test' if is_test else 'live'}_{secrets.token_urlsafe(32)}"
@@ -89,6 +90,7 @@ class ApiKey(models.Model):
             key_hash=hash_key(key),
             is_test=is_test,
             scopes=[str(scope) for scope in Scope if scope in set(scopes)],
+            expires_at=expires_at,
         )
         return row, key
 

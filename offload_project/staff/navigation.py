@@ -39,6 +39,7 @@ PAGES: list[Group] = [
     (
         "Service",
         [
+            ("Chores", "schedule", "cases.chore", ""),
             ("Notices to staff", "notifications", "outreach.staffnotice", ""),
             ("Staff", "group", "auth.user", ""),
             ("Roles", "shield_person", "auth.group", ""),

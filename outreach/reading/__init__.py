@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from outreach.reading.bounds import (
     SECONDS,
     Reading,
 )
+from outreach.reading.kinds import IMAGE_TYPES
 
-__all__ = ["Reading", "image_of", "read"]
+__all__ = ["IMAGE_TYPES", "Reading", "ask_child", "image_of", "read"]
 
 OUT_OF_TIME = "not read: out of time"
-IMAGE_TYPES = mime.names("image/png image/jpeg image/gif image/webp")
+TAKES_TOO_LONG, FAILED = "can't be read: it takes too long", "can't be read: the reader failed"
 
 _ROOT = Path(__file__).parents[2]
 _CHILD = (sys.executable, "-s", "-m", "outreach.reading.child")
@@ -91,21 +93,32 @@ def _picture(content: bytes) -> Reading:
 
 
 def _by_child(content: bytes, file_format: str, seconds: float) -> Reading:
+    answer, note = ask_child((*_CHILD, file_format), content, seconds)
+    return Reading(note=note) if note else _reading(answer)
+
+
+def ask_child(command: Sequence[str], content: bytes, seconds: float) -> tuple[bytes, str]:
+    """What a child process says of foreign bytes, and why that may not be all: empty where it ended well.
+
+    `seconds` is what there is left to wait for one of the few that run side by side and for its answer; at most ten of
+    them are the child's. It puts itself under the bounds (`bounds.bind_process`).
+    """
     end = time.monotonic() + seconds
     if seconds <= 0 or not _SIDE_BY_SIDE.acquire(timeout=seconds):
-        return Reading(note=OUT_OF_TIME)
+        return b"", OUT_OF_TIME
     try:
         left = end - time.monotonic()
-        return _run(content, file_format, min(SECONDS, left)) if left > 0 else Reading(note=OUT_OF_TIME)
+        return _run(command, content, min(SECONDS, left)) if left > 0 else (b"", OUT_OF_TIME)
     finally:
         _SIDE_BY_SIDE.release()
 
 
-def _run(content: bytes, file_format: str, seconds: float) -> Reading:
+def _run(command: Sequence[str], content: bytes, seconds: float) -> tuple[bytes, str]:
+    note = TAKES_TOO_LONG
     with tempfile.TemporaryFile() as answer:  # a file, since its size is bounded by the child's own limit
         try:
             status = subprocess.run(  # noqa: S603 (no shell, and no word of the command is foreign)
-                [*_CHILD, file_format],
+                command,
                 input=content,
                 stdout=answer,
                 stderr=subprocess.DEVNULL,
@@ -117,17 +130,17 @@ def _run(content: bytes, file_format: str, seconds: float) -> Reading:
                 # outlives a killed worker is ended by its own alarm.
                 start_new_session=True,
             ).returncode
+            note = "" if status == 0 else _failure(status)
         except subprocess.TimeoutExpired:
-            return Reading(note="can't be read: it takes too long")
+            pass
         except OSError:
-            return Reading(note="not read: no process could be started")
+            return b"", "not read: no process could be started"
         answer.seek(0)
-        return _reading(answer.read(MAX_ANSWER_BYTES + 1)) if status == 0 else _failure(status)
+        return answer.read(MAX_ANSWER_BYTES + 1), note
 
 
-def _failure(status: int) -> Reading:
-    took_too_long = -status in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL)
-    return Reading(note="can't be read: it takes too long" if took_too_long else "can't be read: the reader failed")
+def _failure(status: int) -> str:
+    return TAKES_TOO_LONG if -status in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL) else FAILED
 
 
 def _reading(answer: bytes) -> Reading:
@@ -137,7 +150,7 @@ def _reading(answer: bytes) -> Reading:
         text, note, image = (_string(fields[name]) for name in ("text", "note", "image"))
         picture = base64.b64decode(image, validate=True)
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
-        return Reading(note="can't be read: the reader failed")
+        return Reading(note=FAILED)
     return Reading(
         text=mime.clean(text)[:MAX_TEXT_CHARS],
         note=mime.one_line(note, MAX_NOTE_CHARS),

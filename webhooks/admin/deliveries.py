@@ -1,64 +1,59 @@
 """What was told to clients, attempt by attempt."""
 
+import io
+import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case as Choose
 from django.db.models import QuerySet, When
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from cases.admin.access import CasePartAdmin, may_act, may_see
+from cases.admin.files import as_file, link_to_case
+from cases.admin.words import span
+from webhooks.admin.health import EVENTS, STATES
 from webhooks.errors import StillWaiting
 from webhooks.models import Attempt, Delivery, DeliveryState
 from webhooks.replay import replay
+from webhooks.tasks import SCHEDULE
 
-if TYPE_CHECKING:  # the theme's class has no types
-    TabularInline = admin.TabularInline[Attempt, Delivery]
-else:
-    from unfold.admin import TabularInline
+MAX_ATTEMPTS = 100  # the newest; each replay allows ten more
+MAX_SHOWN_BYTES = 200_000
+SNIPPET_CHARS = 200
 
 
-class AttemptInline(TabularInline):
-    model = Attempt
-    fields = ("number", "started_at", "duration_ms", "status", "error", "response_headers", "response_body")
-    readonly_fields = fields
-    max_num = 0
-    can_delete = False
+class OfEvent(admin.SimpleListFilter):
+    """By what was told. The list of all kinds is known, so no table has to be read for it."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_see(request)
+    title, parameter_name = "event", "event_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        told = [name for name, paths in settings.OFFLOAD_EVENT_LISTENERS.items() if any("enqueue" in p for p in paths)]
+        return [(name, EVENTS.get(name, name)) for name in told]
+
+    def queryset(self, request: HttpRequest, deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        return deliveries.filter(event_type=self.value()) if self.value() else deliveries
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(CasePartAdmin):
     """What did not arrive comes first. Whoever may see cases sees it, nobody changes it."""
 
-    change_form_template = "admin/webhooks/delivery/change_form.html"
-
-    list_display = ("created_at", "event_type", "state", "attempt_count", "due", "client", "endpoint", "of_case")
-    list_filter = ("state", "event_type", "client")
+    list_display = ("created_at", "event", "state", "attempt_count", "due", "client", "endpoint", "of_case")
+    list_filter = ("state", OfEvent, "client")
     list_select_related = ("client", "endpoint", "case")
     search_fields = ("=event_id", "=case__id", "case__client_reference_id", "url")
     search_help_text = "Event id, case id, the client's reference, or a part of the URL"
-    inlines = (AttemptInline,)
-    fieldsets = (
-        (None, {"fields": ("event_id", "event_type", "client", "of_case", "sequence", "url", "content")}),
-        (
-            "How it stands",
-            {"fields": ("state", "note", "attempt_count", "due", "created_at", "next_attempt_at", "delivered_at")},
-        ),
-        (
-            "The worker's view",
-            {"fields": ("due_at", "lease_until", "retry_at", "failures", "lost_leases", "last_error")},
-        ),
-    )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -75,35 +70,58 @@ class DeliveryAdmin(CasePartAdmin):
             "-sequence",
         )
 
+    @admin.display(description="Event", ordering="event_type")
+    def event(self, delivery: Delivery) -> str:
+        return EVENTS.get(delivery.event_type, delivery.event_type)
+
     @admin.display(description="Case")
     def of_case(self, delivery: Delivery) -> SafeString:
-        link = reverse("admin:cases_case_change", args=[delivery.case_id])
-        return format_html('<a href="{}">{}</a>', link, delivery.case.client_reference_id or delivery.case_id)
+        return link_to_case(delivery.case)
 
     @admin.display(description="Next attempt")
     def due(self, delivery: Delivery) -> str:
-        """When it is tried next, in words where no time is set for it."""
-        if delivery.state != DeliveryState.WAITING:
-            return "–"
-        if delivery.due_at is None:
-            return "after an earlier one of its case"
-        return f"{delivery.due_at:%Y-%m-%d %H:%M:%S} UTC"
-
-    @admin.display(description="Body")
-    def content(self, delivery: Delivery) -> SafeString:
-        """The bytes as they are sent."""
-        return format_html("<pre>{}</pre>", bytes(delivery.body).decode(errors="replace"))
+        return next_attempt(delivery, timezone.now())
 
     def get_urls(self) -> list[URLPattern]:
         again = self.admin_site.admin_view(require_POST(self.replay))
-        return [path("<uuid:pk>/replay/", again, name="webhooks_delivery_replay"), *super().get_urls()]
+        body = self.admin_site.admin_view(require_safe(self.body))
+        return [
+            path("<uuid:pk>/replay/", again, name="webhooks_delivery_replay"),
+            path("<uuid:pk>/body/", body, name="webhooks_delivery_body"),
+            *super().get_urls(),
+        ]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
+        """The page of what was told. It only shows."""
         delivery = self.get_object(request, object_id)
-        may_replay = may_act(request) and delivery is not None and delivery.state != DeliveryState.WAITING
-        return super().change_view(request, object_id, form_url, {"may_replay": may_replay, **(extra_context or {})})
+        if not self.has_view_permission(request) or request.method == "POST":
+            raise PermissionDenied
+        if delivery is None:
+            raise Http404(f"There is no delivery {object_id}.")
+        words, tone = STATES[delivery.state]
+        return self.page(
+            request,
+            "admin/webhooks/delivery/page.html",
+            title=self.event(delivery),
+            delivery=delivery,
+            state=words,
+            tone=tone,
+            next_attempt=next_attempt(delivery, timezone.now()),
+            attempts=[(attempt, *outcome(attempt)) for attempt in latest(delivery)],
+            payload=readable(bytes(delivery.body)),
+            size=len(delivery.body),
+            may_replay=may_act(request) and delivery.state != DeliveryState.WAITING,
+            may_see_client=request.user.has_perm("cases.view_client"),
+        )
+
+    def body(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+        """The bytes as they are sent, as a file."""
+        if not may_see(request):
+            raise PermissionDenied
+        delivery = get_object_or_404(Delivery, pk=pk)
+        return as_file(io.BytesIO(bytes(delivery.body)), f"{delivery.event_id}.json")
 
     def replay(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Send an ended event once more."""
@@ -118,3 +136,41 @@ class DeliveryAdmin(CasePartAdmin):
             self.log_change(request, delivery, "Sent again")
             messages.success(request, "The event is on its way once more, with the same bytes and id.")
         return redirect("admin:webhooks_delivery_change", pk)
+
+
+def next_attempt(delivery: Delivery, now: datetime) -> str:
+    """When it is tried next, in words; a dash for one that has ended."""
+    if delivery.state != DeliveryState.WAITING:
+        return "–"
+    if delivery.lease_until and delivery.lease_until > now:
+        return "it is being sent"
+    if delivery.due_at is None:
+        return "after an earlier one of its case"
+    made = delivery.attempt_count - delivery.attempts_before
+    when = f"in {span(now, delivery.due_at)}" if delivery.due_at > now else "now"
+    return f"{when} (no. {made + 1} of {len(SCHEDULE)})"
+
+
+def latest(delivery: Delivery) -> list[Attempt]:
+    """Its attempts, the latest first; at most MAX_ATTEMPTS."""
+    return list(delivery.attempts.order_by("-number")[:MAX_ATTEMPTS])
+
+
+def outcome(attempt: Attempt) -> tuple[str, str, str]:
+    """What came of an attempt in words, a tone, and the beginning of what the endpoint said."""
+    beginning = " ".join(attempt.response_body.split())[:SNIPPET_CHARS]
+    if attempt.status is None:
+        return attempt.error or "no answer", "bad", beginning
+    if 200 <= attempt.status < 300:
+        return f"accepted with {attempt.status}", "ok", beginning
+    return f"refused with {attempt.status}", "bad", beginning
+
+
+def readable(body: bytes) -> Any:
+    """The payload as a JSON value; None for one that is too large to be shown, or is none."""
+    if len(body) > MAX_SHOWN_BYTES:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -1,6 +1,7 @@
 """What staff may decide for an endpoint."""
 
 from datetime import UTC, datetime
+from typing import Self
 
 from django import forms
 from django.db.models import QuerySet
@@ -30,7 +31,21 @@ class ReplayForm(forms.Form):
         label="Events", choices=[("endpoint", "of this endpoint"), ("client", "of all endpoints of its client")]
     )
     with_delivered = forms.BooleanField(label="Also those that have arrived", required=False)
-    confirmed = forms.BooleanField(label="Yes: send them to the client now")
+    confirmed = forms.BooleanField(
+        label="Yes: send them to the client now",
+        error_messages={"required": "Tick this to send them."},
+    )
+
+    @classmethod
+    def since(cls, moment: datetime) -> Self:
+        """An empty form that begins with that moment."""
+        return cls(initial={"moment": moment.astimezone(UTC).replace(second=0, microsecond=0, tzinfo=None)})
+
+    def would_send(self, endpoint: Endpoint) -> int | None:
+        """How many events a form means that lacks nothing but the confirmation; None for any other."""
+        if set(self.errors) != {"confirmed"}:
+            return None
+        return self.chosen(endpoint).exclude(state=DeliveryState.WAITING).count()
 
     def clean_moment(self) -> datetime:
         moment: datetime = self.cleaned_data["moment"]

@@ -6,9 +6,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from cases import work
 from cases.factories import CaseFactory
-from cases.models import Status
-from webhooks import sender, signing, tasks
-from webhooks.models import Delivery, Endpoint
+from cases.models import Client, Status
+from webhooks import endpoints, sender, signing, tasks
+from webhooks.models import Delivery, Endpoint, EndpointTest
 from webhooks.tests.test_listeners import ask, fail
 
 pytestmark = pytest.mark.django_db
@@ -187,3 +187,183 @@ def test_who_may_only_see_does_nothing(delivery: Delivery, client: Browser, acti
     page = client.get(path_of(delivery, "change")).content.decode()
     assert f"/{action}/" not in page
     assert not Endpoint.objects.get().is_parked
+
+
+# --- The page of what was told --------------------------------------------------------------------
+
+
+def test_the_page_says_how_it_stands_and_what_each_attempt_came_to(delivery: Delivery, operator: Browser) -> None:
+    tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(None, 30_000, error="no answer in 30 s"))
+    page = operator.get(f"/admin/webhooks/delivery/{delivery.pk}/change/")
+    html = page.content.decode()
+    assert "A question waits for an answer" in html
+    assert "Next attempt: in" in html
+    assert "(no. 3 of 10)" in html
+    outcomes = [(attempt.number, words, tone) for attempt, words, tone, _ in page.context["attempts"]]
+    assert outcomes == [(2, "no answer in 30 s", "bad"), (1, "refused with 500", "bad")]
+    assert "data › inputRequest" in html
+    tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(204, 5))
+    page = operator.get(f"/admin/webhooks/delivery/{delivery.pk}/change/")
+    assert (page.context["state"], page.context["tone"], page.context["next_attempt"]) == ("delivered", "ok", "–")
+    assert page.context["attempts"][0][1:3] == ("accepted with 204", "ok")
+
+
+def test_the_bytes_are_had_as_a_file(delivery: Delivery, operator: Browser) -> None:
+    response = operator.get(f"/admin/webhooks/delivery/{delivery.pk}/body/")
+    assert b"".join(response.streaming_content) == bytes(delivery.body)  # type: ignore[attr-defined]
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-disposition"] == f'attachment; filename="{delivery.event_id}.json"'
+    stranger = User.objects.create_user("stranger", is_staff=True)
+    operator.force_login(stranger)
+    assert operator.get(f"/admin/webhooks/delivery/{delivery.pk}/body/").status_code == 403
+    assert operator.get(f"/admin/webhooks/delivery/{delivery.pk}/change/").status_code == 403
+
+
+def test_a_payload_that_is_too_large_is_not_shown(delivery: Delivery, operator: Browser) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(body=b'{"a": "' + b"x" * 200_000 + b'"}')
+    html = operator.get(f"/admin/webhooks/delivery/{delivery.pk}/change/").content.decode()
+    assert "too large to be shown here" in html
+    assert "xxxx" not in html
+
+
+def test_deliveries_are_filtered_by_state_event_client_and_endpoint(delivery: Delivery, operator: Browser) -> None:
+    other = CaseFactory(status=Status.RUNNING, client_webhook_url="https://other.example/")
+    fail(other)
+    tasks.record_attempt(Delivery.objects.get(case=other).pk, work.now(), sender.Outcome(200, 5))
+
+    def found(**query: str | int) -> set[str]:
+        rows = operator.get("/admin/webhooks/delivery/", query).context["cl"].result_list
+        return {f"{row.event_type} {row.endpoint.origin}" for row in rows}
+
+    theirs = "case.failed https://other.example:443"
+    asked, failed = "case.input_needed https://hooks.example:443", "case.failed https://hooks.example:443"
+    assert found() == {theirs, asked, failed}
+    assert found(state__exact="DELIVERED") == {theirs}
+    assert found(event_type="case.input_needed") == {asked}
+    assert found(client__id__exact=str(other.client_id)) == {theirs}
+    assert found(endpoint__id__exact=delivery.endpoint_id) == {asked, failed}
+    page = operator.get("/admin/webhooks/delivery/").content.decode()
+    assert "?event_type=case.completed" in page
+    assert "?event_type=webhook.parked" not in page  # nobody is told of that
+
+
+def test_before_many_are_sent_again_their_number_is_said(delivery: Delivery, operator: Browser) -> None:
+    Delivery.objects.update(state="EXHAUSTED")
+    since = {"moment": "2026-01-01T00:00", "whose": "endpoint"}
+    page = operator.post(path_of(delivery, "replay"), since).content.decode()
+    assert "2 events would be sent." in page
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"EXHAUSTED"}
+    page = operator.post(path_of(delivery, "replay"), {**since, "moment": "x"}).content.decode()
+    assert "would be sent" not in page
+    operator.post(path_of(delivery, "replay"), {**since, "confirmed": "on"})
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"WAITING"}
+
+
+# --- Health, and the page of the client -----------------------------------------------------------
+
+
+def test_health_is_said_in_words(delivery: Delivery, operator: Browser) -> None:
+    page = operator.get(path_of(delivery, "change"))
+    health = page.context["health"]
+    assert health.words.startswith("failing since ")
+    assert health.words.endswith(", once")
+    assert (health.tone, health.median_ms, health.waiting, health.kept) == ("warn", 12, 2, 0)
+    for duration in (40, 50):
+        tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, duration))
+    health = operator.get(path_of(delivery, "change")).context["health"]
+    assert (health.words, health.tone, health.median_ms) == ("well, answered less than a minute ago", "ok", 40)
+    endpoints.park(delivery.endpoint_id, "On request.")
+    health = operator.get(path_of(delivery, "change")).context["health"]
+    assert (health.tone, health.waiting, health.kept) == ("bad", 0, 1)
+
+
+def client_page(delivery: Delivery, action: str = "") -> str:
+    if action:
+        return f"/admin/webhooks/endpoint/client/{delivery.client_id}/{action}/"
+    return f"/admin/cases/client/{delivery.client_id}/change/"
+
+
+def keeper(client: Browser, *more: str) -> Browser:
+    person = User.objects.create_user("keeper", is_staff=True)
+    person.user_permissions.add(*Permission.objects.filter(codename__in=["view_case", "view_client", *more]))
+    client.force_login(person)
+    return client
+
+
+def test_the_page_of_a_client_shows_its_webhooks(
+    delivery: Delivery, client: Browser, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    Endpoint.objects.create(client=delivery.client, origin="https://new.example:443", created_at=work.now())
+    browser = keeper(client, "change_case", "add_apikey", "change_apikey", "change_client")
+    browser.get(client_page(delivery))
+    with django_assert_max_num_queries(19):  # 15 of the page, 4 for who is asking
+        html = browser.get(client_page(delivery)).content.decode()
+    section = html.partition('id="webhooks"')[2].partition("</section>")[0]
+    assert "https://hooks.example:443" in section
+    assert "12 ms" in section
+    assert "not called yet" in section
+    assert "none yet; the first event makes one" in section
+    assert client_page(delivery, "test") in section
+    assert client_page(delivery, "rotate") in section
+
+
+def test_a_client_is_tested_on_its_page(delivery: Delivery, client: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def post(url: str, body: bytes, **options: object) -> sender.Outcome:
+        called.append(url)
+        return sender.Outcome(204, 7)
+
+    monkeypatch.setattr(sender, "post", post)
+    browser = keeper(client, "change_case")
+    html = browser.post(client_page(delivery, "test")).content.decode()
+    assert "The test arrived" in html
+    assert called == ["https://hooks.example/<b>"]  # of its newest case
+    assert "Try again in" in browser.post(client_page(delivery, "test"), follow=True).content.decode()
+    EndpointTest.objects.all().delete()
+    Client.objects.update(default_webhook_url="https://default.example/")
+    browser.post(client_page(delivery, "test"))
+    assert called[1:] == ["https://default.example/"]
+    log = LogEntry.objects.order_by("pk").values_list("change_message", flat=True)
+    assert list(log) == ["Tested https://hooks.example/<b>: 204", "Tested https://default.example/: 204"]
+
+
+def test_a_client_without_a_url_can_not_be_tested(client: Browser) -> None:
+    case = CaseFactory(status=Status.RUNNING)
+    browser = keeper(client, "change_case")
+    page = f"/admin/cases/client/{case.client_id}/change/"
+    assert "webhook.test" not in browser.get(page).content.decode()
+    response = browser.post(f"/admin/webhooks/endpoint/client/{case.client_id}/test/", follow=True)
+    assert "There is nothing to test" in response.content.decode()
+    assert LogEntry.objects.count() == 0
+
+
+def test_a_clients_secret_is_replaced_on_its_page_and_shown_once(delivery: Delivery, client: Browser) -> None:
+    [old] = signing.secrets_for(delivery.client)
+    browser = keeper(client, "add_apikey")
+    html = browser.post(client_page(delivery, "rotate")).content.decode()
+    new, still_good = signing.secrets_for(delivery.client)
+    assert still_good == old
+    assert new in html
+    assert old not in html
+    later = browser.get(client_page(delivery)).content.decode()
+    assert new not in later
+    assert "an old one signs along until" in later
+    assert LogEntry.objects.get().change_message == "Replaced the webhook secret"
+
+
+@pytest.mark.parametrize("action", ["test", "rotate"])
+def test_on_the_page_of_a_client_nobody_does_what_they_may_not(
+    delivery: Delivery, client: Browser, action: str
+) -> None:
+    browser = keeper(client)
+    assert browser.post(client_page(delivery, action)).status_code == 403
+    assert browser.get(client_page(delivery, action)).status_code == 405
+    html = browser.get(client_page(delivery)).content.decode()
+    assert 'id="webhooks"' in html
+    assert client_page(delivery, action) not in html
+    blind = User.objects.create_user("blind", is_staff=True)
+    blind.user_permissions.add(*Permission.objects.filter(codename__in=["view_client"]))
+    client.force_login(blind)
+    assert 'id="webhooks"' not in client.get(client_page(delivery)).content.decode()
+    assert LogEntry.objects.count() == 0
