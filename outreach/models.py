@@ -50,6 +50,8 @@ class InboundPayload(DueRow):
                 name="payload_for_staff",
                 condition=Q(state__in=["FAILED", "QUARANTINED", "UNMATCHED"]),
             ),
+            # Of one state at a time: SQLite does not see that the condition above holds for it.
+            models.Index(fields=["state", "received_at"], name="payload_by_state"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="payload_taken_once", fields=["source", "dedupe_key"]),
@@ -187,7 +189,10 @@ class ModelCall(models.Model):
 
     class Meta:
         ordering = ("at", "id")
-        indexes: ClassVar = [models.Index(fields=["client", "at"], name="model_call_of_client")]
+        indexes: ClassVar = [
+            models.Index(fields=["client", "at"], name="model_call_of_client"),
+            models.Index(fields=["at"], name="model_call_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.model}"
