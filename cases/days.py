@@ -112,7 +112,7 @@ def answer_waits(answered: Q) -> list[float]:
     """How many seconds each answered question had waited."""
     rows = InputRequest.objects.filter(answered, status=RequestStatus.RESOLVED, resolved_at__isnull=False).order_by()
     times = rows.values_list("requested_at", "resolved_at")
-    return [(resolved_at - requested_at).total_seconds() for requested_at, resolved_at in times]
+    return [(resolved_at - requested_at).total_seconds() for requested_at, resolved_at in times if resolved_at]
 
 
 def model_use(moments: Period) -> tuple[int, int, Decimal]:

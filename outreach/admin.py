@@ -271,9 +271,11 @@ class ModelCallAdmin(ReadOnlyAdmin):
     list_select_related = ("case",)
     search_fields = ("=case__id", "case__client_reference_id", "fault")
     search_help_text = "The case's id or reference, or what was wrong with an answer"
-    readonly_fields = ("case", "client", "at", "purpose", "model", "prompt_version", "prompt_tokens")
-    readonly_fields += ("completion_tokens", "duration_ms", "cost", "fault")
-    fields = readonly_fields
+    fields = (
+        *("case", "client", "at", "purpose", "model", "prompt_version"),
+        *("prompt_tokens", "completion_tokens", "duration_ms", "cost", "fault"),
+    )
+    readonly_fields = fields
     ordering = ("-at", "-id")
 
     @admin.display(description="Case")

@@ -37,4 +37,7 @@ def first(rows: QuerySet[Any], field: str) -> Subquery:
 
 def ask_at_once(user: Any, questions: Mapping[str, BaseExpression | Combinable]) -> dict[str, Any]:
     """The answers to scalar sub-queries, in one query. `user` is whoever asks: a row that is there for certain."""
-    return get_user_model()._default_manager.filter(pk=user.pk).values(**questions).get() if questions else {}
+    if not questions:
+        return {}
+    answers: dict[str, Any] = get_user_model()._default_manager.filter(pk=user.pk).values(**questions).get()
+    return answers

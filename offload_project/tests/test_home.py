@@ -80,7 +80,10 @@ def payload(state: PayloadState) -> Any:
 def lost_notice() -> StaffNotice:
     state = NoticeState.FAILED
     question = InputRequestFactory(status=RequestStatus.CLOSED)
-    return StaffNotice.objects.create(question=question, address="a@b.example", state=state, created_at=work.now())
+    notice: StaffNotice = StaffNotice.objects.create(
+        question=question, address="a@b.example", state=state, created_at=work.now()
+    )
+    return notice
 
 
 def with_hook(**fields: Any) -> Case:
