@@ -7,8 +7,8 @@ from typing import Any
 from django import template
 from django.http import HttpRequest
 
-from cases.admin import values
-from cases.admin.values import Entry
+from cases import values
+from cases.values import Entry
 
 register = template.Library()
 

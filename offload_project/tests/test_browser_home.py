@@ -8,16 +8,7 @@ from playwright.sync_api import Page, expect
 from cases import days, work
 from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Heartbeat, RequestStatus, ResultStatus, Status
-from offload_project.tests.browser import (  # noqa: F401 (chromium and page are fixtures)
-    CUT,
-    Scheme,
-    chromium,
-    log_in,
-    look_as,
-    obstacles,
-    page,
-    picture,
-)
+from offload_project.tests.browser import CUT, Scheme, log_in, look_as, obstacles, picture
 from outreach.factories import InboundPayloadFactory
 from outreach.models import PayloadState
 
