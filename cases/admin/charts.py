@@ -50,6 +50,7 @@ class Shape:
 class Line:
     points: str  # as SVG wants them
     tone: str
+    is_dot: bool = False  # a day between two days without a value
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,19 @@ class Chart:
 
 
 def bars(
-    name: str, title: str, days: Sequence[date], series: Sequence[Series], *, summary: str, words: Words | None = None
+    name: str, title: str, days: Sequence[date], series: Sequence[Series], *, summary: str, least: float = 2
 ) -> Chart:
-    """Bars side by side, one for each `stack`; series of the same stack stand on top of each other."""
-    say = words or whole
+    """Bars side by side, one for each `stack`; series of the same stack stand on top of each other.
+
+    The axis does not end before `least`: half of what is counted is a whole number then.
+    """
     stacks = max(one.stack for one in series) + 1
     sums = [
         sum(one.values[at].number or 0 for one in series if one.stack == stack)
         for stack in range(stacks)
         for at in range(len(days))
     ]
-    top = end_of_axis(max(sums, default=0))
+    top = end_of_axis(max(least, *sums))
     width = (DAY - 2) / stacks
     shapes = []
     for at, day in enumerate(days):
@@ -113,16 +116,20 @@ def bars(
             height = HEIGHT * (value.number or 0) / top
             if height:
                 y = HEIGHT - reached[one.stack] - height
-                title_ = f"{day:%a %d %b}: {say(value.number or 0)} {one.words}"
+                title_ = f"{day:%a %d %b}: {number(value.number or 0)} {one.words}"
                 shapes.append(Shape(x, round(y, 2), round(width, 2), round(height, 2), one.tone, title_, value.url))
             reached[one.stack] += height
-    return Chart(name, title, summary, days, series, shapes, [], say(top), say(top / 2), say)
+    return Chart(name, title, summary, days, series, shapes, [], number(top), number(top / 2), number)
 
 
 def lines(name: str, title: str, days: Sequence[date], series: Sequence[Series], *, summary: str) -> Chart:
     """Lines of lengths of time in seconds; a day without a value is a gap. The whole of a day can be pointed at."""
     top = spans.end_of_axis(max((value.number or 0 for one in series for value in one.values), default=0) or 1)
-    drawn = [Line(points, one.tone) for one in series for points in _stretches(one.values, top)]
+    drawn = [
+        Line(" ".join(points if len(points) > 1 else points * 2), one.tone, len(points) == 1)
+        for one in series
+        for points in _stretches(one.values, top)
+    ]
     shapes = [
         Shape(at * DAY, 0, DAY, HEIGHT, "", f"{day:%a %d %b}: {_all_said(series, at)}", series[0].values[at].url)
         for at, day in enumerate(days)
@@ -131,15 +138,15 @@ def lines(name: str, title: str, days: Sequence[date], series: Sequence[Series],
     return Chart(name, title, summary, days, series, shapes, drawn, spans.short(top), spans.short(top / 2), spans.short)
 
 
-def _stretches(values: Sequence[Value], top: float) -> list[str]:
-    """The points of each run of days that have a value; a single one twice, so that it shows as a dot."""
+def _stretches(values: Sequence[Value], top: float) -> list[list[str]]:
+    """The points of each run of days that have a value."""
     stretches: list[list[str]] = [[]]
     for at, value in enumerate(values):
         if value.number is None:
             stretches.append([])
         else:
             stretches[-1].append(f"{at * DAY + DAY / 2:g},{HEIGHT - HEIGHT * value.number / top:.2f}")
-    return [" ".join(points if len(points) > 1 else points * 2) for points in stretches if points]
+    return [points for points in stretches if points]
 
 
 def _all_said(series: Sequence[Series], at: int) -> str:
@@ -150,14 +157,14 @@ def _said(value: Value, words: Words) -> str:
     return "–" if value.number is None else words(value.number)
 
 
-def whole(number: float) -> str:
-    """A number as it is counted: `1 250`, `2.5`."""
-    return f"{number:,.0f}".replace(",", "\u202f") if number == int(number) else f"{number:.4g}"
+def number(value: float) -> str:
+    """A number as people read it: `1 250`, `2.5`."""
+    return f"{value:,.0f}".replace(",", "\u202f") if value == int(value) else f"{value:.4g}"
 
 
 def end_of_axis(most: float) -> float:
-    """The first of 1, 2, 5, 10, 20, 50 … that is not smaller; smaller ones than 1 where that is needed."""
+    """The first of 1, 2, 4, 6, 8, 10, 20 … that is not smaller; smaller ones than 1 where that is needed."""
     if most <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= most * (1 - 1e-9))
+    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= most * (1 - 1e-9))

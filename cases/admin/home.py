@@ -193,10 +193,11 @@ class Charts:
         known = [seconds for seconds in known if seconds is not None]
         return f", the median of a day from {spans.short(min(known))} to {spans.short(max(known))}" if known else ""
 
-    def _bars(self, name: str, title: str, field: str, listed: str, at: str, words_: str) -> Chart:
-        total = charts.whole(float(self._sum(field)))
+    def _bars(self, name: str, title: str, field: str, listed: str, at: str, words_: str, least: float = 2) -> Chart:
+        total = charts.number(float(self._sum(field)))
         series = [self._series(words_, "info", field, listed, at)]
-        return charts.bars(name, title, self.dates, series, summary=f"{title} by day, {self.span}: {total} in all.")
+        summary = f"{title} by day, {self.span}: {total} in all."
+        return charts.bars(name, title, self.dates, series, summary=summary, least=least)
 
     def _series(
         self, words_: str, tone: str, field: str, listed: str, at: str, stack: int = 0, **filters: Any

@@ -22,19 +22,19 @@ def test_bars_stand_beside_and_on_top_of_each_other() -> None:
         [
             Series("posted", "info", values(4, 0)),
             Series("completed", "ok", values(2, None), stack=1),
-            Series("failed", "bad", values(1, 5), stack=1),
+            Series("failed", "bad", values(1, 8), stack=1),
         ],
         summary="…",
     )
-    assert (chart.top, chart.middle, chart.width, chart.is_empty) == ("5", "2.5", 24, False)
+    assert (chart.top, chart.middle, chart.width, chart.is_empty) == ("8", "4", 24, False)
     assert chart.shapes == [
-        Shape(1, 20, 5, 80, "info", "Tue 10 Mar: 4 posted", "?0"),
-        Shape(6, 60, 5, 40, "ok", "Tue 10 Mar: 2 completed", "?0"),
-        Shape(6, 40, 5, 20, "bad", "Tue 10 Mar: 1 failed", "?0"),
-        Shape(18, 0, 5, 100, "bad", "Wed 11 Mar: 5 failed", "?1"),
+        Shape(1, 50, 5, 50, "info", "Tue 10 Mar: 4 posted", "?0"),
+        Shape(6, 75, 5, 25, "ok", "Tue 10 Mar: 2 completed", "?0"),
+        Shape(6, 62.5, 5, 12.5, "bad", "Tue 10 Mar: 1 failed", "?0"),
+        Shape(18, 0, 5, 100, "bad", "Wed 11 Mar: 8 failed", "?1"),
     ]
     assert chart.rows == [
-        (DAYS[1], [("0", "?1"), ("–", "?1"), ("5", "?1")]),
+        (DAYS[1], [("0", "?1"), ("–", "?1"), ("8", "?1")]),
         (DAYS[0], [("4", "?0"), ("2", "?0"), ("1", "?0")]),
     ]
 
@@ -49,7 +49,7 @@ def test_a_line_has_gaps_and_dots() -> None:
         summary="…",
     )
     assert (chart.top, chart.middle) == ("1 h", "30 min")
-    assert chart.lines == [Line("6,50.00 6,50.00", "info"), Line("30,0.00 42,100.00", "info")]
+    assert chart.lines == [Line("6,50.00 6,50.00", "info", is_dot=True), Line("30,0.00 42,100.00", "info")]
     assert [(shape.x, shape.title) for shape in chart.shapes] == [
         (0, "Tue 10 Mar: median 30 min, most –"),
         (24, "Thu 12 Mar: median 1 h, most –"),
@@ -63,7 +63,7 @@ def test_nothing_is_an_empty_chart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "end"), [(0, 1), (1, 1), (3, 5), (5, 5), (11, 20), (51, 100), (1000, 1000), (0.03, 0.05)]
+    ("most", "end"), [(0, 1), (1, 1), (3, 4), (5, 6), (11, 20), (51, 60), (999, 1000), (0.03, 0.04)]
 )
 def test_an_axis_ends_at_a_round_number(most: float, end: float) -> None:
     assert charts.end_of_axis(most) == pytest.approx(end)

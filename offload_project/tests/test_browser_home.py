@@ -8,9 +8,11 @@ from playwright.sync_api import Page, expect
 from cases import days, work
 from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Heartbeat, RequestStatus, ResultStatus, Status
-from offload_project.tests.browser import CUT, Scheme, log_in, look_as, obstacles, picture
+from offload_project.tests.browser import CUT, Scheme, chromium, log_in, look_as, obstacles, page, picture
 from outreach.factories import InboundPayloadFactory
 from outreach.models import PayloadState
+
+__all__ = ["chromium", "page"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,7 @@ def rows(page: Page) -> None:
         if back % 3 == 0:
             how = ResultStatus.CANCELLED if back % 2 else ResultStatus.MAX_RETRIES
             CaseFactory(status=Status.FAILED, result_status=how, created_at=at - timedelta(hours=9), updated_at=at)
-        case = CaseFactory(status=Status.RUNNING, created_at=at)
+        case = CaseFactory(status=Status.RUNNING, created_at=at, next_action_at=now + timedelta(days=1))
         MessageFactory(case=case, created_at=at)
         if back % 4:
             asked = at - timedelta(minutes=10 + 7 * back)
