@@ -50,8 +50,6 @@ class InboundPayload(DueRow):
                 name="payload_for_staff",
                 condition=Q(state__in=["FAILED", "QUARANTINED", "UNMATCHED"]),
             ),
-            # Of one state at a time: SQLite does not see that the condition above holds for it.
-            models.Index(fields=["state", "received_at"], name="payload_by_state"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="payload_taken_once", fields=["source", "dedupe_key"]),

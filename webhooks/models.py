@@ -116,8 +116,6 @@ class Delivery(DueRow):
                 name="delivery_for_staff",
                 condition=Q(state__in=["EXHAUSTED", "FAILED", "PARKED"]),
             ),
-            # Of one state at a time: SQLite does not see that the condition above holds for it.
-            models.Index(fields=["state", "created_at"], name="delivery_by_state"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="delivery_in_order", fields=["case", "sequence"]),

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
-from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
@@ -65,9 +64,9 @@ def _mark(content: str) -> str:
 
 
 def zone_of(request: HttpRequest) -> tzinfo:
-    """Where the reader is, as their browser says (static/cases/home.js); else the zone of the service."""
+    """Where the reader is, as their browser says (static/cases/home.js); else what is in force for the request."""
     try:
-        return ZoneInfo(unquote(request.COOKIES["zone"]))
+        return ZoneInfo(request.COOKIES["zone"])
     except (KeyError, ValueError, OSError, ZoneInfoNotFoundError):  # OSError: a directory's name
         return timezone.get_current_timezone()
 

@@ -148,10 +148,9 @@ class Case(DueRow):
             due_index("case_due"),
             models.Index(fields=["client", "-created_at", "-id"], name="case_of_client"),
             models.Index(fields=["status", "-created_at"], name="case_by_status"),
-            # For the home page: what was posted and what ended on a day, and what needs a look.
-            models.Index(fields=["created_at"], name="case_created"),
-            models.Index(fields=["updated_at"], name="case_ended", condition=Q(result_status__isnull=False)),
-            models.Index(fields=["failures"], name="case_in_trouble", condition=Q(failures__gt=0)),
+            models.Index(
+                fields=["updated_at"], name="case_ended", condition=Q(result_status__isnull=False)
+            ),  # for what has ended on a day
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

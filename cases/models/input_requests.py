@@ -57,9 +57,9 @@ class InputRequest(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["requested_at"], name="input_request_pending", condition=Q(status="PENDING")),
-            # For the home page: what was asked and what was settled on a day.
-            models.Index(fields=["requested_at"], name="input_request_asked"),
-            models.Index(fields=["resolved_at"], name="input_request_settled", condition=Q(resolved_at__isnull=False)),
+            models.Index(
+                fields=["resolved_at"], name="input_request_settled", condition=Q(resolved_at__isnull=False)
+            ),  # for what was answered on a day
         ]
 
     def __str__(self) -> str:

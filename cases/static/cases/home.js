@@ -9,7 +9,7 @@
 
   /* Today is today where the reader is. */
   var zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
-  var cookie = "zone=" + encodeURIComponent(zone);
+  var cookie = "zone=" + zone;
   if (zone && document.cookie.split("; ").indexOf(cookie) < 0) {
     document.cookie = cookie + "; path=/admin/; max-age=31536000; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
     refresh();
