@@ -398,7 +398,7 @@ OFFLOAD_TRANSPORT = _CHOSEN_TRANSPORT or "sandbox"
 OFFLOAD_LIVE_CASES = bool(_CHOSEN_TRANSPORT)  # a live key's cases go to the sandbox only if the operator says so
 
 # What is done every so many seconds, by one worker at a time: name to dotted path and pause; see cases/chores.py.
-OFFLOAD_CHORES: dict[str, tuple[str, float]] = {}
+OFFLOAD_CHORES: dict[str, tuple[str, float]] = {"count_days": ("cases.days.count", 300.0)}
 if AGENTMAIL_API_KEY:
     OFFLOAD_CHORES["reconcile_mail"] = (
         "outreach.agentmail.reconcile.look",
@@ -463,6 +463,16 @@ OFFLOAD_FILE_READER = "outreach.reading.read"
 OFFLOAD_CLIENT_SECTIONS = ["webhooks.admin.sections.of_client"]
 # Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
 OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
+
+# What waits for staff, on their home page; see cases/admin/waiting.py.
+OFFLOAD_HOME_SOURCES = [
+    "cases.admin.waiting.of_cases",
+    "outreach.waiting.of_mail",
+    "webhooks.waiting.of_webhooks",
+]
+# Tells calls, tokens and cost of models within a period, and the page on which staff see them.
+OFFLOAD_MODEL_USE = "outreach.model_use.between"
+OFFLOAD_MODEL_CALLS_PAGE = "admin:outreach_modelcall_changelist"
 
 # What `manage.py mcp` gives an agent: the service at this address, with what this key may do.
 OFFLOAD_MCP_URL = env("OFFLOAD_MCP_URL", default=OFFLOAD_BASE_URL)

@@ -8,6 +8,8 @@ from django.views.generic import RedirectView
 from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+from cases.admin import home
+
 from . import health
 from .api import read_only
 from .staff.second_factor import second_factor
@@ -26,6 +28,7 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("admin/second-factor/", admin.site.admin_view(second_factor), name="second_factor"),
+    path("admin/now/", admin.site.admin_view(home.now), name="home_now"),
     path("admin/", admin.site.urls),
     path("admin", to_the_admin),
     path("", to_the_admin),

@@ -24,7 +24,15 @@ from cases.errors import CaseError
 from outreach import suppression
 from outreach.forms import HANDLING_FORMS, HandlingForm, LiftForm, SuppressionForm, offered
 from outreach.inbound.mail import parse
-from outreach.models import InboundPayload, NoticeState, PayloadState, SandboxMail, StaffNotice, Suppression
+from outreach.models import (
+    InboundPayload,
+    ModelCall,
+    NoticeState,
+    PayloadState,
+    SandboxMail,
+    StaffNotice,
+    Suppression,
+)
 
 
 @admin.register(InboundPayload)
@@ -252,3 +260,24 @@ class StaffNoticeAdmin(ReadOnlyAdmin):
             )
         url = reverse("admin:cases_inputrequest_change", args=[notice.question_id])
         return format_html('<a href="{}">{}</a>', url, notice.question)
+
+
+@admin.register(ModelCall)
+class ModelCallAdmin(ReadOnlyAdmin):
+    """What models were asked, and what it cost."""
+
+    list_display = ("at", "purpose", "model", "prompt_tokens", "completion_tokens", "cost", "of_case", "fault")
+    list_filter = ("at", "purpose", "model", "client")
+    list_select_related = ("case",)
+    search_fields = ("=case__id", "case__client_reference_id", "fault")
+    search_help_text = "The case's id or reference, or what was wrong with an answer"
+    fields = (
+        *("case", "client", "at", "purpose", "model", "prompt_version"),
+        *("prompt_tokens", "completion_tokens", "duration_ms", "cost", "fault"),
+    )
+    readonly_fields = fields
+    ordering = ("-at", "-id")
+
+    @admin.display(description="Case")
+    def of_case(self, call: ModelCall) -> SafeString:
+        return link_to_case(call.case)

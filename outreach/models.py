@@ -187,7 +187,10 @@ class ModelCall(models.Model):
 
     class Meta:
         ordering = ("at", "id")
-        indexes: ClassVar = [models.Index(fields=["client", "at"], name="model_call_of_client")]
+        indexes: ClassVar = [
+            models.Index(fields=["client", "at"], name="model_call_of_client"),
+            models.Index(fields=["at"], name="model_call_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.model}"

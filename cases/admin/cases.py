@@ -20,6 +20,7 @@ from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
 from cases.admin.files import as_file
 from cases.admin.forms import ACTIONS, ActionForm, CompleteForm
+from cases.admin.lists import Trouble
 from cases.errors import CaseError, InvalidResult
 from cases.models import Case
 
@@ -33,24 +34,12 @@ class CaseHasChanged(CaseError):
     message = "The case has changed since you opened the page. Nothing was done: look at it again, and decide anew."
 
 
-class InTrouble(admin.SimpleListFilter):
-    """Cases whose last step failed."""
-
-    title, parameter_name = "trouble", "trouble"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Last step failed")]
-
-    def queryset(self, request: HttpRequest, cases: QuerySet[Case]) -> QuerySet[Case]:
-        return cases.filter(failures__gt=0) if self.value() == "yes" else cases
-
-
 @admin.register(Case)
 class CaseAdmin(CasePartAdmin):
     """Read-only, apart from the actions that the service itself knows."""
 
     list_display = ("reference", "with_whom", "status", "what_next", "age", "client", "is_test")
-    list_filter = ("status", "is_test", InTrouble, ("client", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("status", "is_test", Trouble, ("client", admin.RelatedOnlyFieldListFilter))
     search_fields = ("client_reference_id", "counterparty_address", "counterparty__name")
     search_help_text = "Id, reference, address or name"
 

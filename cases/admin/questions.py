@@ -13,6 +13,7 @@ from cases import services, work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
 from cases.admin.forms import AnswerForm
+from cases.admin.lists import Overdue
 from cases.errors import CaseError
 from cases.models import InputRequest, RequestStatus
 
@@ -30,7 +31,7 @@ class QuestionAdmin(CasePartAdmin):
     """Open questions first, the longest waiting one on top; then the others, newest first."""
 
     list_display = ("asked", "status", "waiting", "with_whom", "client", "answered_by", "is_test")
-    list_filter = ("status", "case__is_test", ("case__client", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("status", Overdue, "case__is_test", ("case__client", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("case__client",)
     search_fields = ("question", "case__client_reference_id", "case__counterparty_address", "case__counterparty__name")
     search_help_text = "Question, or the case's reference, address or name"

@@ -11,6 +11,7 @@ from cases.models.cases import (
 from cases.models.chores import Chore
 from cases.models.clients import ApiKey, Client, Scope, hash_key
 from cases.models.correspondents import Admission, Correspondent
+from cases.models.days import Day
 from cases.models.drafts import Draft
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
@@ -30,6 +31,7 @@ __all__ = [
     "Chore",
     "Client",
     "Correspondent",
+    "Day",
     "Direction",
     "Draft",
     "DueRow",

@@ -148,6 +148,9 @@ class Case(DueRow):
             due_index("case_due"),
             models.Index(fields=["client", "-created_at", "-id"], name="case_of_client"),
             models.Index(fields=["status", "-created_at"], name="case_by_status"),
+            models.Index(
+                fields=["updated_at"], name="case_ended", condition=Q(result_status__isnull=False)
+            ),  # for what has ended on a day
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

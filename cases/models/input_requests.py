@@ -56,7 +56,10 @@ class InputRequest(models.Model):
             )
         ]
         indexes: ClassVar = [
-            models.Index(fields=["requested_at"], name="input_request_pending", condition=Q(status="PENDING"))
+            models.Index(fields=["requested_at"], name="input_request_pending", condition=Q(status="PENDING")),
+            models.Index(
+                fields=["resolved_at"], name="input_request_settled", condition=Q(resolved_at__isnull=False)
+            ),  # for what was answered on a day
         ]
 
     def __str__(self) -> str:

@@ -127,6 +127,9 @@ class Message(models.Model):
             models.Index(
                 fields=["send_started_at"], name="message_begun", condition=Q(send_started_at__isnull=False)
             ),  # for what has been sent within the hour
+            # For the home page: what went out on a day, and which draft has waited longest.
+            models.Index(fields=["sent_at"], name="message_sent", condition=Q(sent_at__isnull=False)),
+            models.Index(fields=["drafted_at"], name="message_draft", condition=Q(status="DRAFT")),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -41,6 +41,7 @@ PAGES: list[Group] = [
         [
             ("Chores", "schedule", "cases.chore", ""),
             ("Notices to staff", "notifications", "outreach.staffnotice", ""),
+            ("Model calls", "smart_toy", "outreach.modelcall", ""),
             ("Staff", "group", "auth.user", ""),
             ("Roles", "shield_person", "auth.group", ""),
             ("Login attempts", "lock", "axes.accessattempt", ""),

@@ -103,7 +103,7 @@ def test_an_operator_parks_an_endpoint_and_takes_it_back_with_what_was_kept(
     page = operator.get(path_of(delivery, "change")).content.decode()
     assert "On request." in page
     assert "parked since" in page
-    assert "endpoints that get no webhooks" in operator.get("/admin/").content.decode()
+    assert "endpoint that gets no webhooks" in operator.get("/admin/").content.decode()
     operator.post(path_of(delivery, "unpark"), {"replay": "on"})
     assert not Endpoint.objects.get().is_parked
     assert [row.sequence for row in work.due("delivery")] == [1]

@@ -1,0 +1,47 @@
+"""What waits for people in this room; see cases/admin/waiting.py."""
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from cases.admin.waiting import Source, Urgency
+from outreach.models import InboundPayload, NoticeState, PayloadState, StaffNotice
+
+PAYLOADS = (
+    (PayloadState.FAILED, "incoming mail that could not be taken in", Urgency.BROKEN),
+    (PayloadState.QUARANTINED, "incoming mail kept from its case", Urgency.WAITS),
+    (PayloadState.UNMATCHED, "incoming mail that belongs to no case", Urgency.WAITS),
+)
+
+
+def of_mail(request: HttpRequest) -> list[Source]:
+    """Incoming mail that only a person can place, and notices that reached nobody."""
+    sources: list[Source] = []
+    if request.user.has_perm("outreach.view_inboundpayload"):
+        sources += [_payloads(*about) for about in PAYLOADS]
+    if request.user.has_perm("outreach.view_staffnotice"):
+        sources.append(_lost_notices())
+    return sources
+
+
+def _payloads(state: PayloadState, words: str, urgency: Urgency) -> Source:
+    return Source(
+        name=f"{state.lower()}-mail",
+        one=words,
+        many=words,
+        rows=InboundPayload.objects.filter(state=state),
+        url=f"{reverse('admin:outreach_inboundpayload_changelist')}?state__exact={state}",
+        urgency=urgency,
+        since="received_at",
+    )
+
+
+def _lost_notices() -> Source:
+    return Source(
+        name="lost-notices",
+        one="notice to staff that could not be sent",
+        many="notices to staff that could not be sent",
+        rows=StaffNotice.objects.filter(state=NoticeState.FAILED),
+        url=f"{reverse('admin:outreach_staffnotice_changelist')}?state__exact={NoticeState.FAILED}",
+        urgency=Urgency.BROKEN,
+        since="created_at",
+    )
