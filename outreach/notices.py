@@ -29,6 +29,7 @@ from outreach.staff_notices.subjects import Item, arranged, item_of, with_subjec
 Claim = work.Claim[StaffNotice]
 
 MAX_JOINED = 200  # of one digest; what is beyond it makes the next one
+BEHIND = timedelta(seconds=5)  # after one that is tried again goes the next one
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -136,9 +137,10 @@ def _hold_of(notice: StaffNotice) -> tuple[datetime | None, NoticeHold]:
     if notice.begun_at:
         return None, NoticeHold.NONE
     to_same = StaffNotice.objects.filter(address=notice.address).exclude(pk=notice.pk)
-    failing = to_same.filter(state=NoticeState.WAITING, begun_at__isnull=False, leader=None, retry_at__gt=notice.now)
-    if retry_at := failing.aggregate(last=Max("retry_at"))["last"]:
-        return retry_at, NoticeHold.BEHIND
+    ahead = to_same.filter(state=NoticeState.WAITING, begun_at__isnull=False, leader=None)
+    tried_again = ahead.filter(Q(retry_at__gt=notice.now) | Q(due_at__lte=notice.now)).aggregate(last=Max("due_at"))
+    if tried_again["last"]:
+        return max(tried_again["last"], notice.now) + BEHIND, NoticeHold.BEHIND
     if notice.hold != NoticeHold.WINDOW and _window():
         last = to_same.filter(state=NoticeState.SENT).aggregate(last=Max("sent_at"))["last"]
         if last and last + _window() > notice.now:

@@ -74,7 +74,7 @@ def test_staff_hear_of_a_payload_that_could_not_be_taken_in() -> None:
     run_due("payload")
     run_due("notice")
     assert InboundPayload.objects.get().state == PayloadState.FAILED
-    assert [sent.subject for sent in mail.outbox] == ["A mail could not be taken in: an unknown sender"]
+    assert [sent.subject for sent in mail.outbox] == ["A mail could not be taken in (by smtp)"]
     assert "    It came in by smtp, and is kept as it came.\n" in str(mail.outbox[0].body)
 
 

@@ -72,7 +72,9 @@ def _text_of_many(items: Sequence[Item]) -> str:
     rows = [f"{counted(items)} wait for you."]
     room = MAX_MESSAGE_CHARS - len(end) - 40
     for number, item in enumerate(items):
-        row = f"• {harmless(line(item.title), 150)}: {harmless(line(item.text), 120)}\n  {item.link}"
+        options = f" ({harmless(_options(item), 60)})" if item.options else ""
+        told = f"{harmless(line(item.title), 150)}, {_waits(item)}: {harmless(line(item.text), 120)}{options}"
+        row = f"• {told}\n  {item.link}"
         if sum(len(known) + 1 for known in rows) + len(row) > room:
             rows.append(f"… and {len(items) - number} more.")
             break
@@ -94,15 +96,19 @@ def _blocks_of_one(item: Item) -> list[dict[str, Any]]:
 def _blocks_of_many(items: Sequence[Item]) -> list[dict[str, Any]]:
     blocks = [_ours(f"*{counted(items)} wait for you.* <{overview()}|All that is open>")]
     for item in items[:MAX_LISTED]:
-        overdue = ", overdue" if item.is_overdue else ""
+        why = f"\nWhy: {line(item.why, 200)}" if item.why else ""
         options = f"\nPossible answers: {_options(item)}" if item.options else ""
         blocks += [
             {"type": "divider"},
-            _ours(f"*{harmless(line(item.title), 200)}*, waits for {item.waits}{overdue}\n<{item.link}|{item.act}>"),
-            _theirs(shortened(item.text, 400) + options),
+            _ours(f"*{harmless(line(item.title), 200)}*, {_waits(item)}\n<{item.link}|{item.act}>"),
+            _theirs(shortened(item.text, 400) + why + options),
         ]
     more = len(items) - MAX_LISTED
     return [*blocks, _small(f"And {more} more.")] if more > 0 else blocks
+
+
+def _waits(item: Item) -> str:
+    return f"waits for {item.waits}{', overdue' if item.is_overdue else ''}"
 
 
 def _options(item: Item) -> str:

@@ -75,6 +75,7 @@ def _of_many(items: Sequence[Item]) -> str:
             "item": item,
             "title": line(item.title),
             "text": quoted(item.text, MAX_TEXT_CHARS_OF_MANY),
+            "why": line(item.why, 200),
             "options": " | ".join(line(option, 80) for option in item.options[:MAX_OPTIONS]),
         }
         for item in items[:MAX_LISTED]

@@ -138,7 +138,7 @@ def _payload(payload: InboundPayload, now: datetime) -> Item | None:
         return None
     summary, case = payload.summary, payload.case
     text = f"From: {summary.get('from')}\nSubject: {summary.get('subject') or '(none)'}\n\n{summary.get('text', '')}"
-    sender = summary.get("from") or "an unknown sender"
+    sender = summary.get("from") or f"(by {payload.source})"
     headlines = {
         PayloadState.QUARANTINED: "A mail was kept from its case",
         PayloadState.UNMATCHED: "A mail belongs to no case",

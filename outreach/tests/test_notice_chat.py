@@ -89,11 +89,20 @@ def test_a_question_is_posted_with_all_that_is_needed_and_the_way_to_its_page(sl
 
 
 def test_several_are_posted_as_one(slack: HTTPServer) -> None:
-    ask(case_with("Ann"))
+    question = ask(case_with("Ann"), options=["Yes", "No"])
     draft()
     park(case_with("Zoe", "Gamma"))
     steps()
     (body,) = posted(slack)
+    link = f"https://offload.example/admin/cases/inputrequest/{question.pk}/change/"
+    assert body["text"].splitlines()[1:3] == [
+        "• Question: Ann (Acme), waits for less than a minute: May we pay 200 EUR? (Yes | No)",
+        f"  {link}",
+    ]
+    assert list(map(words, body["blocks"]))[2:4] == [
+        f"*Question: Ann (Acme)*, waits for less than a minute\n<{link}|Answer it here>",
+        "May we pay 200 EUR?\nWhy: They ask for it.\nPossible answers: Yes | No",
+    ]
     assert body["text"].splitlines()[0] == "1 question, 1 draft and 1 endpoint wait for you."
     assert re.findall(r"^• (\w+)", body["text"], re.MULTILINE) == ["Question", "Draft", "No"]
     assert body["text"].splitlines()[-1] == "All that is open: https://offload.example/admin/"
