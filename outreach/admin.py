@@ -290,4 +290,7 @@ class StaffNoticeAdmin(ReadOnlyAdmin):
             url = reverse("admin:outreach_staffnotice_change", args=[notice.leader_id])
             return format_html('<a href="{}">with an earlier one</a>', url)
         others = notice.others  # type: ignore[attr-defined]
-        return f"with {others} other{'s' if others > 1 else ''}" if others else "–"
+        if not others:
+            return "–"
+        url = f"{reverse('admin:outreach_staffnotice_changelist')}?leader__id__exact={notice.pk}"
+        return format_html('<a href="{}">with {} other{}</a>', url, others, "s" if others > 1 else "")

@@ -48,7 +48,9 @@ def staff_are_told(examination: Examination) -> Iterator[Finding]:
             yield _answers(recipient)
     failed = StaffNotice.objects.filter(state=NoticeState.FAILED).count()
     if failed:
-        yield warn("staff notices", f"{failed} could not be sent", "See *Staff notices* in the admin for the reasons.")
+        yield warn(
+            "staff notices", f"{failed} could not be sent", "See *Notices to staff* in the admin for the reasons."
+        )
 
 
 def _mail_server_takes(count: int) -> Finding:

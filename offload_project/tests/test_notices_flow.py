@@ -149,11 +149,11 @@ class Slow(EmailBackend):
 def work_until_done() -> None:
     """What the pump of one worker does, as long as there is anything to do."""
     quiet_since = time.monotonic()
-    while time.monotonic() - quiet_since < 0.5:
+    while time.monotonic() - quiet_since < 1:
         for held in work.claim("notice", 4):
-            quiet_since = time.monotonic()
             pump.run_step(held)
             pump.settle({held: None})
+            quiet_since = time.monotonic()
         time.sleep(0.01)
 
 

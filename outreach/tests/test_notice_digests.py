@@ -424,4 +424,6 @@ def test_the_list_says_why_a_notice_is_held_and_what_it_went_with(admin_client: 
     assert "with 1 other<" in html
     assert f"until {held.held_until:%Y-%m-%d %H:%M} UTC: joins the next digest" in html
     page = admin_client.get(f"/admin/outreach/staffnotice/{leader.pk}/change/").content.decode()
-    assert "with 1 other<" in page
+    url = f"/admin/outreach/staffnotice/?leader__id__exact={leader.pk}"
+    assert f'<a href="{url}">with 1 other</a>' in page
+    assert list(admin_client.get(url).context["cl"].result_list) == [leader.joined.get()]
