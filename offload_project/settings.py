@@ -38,6 +38,14 @@ def _required(name: str) -> str:
     return value
 
 
+def _number(name: str, default: float) -> float:
+    """The variable as a number, or ImproperlyConfigured that names it."""
+    try:
+        return float(env(name, default=default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is {env(name)!r}; give a number, such as {default:g}.") from error
+
+
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = DESK_KEY.read_text().strip() if AT_A_DESK else _required("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
@@ -208,6 +216,7 @@ OFFLOAD_EVENT_LISTENERS = {
     "case.failed": ["webhooks.listeners.enqueue"],
     "case.input_needed": ["webhooks.listeners.enqueue", "outreach.notices.tell_staff"],
     "case.input_overdue": ["outreach.notices.tell_staff"],
+    "case.draft_ready": ["outreach.notices.tell_staff_of_draft"],
     "webhook.parked": ["outreach.notices.tell_staff_of_parking"],
 }
 # Clients hear of these only where they have asked for them (Client.event_types).
@@ -387,7 +396,15 @@ IMAP_URL = env("IMAP_URL", default="")  # what `manage.py poll_imap` empties: im
 OFFLOAD_REPLY_ADDRESS = env("OFFLOAD_REPLY_ADDRESS", default="")
 # What our own mail server calls itself in the Authentication-Results that it writes; empty: none is believed.
 OFFLOAD_AUTHSERV_ID = env("OFFLOAD_AUTHSERV_ID", default="")
+# Mail addresses, and https:// URLs of incoming webhooks (Slack and what understands the same); these are secrets.
 OFFLOAD_STAFF_NOTICES = env.list("OFFLOAD_STAFF_NOTICES", default=[])
+# After one notice the next ones to the same recipient wait so long, and go out as one; 0: each at once, by itself.
+OFFLOAD_NOTICE_DIGEST_MINUTES = _number("OFFLOAD_NOTICE_DIGEST_MINUTES", default=10)
+OFFLOAD_NOTICE_QUIET_HOURS = env("OFFLOAD_NOTICE_QUIET_HOURS", default="")  # 20:00-07:00 Sat,Sun Europe/Berlin
+# Staff are told of mail that was kept from its case, or belongs to none, once it has waited so long; 0: never.
+OFFLOAD_NOTICE_MAIL_HOURS = _number("OFFLOAD_NOTICE_MAIL_HOURS", default=2)
+# Whether the endpoint of a webhook.parked event is parked still.
+OFFLOAD_PARKING_CHECK = "webhooks.endpoints.is_still_parked"
 
 _CHOSEN_TRANSPORT = (
     env("OFFLOAD_TRANSPORT", default="")
@@ -539,6 +556,7 @@ LOGGING = {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
         "mail.log": {"level": "WARNING"},  # aiosmtpd's: else a line for each word that is said
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
+        "urllib3": {"level": "INFO"},  # at DEBUG it writes the paths of URLs, which of staff's webhooks are secrets
         "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case as Choose
-from django.db.models import QuerySet, When
+from django.db.models import Count, OuterRef, QuerySet, Subquery, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -242,12 +242,30 @@ class SandboxMailAdmin(CasePartAdmin):
 class StaffNoticeAdmin(ReadOnlyAdmin):
     """Those that could not be sent come first."""
 
-    list_display = ("address", "state", "about", "created_at", "sent_at", "failures", "last_error")
-    list_filter = ("state", "created_at")
-    list_select_related = ("question__case", "parking")
+    list_display = ("address", "state", "about", "created_at", "waits", "digest", "sent_at", "failures", "last_error")
+    list_filter = ("state", "hold", "created_at", ("case__client", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("question__case", "draft__case", "payload", "parking", "leader")
     search_fields = ("address",)
-    fields = ("address", "about", "state", "note", "created_at", "sent_at", "failures", "retry_at", "last_error")
+    fields = (
+        "address",
+        "about",
+        "state",
+        "note",
+        "created_at",
+        "waits",
+        "digest",
+        "sent_at",
+        "failures",
+        "retry_at",
+        "last_error",
+    )
     readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StaffNotice]:
+        rows: QuerySet[StaffNotice] = super().get_queryset(request)
+        joined = StaffNotice.objects.filter(leader=OuterRef("pk")).order_by().values("leader")
+        others = Subquery(joined.annotate(number=Count("pk")).values("number"))
+        return rows.annotate(others=others).defer("payload__body", "draft__full_text", "draft__html")
 
     def get_ordering(self, request: HttpRequest) -> Any:
         return (Choose(When(state=NoticeState.FAILED, then=0), default=1), "-created_at")
@@ -255,11 +273,35 @@ class StaffNoticeAdmin(ReadOnlyAdmin):
     @admin.display(description="About")
     def about(self, notice: StaffNotice) -> SafeString:
         if notice.parking:
-            return format_html(
-                '<a href="{}">{} is parked</a>', notice.parking.data["page"], notice.parking.data["origin"]
-            )
-        url = reverse("admin:cases_inputrequest_change", args=[notice.question_id])
-        return format_html('<a href="{}">{}</a>', url, notice.question)
+            url, words = notice.parking.data["page"], f"{notice.parking.data['origin']} is parked"
+        elif notice.payload:
+            url = reverse("admin:outreach_inboundpayload_change", args=[notice.payload_id])
+            words = f"Mail: {notice.payload.summary.get('subject') or notice.payload.get_state_display()}"
+        elif notice.draft:
+            url = reverse("admin:cases_draft_change", args=[notice.draft_id])
+            words = f"Draft: {notice.draft.subject}"
+        else:
+            url, words = reverse("admin:cases_inputrequest_change", args=[notice.question_id]), str(notice.question)
+        return format_html('<a href="{}">{}</a>', url, Truncator(words).chars(100))
+
+    @admin.display(description="Held")
+    def waits(self, notice: StaffNotice) -> str:
+        """Why it was not sent at once, and until when."""
+        if not notice.hold or notice.held_until is None:
+            return "–"
+        return f"until {notice.held_until:%Y-%m-%d %H:%M} UTC: {notice.get_hold_display()}"
+
+    @admin.display(description="Digest")
+    def digest(self, notice: StaffNotice) -> SafeString | str:
+        """With which other notices it goes out, or went."""
+        if notice.leader:
+            url = reverse("admin:outreach_staffnotice_change", args=[notice.leader_id])
+            return format_html('<a href="{}">with an earlier one</a>', url)
+        others = notice.others  # type: ignore[attr-defined]
+        if not others:
+            return "–"
+        url = f"{reverse('admin:outreach_staffnotice_changelist')}?leader__id__exact={notice.pk}"
+        return format_html('<a href="{}">with {} other{}</a>', url, others, "s" if others > 1 else "")
 
 
 @admin.register(ModelCall)

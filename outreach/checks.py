@@ -13,7 +13,10 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from cases import working_hours
 from outreach.inbound import reply_address
+from outreach.staff_notices import quiet_hours, recipients
 from outreach.transports import TRANSPORTS
+
+MAX_NOTICE_PAUSE = 1000  # minutes or hours
 
 
 @register()
@@ -90,6 +93,26 @@ def answers_have_an_address(**_: Any) -> list[CheckMessage]:
             f"Of the reply address {inbox}@… the part before the @ may have {most} characters, for a token joins it."
         )
         errors.append(Error(message, hint="Set OFFLOAD_REPLY_ADDRESS to a shorter one.", id="outreach.E021"))
+    return errors
+
+
+@register()
+def notices_can_be_sent(**_: Any) -> list[CheckMessage]:
+    """Errors for recipients that are none, and for times that can't be read. The URLs are secrets, and not shown."""
+    errors: list[CheckMessage] = []
+    for text in settings.OFFLOAD_STAFF_NOTICES:
+        try:
+            recipients.read(text)
+        except ValueError as error:
+            errors.append(Error(f"OFFLOAD_STAFF_NOTICES: {error}", id="outreach.E030"))
+    try:
+        quiet_hours.parse(settings.OFFLOAD_NOTICE_QUIET_HOURS)
+    except ImproperlyConfigured as error:
+        errors.append(Error(str(error), id="outreach.E031"))
+    for setting in ("OFFLOAD_NOTICE_DIGEST_MINUTES", "OFFLOAD_NOTICE_MAIL_HOURS"):
+        if not 0 <= getattr(settings, setting) <= MAX_NOTICE_PAUSE:
+            message = f"{setting} is {getattr(settings, setting)!r}; give a number from 0 to {MAX_NOTICE_PAUSE}."
+            errors.append(Error(message, id="outreach.E032"))
     return errors
 
 

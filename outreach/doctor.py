@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.mail import get_connection
 
 from cases.examination import Examination, Finding, fail, ok, warn
+from outreach.models import NoticeState, StaffNotice
+from outreach.staff_notices.recipients import Recipient, configured
 from outreach.transports import TRANSPORTS
 
 MODEL_SECONDS = 15
@@ -31,21 +33,46 @@ def mail_can_leave(examination: Examination) -> Iterator[Finding]:
 
 
 def staff_are_told(examination: Examination) -> Iterator[Finding]:
-    """Notices of questions need addresses, and a server that takes them."""
-    if not settings.OFFLOAD_STAFF_NOTICES:
+    """Notices need recipients: a mail server that takes them, and webhooks whose servers answer.
+
+    Nothing is posted: people would read it. So whether a webhook's secret is right only its notices tell.
+    """
+    told = configured().values()
+    if not told:
+        remedy = "Set OFFLOAD_STAFF_NOTICES to addresses or chat webhooks of your staff."
+        yield warn("staff notices", "nobody is told of questions", remedy)
+    if addresses := [recipient for recipient in told if not recipient.is_webhook]:
+        yield _mail_server_takes(len(addresses))
+    for recipient in told:
+        if recipient.is_webhook:
+            yield _answers(recipient)
+    failed = StaffNotice.objects.filter(state=NoticeState.FAILED).count()
+    if failed:
         yield warn(
-            "staff notices", "nobody is told of questions", "Set OFFLOAD_STAFF_NOTICES to addresses of your staff."
+            "staff notices", f"{failed} could not be sent", "See *Notices to staff* in the admin for the reasons."
         )
-        return
+
+
+def _mail_server_takes(count: int) -> Finding:
     connection = get_connection()
     try:
         connection.open()
     except OSError as error:  # SMTPException is one
-        yield fail("staff notices", f"EMAIL_URL: {type(error).__name__}", "Check host, port, user and password.")
-    else:
-        yield ok("staff notices", f"{len(settings.OFFLOAD_STAFF_NOTICES)} addresses; the mail server lets us in")
+        return fail("staff notices", f"EMAIL_URL: {type(error).__name__}", "Check host, port, user and password.")
     finally:
         connection.close()
+    return ok("staff notices", f"{count} address{'es' if count > 1 else ''}; the mail server lets us in")
+
+
+def _answers(recipient: Recipient) -> Finding:
+    """Whether there is a server, asked for its front page: the webhook's own path is a secret, and takes posts only."""
+    parts = urlsplit(recipient.url)
+    try:
+        requests.head(f"{parts.scheme}://{parts.netloc}/", timeout=MODEL_SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        what = f"{recipient.host} can't be reached: {type(error).__name__}"
+        return fail("staff notices", what, "Check the URL in OFFLOAD_STAFF_NOTICES, and what is between.")
+    return ok("staff notices", f"{recipient.name}: its server answers")
 
 
 def model_answers(examination: Examination) -> Iterator[Finding]:

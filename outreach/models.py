@@ -1,12 +1,14 @@
 import uuid
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 
-from cases.models import Case, Client, DueRow, Event, InputRequest, Message, due_index
+from cases.models import Case, Client, Draft, DueRow, Event, InputRequest, Message, due_index
 
 
 class PayloadState(models.TextChoices):
@@ -123,6 +125,12 @@ class Suppression(models.Model):
         return self.address
 
 
+def _one_of(*names: str) -> Q:
+    """Just one of the columns is not null."""
+    alone = (Q(**{f"{other}__isnull": other != name for other in names}) for name in names)
+    return reduce(or_, alone)
+
+
 class NoticeState(models.TextChoices):
     WAITING = "WAITING", "to be sent"
     SENT = "SENT", "sent"
@@ -130,20 +138,41 @@ class NoticeState(models.TextChoices):
     FAILED = "FAILED", "could not be sent"
 
 
-class StaffNotice(DueRow):
-    """A mail that tells one address of one question, or of an endpoint that was parked.
+class NoticeHold(models.TextChoices):
+    """Why a notice is not sent at once."""
 
-    Sent at least once: a repeated one has the same Message-ID.
+    NONE = "", "not held"
+    WINDOW = "WINDOW", "joins the next digest"
+    QUIET = "QUIET", "quiet hours"
+    PATIENCE = "PATIENCE", "only told of if nobody has decided by then"
+    BEHIND = "BEHIND", "an earlier one could not be sent yet"
+
+
+JOINED_AT_MOST = timedelta(hours=25)  # a leader is given up after a day of failures
+
+
+class StaffNotice(DueRow):
+    """What tells one recipient of one thing: a question, a draft, a mail that waits for staff, a parked endpoint.
+
+    Sent at least once, alone or joined with others to one digest; a repeated one has the same Message-ID. Of a digest
+    one row, the leader, carries the work; the others point at it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     question = models.ForeignKey(InputRequest, on_delete=models.CASCADE, null=True, related_name="notices")
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, null=True, related_name="+")
+    payload = models.ForeignKey(InboundPayload, on_delete=models.CASCADE, null=True, related_name="+")
     parking = models.ForeignKey(Event, on_delete=models.CASCADE, null=True, related_name="+")  # a webhook.parked
-    address = models.CharField(max_length=320)
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, null=True, related_name="+")  # null: of a mail
+    address = models.CharField(max_length=320)  # of a webhook its host and a fingerprint, never its URL
     is_reminder = models.BooleanField(default=False)  # the second one, of a question that has waited too long
     state = models.CharField(max_length=10, choices=NoticeState.choices, default=NoticeState.WAITING)
-    note = models.TextField(blank=True)  # why it failed
+    note = models.TextField(blank=True)  # why it failed, or was not needed
     created_at = models.DateTimeField()
+    held_until = models.DateTimeField(null=True, blank=True)  # not before; null: it was never held
+    hold = models.CharField(max_length=10, choices=NoticeHold.choices, default=NoticeHold.NONE, blank=True)
+    begun_at = models.DateTimeField(null=True, blank=True)  # from here it may be out there, alone or with its digest
+    leader = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="joined")
     sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -151,11 +180,14 @@ class StaffNotice(DueRow):
         indexes: ClassVar = [
             due_index("notice_due"),
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
+            models.Index(fields=["address", "-sent_at"], name="notice_last_sent", condition=Q(state="SENT")),
+            models.Index(fields=["address", "begun_at"], name="notice_waiting", condition=Q(state="WAITING")),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address", "is_reminder"]),
+            models.UniqueConstraint(name="notice_of_draft_once", fields=["draft", "address"]),
             models.CheckConstraint(
-                name="notice_of_one_thing", condition=Q(question__isnull=False) ^ Q(parking__isnull=False)
+                name="notice_of_one_thing", condition=_one_of("question", "draft", "payload", "parking")
             ),
         ]
 
@@ -163,8 +195,12 @@ class StaffNotice(DueRow):
         return f"notice to {self.address}"
 
     def due_facts(self) -> Iterator[datetime]:
-        if self.state == NoticeState.WAITING:
-            yield self.created_at
+        if self.state != NoticeState.WAITING:
+            return
+        if self.leader_id and self.begun_at:  # its leader sees to it, unless it is deleted
+            yield self.begun_at + JOINED_AT_MOST
+        else:
+            yield self.held_until or self.created_at
 
 
 class ModelCall(models.Model):

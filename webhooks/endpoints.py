@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from cases import work
 from cases.events import record
-from cases.models import Case
+from cases.models import Case, Event
 from webhooks import order
 from webhooks.models import DeliveryState, Endpoint
 from webhooks.sender import Outcome
@@ -74,6 +74,12 @@ def unpark(endpoint_pk: int) -> bool:
         was_parked = endpoint.is_parked
         _clear(endpoint)
         return was_parked
+
+
+def is_still_parked(event: Event) -> bool:
+    """Whether the endpoint that a `webhook.parked` tells of has not been taken back since."""
+    taken_back = Endpoint.objects.filter(client=event.case.client_id, origin=event.data["origin"], parked_at=None)
+    return not taken_back.exists()
 
 
 def _clear(endpoint: Endpoint) -> None:

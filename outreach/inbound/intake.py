@@ -14,7 +14,7 @@ from cases import correspondence, correspondents, work
 from cases.correspondence import ReceivedMail, StoredFile
 from cases.events import SYSTEM, record
 from cases.models import Admission, Case, Message, Purpose
-from outreach import consequences, reading
+from outreach import consequences, notices, reading
 from outreach.agents import guard
 from outreach.inbound import attachments, trust
 from outreach.inbound.absence import absent_until
@@ -187,6 +187,7 @@ def _quarantine(claimed: Claim, mail: InboundMail, case: Case, why: str) -> None
         if not is_told_of:
             locked = Case.objects.locked(case.pk)
             record(locked, "mail.quarantined", payloadId=str(payload.pk), sender=mail.from_address, why=why)
+            notices.tell_staff_of_mail(payload)
 
 
 def _keep_unmatched(claimed: Claim, why: str, *, may_come: bool, mail: InboundMail | None = None) -> None:
@@ -197,6 +198,7 @@ def _keep_unmatched(claimed: Claim, why: str, *, may_come: bool, mail: InboundMa
             payload.try_again_at = payload.now + TRY_AGAIN
         else:
             payload.state = PayloadState.UNMATCHED
+            notices.tell_staff_of_mail(payload)
         _save(payload)
 
 
@@ -205,6 +207,7 @@ def give_up(claimed: Claim, cause: str) -> None:
     with claimed.write() as payload:
         payload.state, payload.note = PayloadState.FAILED, cause
         _save(payload)
+        notices.tell_staff_of_mail(payload, is_urgent=True)
 
 
 def _save(payload: InboundPayload) -> None:

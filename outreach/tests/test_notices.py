@@ -1,4 +1,4 @@
-"""Staff hear of questions by mail: at least once, never from inside the question's own transaction."""
+"""Staff hear of what waits for them by mail: at least once, never from inside the transaction of what it is about."""
 
 import smtplib
 from datetime import timedelta
@@ -11,11 +11,12 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from pytest_django import Settings
 
-from cases import events, leases, pump, transitions, work
+from cases import drafts, leases, pump, work
 from cases.factories import CaseFactory
-from cases.models import Case, Event, InputRequest, RequestStatus, Status
-from outreach.models import NoticeState, StaffNotice
-from outreach.notices import NOTICES, compose
+from cases.models import InputRequest, MessageStatus, RequestStatus, Status
+from outreach.models import InboundPayload, NoticeState, PayloadState, StaffNotice
+from outreach.notices import NOTICES
+from outreach.tests.notices import ask, case_with, draft, park, states, step
 
 pytestmark = pytest.mark.django_db
 
@@ -27,38 +28,17 @@ def addresses(settings: Settings) -> None:
     settings.OFFLOAD_MAIL_FROM = settings.DEFAULT_FROM_EMAIL = "Offload <offload@us.example>"
 
 
-def ask(case: Case | None = None, question: str = "May we pay 200 EUR?") -> InputRequest:
-    case = case or CaseFactory(
-        status=Status.RUNNING, client__name="Acme", counterparty={"address": "ann@supplier.example", "name": "Ann"}
-    )
-    with work.transaction():
-        locked = Case.objects.locked(case.pk)
-        return transitions.ask(locked, question=question, reason="They ask for it.")
-
-
-def step() -> list[BaseException | None]:
-    """What a pump does with the notices that are due; the errors of their steps."""
-    outcomes: dict[work.Claim[Any], BaseException | None] = {}
-    for held in work.claim("notice", 10):
-        try:
-            pump.run_step(held)
-            outcomes[held] = None
-        except Exception as error:  # noqa: BLE001 (as the pump's threads do)
-            outcomes[held] = error
-    pump.settle(outcomes)
-    return list(outcomes.values())
-
-
-def states() -> list[str]:
-    return sorted(StaffNotice.objects.values_list("state", flat=True))
+def body() -> str:
+    """The text of the last mail."""
+    return str(mail.outbox[-1].body)
 
 
 def test_a_question_makes_one_due_notice_for_each_address_and_sends_nothing_itself() -> None:
     question = ask()
     notices = StaffNotice.objects.order_by("address")
-    assert [(notice.address, notice.question, notice.state) for notice in notices] == [
-        ("boss@us.example", question, NoticeState.WAITING),
-        ("desk@us.example", question, NoticeState.WAITING),
+    assert [(notice.address, notice.question, notice.case, notice.state) for notice in notices] == [
+        ("boss@us.example", question, question.case, NoticeState.WAITING),
+        ("desk@us.example", question, question.case, NoticeState.WAITING),
     ]
     assert [notice.due_at for notice in notices] == [question.requested_at, question.requested_at]
     assert mail.outbox == []
@@ -68,6 +48,7 @@ def test_a_question_makes_one_due_notice_for_each_address_and_sends_nothing_itse
 def test_nobody_is_told_where_nobody_is_named(settings: Settings) -> None:
     settings.OFFLOAD_STAFF_NOTICES = []
     ask()
+    draft()
     assert StaffNotice.objects.count() == 0
 
 
@@ -78,16 +59,39 @@ def test_a_question_that_is_undone_is_told_to_nobody() -> None:
     assert StaffNotice.objects.count() == 0
 
 
-def test_a_notice_links_to_the_page_on_which_the_question_is_answered() -> None:
-    question = ask()
+def test_a_notice_says_all_that_is_needed_to_decide_how_urgent_it_is() -> None:
+    case = case_with(client_reference_id="INV-7", is_test=True)
+    question = ask(case, "May we pay 200 EUR?", options=["Yes", "No, 150 at most"])
     assert step() == [None, None]
     assert sorted(sent.to for sent in mail.outbox) == [["boss@us.example"], ["desk@us.example"]]
     sent = mail.outbox[0]
     assert sent.subject == "A case needs an answer: Ann (Acme)"
     assert sent.from_email == "Offload <offload@us.example>"
-    assert f"\nhttps://offload.example/admin/cases/inputrequest/{question.pk}/change/\n" in sent.body
-    assert "May we pay 200 EUR?" in sent.body
     assert sent.message()["Auto-Submitted"] == "auto-generated"
+    assert sent.message().get_content_type() == "text/plain"
+    assert (
+        sent.body
+        == f"""A case waits for an answer.
+
+    May we pay 200 EUR?
+
+Why:
+    They ask for it.
+
+Possible answers (any other is taken as well):
+    - Yes
+    - No, 150 at most
+
+Answer it here:
+https://offload.example/admin/cases/inputrequest/{question.pk}/change/
+
+With: Ann <ann@supplier.example>
+Client: Acme
+Case: INV-7 (test)
+Goal: Ask for the invoice of March.
+Waits since: {question.requested_at:%Y-%m-%d %H:%M} UTC (less than a minute)
+"""
+    )
     assert states() == ["SENT", "SENT"]
     assert work.due("notice").count() == 0
     assert all(notice.sent_at and notice.due_at is None for notice in StaffNotice.objects.all())
@@ -100,11 +104,17 @@ def test_a_notice_is_sent_once() -> None:
     assert len(mail.outbox) == 2
 
 
-def test_a_notice_that_may_have_been_sent_is_sent_again_under_the_same_id() -> None:
-    ask()
-    notice = StaffNotice.objects.earliest("address")
-    first, second = compose(notice).message(), compose(notice).message()
-    assert first["Message-ID"] == second["Message-ID"] == f"<notice-{notice.pk}@us.example>"
+def test_a_reminder_says_how_long_nobody_has_answered() -> None:
+    question = ask()
+    StaffNotice.objects.all().delete()
+    InputRequest.objects.filter(pk=question.pk).update(requested_at=question.requested_at - timedelta(hours=49))
+    notice = StaffNotice(question=question, address="desk@us.example", created_at=work.now(), is_reminder=True)
+    notice.now = work.now()
+    work.reschedule(notice)
+    notice.save()
+    assert step() == [None]
+    assert mail.outbox[0].subject == "Still unanswered after 2 days: Ann (Acme)"
+    assert body().startswith("A case still waits for an answer, since 2 days.\n\n    May we pay 200 EUR?\n")
 
 
 @pytest.mark.parametrize("status", [RequestStatus.RESOLVED, RequestStatus.SUPERSEDED, RequestStatus.CLOSED])
@@ -115,6 +125,15 @@ def test_a_question_that_is_settled_meanwhile_is_told_to_nobody(status: RequestS
     assert mail.outbox == []
     assert states() == ["NOT_NEEDED", "NOT_NEEDED"]
     assert work.due("notice").count() == 0
+
+
+def test_whoever_is_not_named_any_more_gets_nothing(settings: Settings) -> None:
+    ask()
+    settings.OFFLOAD_STAFF_NOTICES = ["boss@us.example"]
+    assert step() == [None, None]
+    assert [sent.to for sent in mail.outbox] == [["boss@us.example"]]
+    notice = StaffNotice.objects.get(address="desk@us.example")
+    assert (notice.state, notice.note) == (NoticeState.NOT_NEEDED, "OFFLOAD_STAFF_NOTICES does not name it any more.")
 
 
 class Down(EmailBackend):
@@ -145,6 +164,7 @@ def test_after_a_day_of_failures_the_notice_is_on_the_staff_s_list(settings: Set
     notice = StaffNotice.objects.earliest("address")
     assert "the server is down" in notice.note
     assert notice.due_at is None
+    assert notice.question
     assert notice.question.is_pending  # it still waits, and is listed as such
 
 
@@ -179,49 +199,143 @@ def test_the_mail_server_is_talked_to_outside_of_any_transaction(
 )
 def test_a_name_adds_no_header(name: str) -> None:
     ask(CaseFactory(status=Status.RUNNING, counterparty={"address": "a@b.example", "name": name}))
-    message = compose(StaffNotice.objects.earliest("address")).message()
-    assert message["To"] == "boss@us.example"
+    step()
+    message = mail.outbox[0].message()
+    assert message["To"] in ("boss@us.example", "desk@us.example")
     assert message["Bcc"] is None
-    assert len(compose(StaffNotice.objects.earliest("address")).subject) <= 120
+    assert len(mail.outbox[0].subject) <= 120
     message.as_bytes()
 
 
 def test_what_others_wrote_is_not_escaped_in_plain_text_and_cut_at_a_length() -> None:
     ask(question="Is 3 < 5 & true? " + "x" * 5000)
-    body = compose(StaffNotice.objects.earliest("address")).body
-    assert "Is 3 < 5 & true?" in str(body)
-    assert len(str(body)) < 3000
+    step()
+    assert "Is 3 < 5 & true?" in body()
+    assert len(body()) < 3000
+
+
+def test_what_others_wrote_can_not_pose_as_ours() -> None:
+    ask(question="Yes?\n\n\n\n\nAnswer it here:\r\nhttps://evil.example/\u202egpj\x00")
+    step()
+    flush_left = [row for row in body().splitlines() if row and not row.startswith("    ")]
+    assert "https://evil.example/ gpj" in body()
+    assert [row for row in flush_left if "evil" in row] == []
+    assert flush_left.count("Answer it here:") == 1
+    assert "\n\n\n" not in body()
 
 
 def test_notices_are_a_kind_of_work() -> None:
     assert leases.kinds()["notice"] is NOTICES
 
 
+# --- Drafts ---------------------------------------------------------------------------------------
+
+
+def test_a_draft_that_waits_is_told_of_with_its_words() -> None:
+    written = draft()
+    assert step() == [None, None]
+    assert mail.outbox[0].subject == "A draft waits for approval: Ann (Acme)"
+    assert body().startswith(
+        "A mail to Ann waits for your approval. It is not sent before.\n\n"
+        "    Subject: Invoice of March\n\n    Dear Ann,\n\n    please send the invoice.\n\n"
+        "Approve, change or reject it here:\n"
+        f"https://offload.example/admin/cases/draft/{written.pk}/change/\n\n"
+        "With: Ann <ann@supplier.example>\nClient: Acme\n"
+    )
+
+
+def test_a_draft_that_is_decided_on_meanwhile_is_told_to_nobody() -> None:
+    written = draft()
+    drafts.approve(written.case_id, written.pk, hash=written.hash, actor="staff ann")
+    assert step() == [None, None]
+    assert (mail.outbox, states()) == ([], ["NOT_NEEDED", "NOT_NEEDED"])
+
+
+def test_a_draft_whose_case_has_moved_on_is_told_to_nobody() -> None:
+    written = draft()
+    ask(written.case)
+    step()
+    assert [sent.subject for sent in mail.outbox] == ["A case needs an answer: Ann (Acme)"] * 2
+
+
+def test_a_mail_that_needs_no_approval_is_no_draft() -> None:
+    written = draft(case_with())
+    StaffNotice.objects.all().delete()
+    written.status = MessageStatus.QUEUED
+    written.save()
+    assert step() == []
+
+
+# --- Mail that waits for staff --------------------------------------------------------------------
+
+
+def payload(state: PayloadState) -> InboundPayload:
+    at, summary = work.now(), {"from": "eve@evil.example", "subject": "Re: Invoice", "text": "Take this account."}
+    fields = {"source": "smtp", "dedupe_key": "1", "body": b"x", "received_at": at - timedelta(hours=3)}
+    row: InboundPayload = InboundPayload.objects.create(
+        **fields, state=state, note="Its sender is a stranger.", summary=summary
+    )
+    return row
+
+
+def told_of(row: InboundPayload) -> None:
+    """A notice of it is due."""
+    notice = StaffNotice(payload=row, address="desk@us.example", created_at=row.received_at)
+    notice.now = work.now()
+    work.reschedule(notice)
+    notice.save()
+
+
+@pytest.mark.parametrize(
+    ("state", "subject"),
+    [
+        (PayloadState.UNMATCHED, "A mail belongs to no case: eve@evil.example"),
+        (PayloadState.QUARANTINED, "A mail was kept from its case: eve@evil.example"),
+        (PayloadState.FAILED, "A mail could not be taken in: eve@evil.example"),
+    ],
+)
+def test_a_mail_that_waits_for_staff_is_told_of(state: PayloadState, subject: str) -> None:
+    row = payload(state)
+    told_of(row)
+    assert step() == [None]
+    assert mail.outbox[0].subject == subject
+    assert "    From: eve@evil.example\n    Subject: Re: Invoice\n\n    Take this account.\n" in body()
+    assert "Why:\n    Its sender is a stranger.\n" in body()
+    assert f"Decide here:\nhttps://offload.example/admin/outreach/inboundpayload/{row.pk}/change/\n" in body()
+    assert body().endswith(f"\nWaits since: {row.received_at:%Y-%m-%d %H:%M} UTC (3 hours)\n")
+
+
+@pytest.mark.parametrize("state", [PayloadState.DONE, PayloadState.DISCARDED, PayloadState.WAITING])
+def test_a_mail_that_is_decided_on_is_told_to_nobody(state: PayloadState) -> None:
+    told_of(payload(state))
+    assert step() == [None]
+    assert (mail.outbox, states()) == ([], ["NOT_NEEDED"])
+
+
 # --- An endpoint that gets no webhooks any more ---------------------------------------------------
-
-
-def park(case: Case) -> Event:
-    with work.transaction():
-        facts = {"origin": "https://hooks.example:443", "reason": "It answered 410 Gone.", "page": "/admin/endpoint/7/"}
-        return events.record(Case.objects.locked(case.pk), "webhook.parked", **facts)
 
 
 def test_a_parked_endpoint_is_told_to_each_address_with_the_way_to_its_page() -> None:
     park(CaseFactory(status=Status.RUNNING, client__name="Acme"))
     assert step() == [None, None]
-    assert [message.to for message in mail.outbox] == [["desk@us.example"], ["boss@us.example"]]
+    assert sorted(message.to for message in mail.outbox) == [["boss@us.example"], ["desk@us.example"]]
     assert mail.outbox[0].subject == "No webhooks to https://hooks.example:443 any more (Acme)"
-    text = str(mail.outbox[0].body)
-    assert "It answered 410 Gone." in text
-    assert "https://offload.example/admin/endpoint/7/" in text
-    assert "Client: Acme" in text
+    assert "Why:\n    It answered 410 Gone.\n" in body()
+    assert "Look at it here:\nhttps://offload.example/admin/endpoint/7/\n\nClient: Acme\n" in body()
     assert states() == ["SENT", "SENT"]
 
 
-def test_staff_see_what_a_notice_of_an_endpoint_is_about(admin_client: Client) -> None:
+# --- The staff's pages ----------------------------------------------------------------------------
+
+
+def test_staff_see_what_a_notice_is_about(admin_client: Client) -> None:
     park(CaseFactory(status=Status.RUNNING))
+    written, row = draft(), payload(PayloadState.UNMATCHED)
+    told_of(row)
     page = admin_client.get("/admin/outreach/staffnotice/").content.decode()
     assert '<a href="/admin/endpoint/7/">https://hooks.example:443 is parked</a>' in page
+    assert f'<a href="/admin/cases/draft/{written.pk}/change/">Draft: Invoice of March</a>' in page
+    assert f'<a href="/admin/outreach/inboundpayload/{row.pk}/change/">Mail: Re: Invoice</a>' in page
 
 
 def test_a_notice_is_about_one_thing() -> None:
@@ -232,3 +346,5 @@ def test_a_notice_is_about_one_thing() -> None:
     event = park(case)
     with pytest.raises(IntegrityError), transaction.atomic():
         StaffNotice.objects.create(**about, question=ask(case), parking=event)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        StaffNotice.objects.create(**about, draft=draft(), payload=payload(PayloadState.FAILED))

@@ -55,6 +55,15 @@ def test_failures_are_counted_from_the_first_and_one_success_clears_the_clock() 
     assert not case.events.filter(type="webhook.parked").exists()
 
 
+def test_an_event_of_parking_is_true_until_the_endpoint_is_taken_back() -> None:
+    ask(case := running())
+    attempt(Delivery.objects.get(), GONE)
+    event = case.events.get(type="webhook.parked")
+    assert endpoints.is_still_parked(event)
+    endpoints.unpark(Endpoint.objects.get().pk)
+    assert not endpoints.is_still_parked(event)
+
+
 def test_an_endpoint_that_is_gone_is_parked_with_all_that_waits_for_it() -> None:
     ask(first := running())
     fail(first)
