@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "offload_project.staff.second_factor.guard",
+    "offload_project.staff.zones.in_the_readers_zone",
     "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [

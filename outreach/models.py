@@ -50,6 +50,8 @@ class InboundPayload(DueRow):
                 name="payload_for_staff",
                 condition=Q(state__in=["FAILED", "QUARANTINED", "UNMATCHED"]),
             ),
+            models.Index(fields=["-received_at", "-id"], name="payload_newest"),
+            models.Index(fields=["state", "-received_at"], name="payload_newest_of_state"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="payload_taken_once", fields=["source", "dedupe_key"]),
@@ -75,6 +77,7 @@ class SandboxMail(models.Model):
 
     class Meta:
         ordering = ("id",)
+        indexes: ClassVar = [models.Index(fields=["-delivered_at", "-id"], name="sandbox_mail_newest")]
 
     def __str__(self) -> str:
         return self.message_id
@@ -106,6 +109,7 @@ class Suppression(models.Model):
         ordering = ("-since", "-id")
         verbose_name = "suppressed address"
         verbose_name_plural = "suppressed addresses"
+        indexes: ClassVar = [models.Index(fields=["-since", "-id"], name="suppression_newest")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="suppression_once_for_all",
@@ -151,6 +155,8 @@ class StaffNotice(DueRow):
         indexes: ClassVar = [
             due_index("notice_due"),
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
+            models.Index(fields=["-created_at", "-id"], name="notice_newest"),
+            models.Index(fields=["state", "-created_at"], name="notice_by_state"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address", "is_reminder"]),

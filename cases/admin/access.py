@@ -7,6 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
+from cases.admin.paging import BoundedPaginator
+
 if TYPE_CHECKING:  # at run time Django's class takes no parameter
     ModelAdmin = admin.ModelAdmin[Any]
 else:
@@ -36,6 +38,7 @@ class ReadOnlyAdmin(ModelAdmin):
     actions = None
     list_per_page = 50
     show_full_result_count = False
+    paginator = BoundedPaginator
 
     class Media:
         css = {"all": ("cases/staff.css",)}

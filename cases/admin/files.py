@@ -5,6 +5,7 @@ from typing import IO, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
@@ -13,7 +14,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
+from cases import search
 from cases.admin.access import CasePartAdmin, may_see
+from cases.admin.filters import all_words, one_of
 from cases.downloads import file_name
 from cases.models import Attachment, Case, Message
 
@@ -40,15 +43,37 @@ def as_file(content: IO[bytes], name: str) -> FileResponse:
     )
 
 
+KINDS = [  # beginnings of MIME types
+    ("application/pdf", "PDF"),
+    ("image/", "Pictures"),
+    ("text/", "Text"),
+    ("application/vnd.", "Office documents"),
+    ("application/zip", "Archives"),
+    ("message/", "Mail"),
+]
+
+
 @admin.register(Attachment)
 class AttachmentAdmin(CasePartAdmin):
     list_display = ("download_link", "type", "human_size", "sha256", "case_link", "created_at")
     list_display_links = None
-    list_filter = ("created_at", "type")
+    list_filter = ("created_at", one_of("type__startswith", "kind", KINDS))
     list_select_related = ("message__case",)
-    search_fields = ("name", "=sha256", "message__case__counterparty_address", "message__case__client_reference_id")
-    search_help_text = "File name, SHA-256, or the case's reference or address"
+    search_fields = ("name",)
+    search_help_text = "File name, SHA-256, or the case's reference, id, address or name"
     ordering = ("-created_at", "-id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:
+        return super().get_queryset(request).defer("text", "message__text", "message__full_text", "message__html")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Attachment], search_term: str
+    ) -> tuple[QuerySet[Attachment], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = all_words("name", term) | Q(sha256=term.lower())
+        return queryset.filter(found | Q(message__case__in=search.cases_known_by(term))), False
 
     @admin.display(description="Name", ordering="name")
     def download_link(self, attachment: Attachment) -> SafeString:

@@ -148,6 +148,9 @@ class Case(DueRow):
             due_index("case_due"),
             models.Index(fields=["client", "-created_at", "-id"], name="case_of_client"),
             models.Index(fields=["status", "-created_at"], name="case_by_status"),
+            models.Index(fields=["-created_at", "-id"], name="case_newest"),
+            models.Index(fields=["-created_at"], name="case_failing", condition=Q(failures__gt=0)),
+            models.Index(fields=["-created_at"], name="case_for_test", condition=Q(is_test=True)),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

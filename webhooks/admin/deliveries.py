@@ -3,10 +3,11 @@
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case as Choose
-from django.db.models import QuerySet, When
+from django.db.models import Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -14,15 +15,26 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from cases import search
 from cases.admin.access import CasePartAdmin, may_act, may_see
+from cases.admin.attention import AttentionFirst
+from cases.admin.filters import of_client, one_of
 from webhooks.errors import StillWaiting
-from webhooks.models import Attempt, Delivery, DeliveryState
+from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 from webhooks.replay import replay
 
 if TYPE_CHECKING:  # at run time Django's class takes no parameter
     TabularInline = admin.TabularInline[Attempt, Delivery]
 else:
     TabularInline = admin.TabularInline
+
+_FIRST = (DeliveryState.FAILED, DeliveryState.EXHAUSTED, DeliveryState.PARKED, DeliveryState.WAITING)
+FIRST_STATES = Choose(*(When(state=state, then=place) for place, state in enumerate(_FIRST)), default=len(_FIRST))
+EVENT_TYPES = [
+    (name, name)
+    for name, listeners in sorted(settings.OFFLOAD_EVENT_LISTENERS.items())
+    if any(path.startswith("webhooks.") for path in listeners)
+]
 
 
 class AttemptInline(TabularInline):
@@ -37,16 +49,19 @@ class AttemptInline(TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(CasePartAdmin):
+class DeliveryAdmin(AttentionFirst, CasePartAdmin):
     """What did not arrive comes first. Whoever may see cases sees it, nobody changes it."""
+
+    first, first_order = Q(state__in=_FIRST), (FIRST_STATES, "-created_at", "-sequence", "-id")
+    rest_order = ("-created_at", "-sequence", "-id")
 
     change_form_template = "admin/webhooks/delivery/change_form.html"
 
     list_display = ("created_at", "event_type", "state", "attempt_count", "due", "client", "endpoint", "of_case")
-    list_filter = ("state", "event_type", "client")
+    list_filter = ("state", one_of("event_type", "event type", EVENT_TYPES), of_client())
     list_select_related = ("client", "endpoint", "case")
-    search_fields = ("=event_id", "=case__id", "case__client_reference_id", "url")
-    search_help_text = "Event id, case id, the client's reference, or a part of the URL"
+    search_fields = ("event_id",)
+    search_help_text = "Event id, the case's id, reference, address or name, or the server of the URL"
     inlines = (AttemptInline,)
     fieldsets = (
         (None, {"fields": ("event_id", "event_type", "client", "of_case", "sequence", "url", "content")}),
@@ -68,12 +83,16 @@ class DeliveryAdmin(CasePartAdmin):
         return rows.defer("body")
 
     def get_ordering(self, request: HttpRequest) -> Any:
-        order = (DeliveryState.FAILED, DeliveryState.EXHAUSTED, DeliveryState.PARKED, DeliveryState.WAITING)
-        return (
-            Choose(*(When(state=state, then=place) for place, state in enumerate(order)), default=len(order)),
-            "-created_at",
-            "-sequence",
-        )
+        return (FIRST_STATES, "-created_at", "-sequence")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        to_server = Q(endpoint__in=list(Endpoint.objects.filter(origin__icontains=term).values_list("pk", flat=True)))
+        return queryset.filter(Q(event_id=term) | Q(case__in=search.cases_known_by(term)) | to_server), False
 
     @admin.display(description="Case")
     def of_case(self, delivery: Delivery) -> SafeString:

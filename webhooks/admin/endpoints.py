@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
@@ -18,7 +19,7 @@ from cases.admin.clients import ISSUE
 from webhooks import endpoints, replay, signing, trial
 from webhooks.admin.forms import ParkForm, ReplayForm, UnparkForm
 from webhooks.errors import TestedTooSoon
-from webhooks.models import DeliveryState, Endpoint
+from webhooks.models import Delivery, DeliveryState, Endpoint
 
 Act = Callable[[HttpRequest, Endpoint, Any], HttpResponse | None]  # with the valid form
 
@@ -36,8 +37,9 @@ class EndpointAdmin(CasePartAdmin):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
-        kept = Count("deliveries", filter=Q(deliveries__state=DeliveryState.PARKED))
-        return Endpoint.objects.select_related("client").annotate(kept_count=kept)
+        kept = Delivery.objects.filter(endpoint=OuterRef("pk"), state=DeliveryState.PARKED).order_by()
+        count = kept.values("endpoint").annotate(count=Count("pk")).values("count")
+        return Endpoint.objects.select_related("client").annotate(kept_count=Coalesce(Subquery(count), 0))
 
     def get_ordering(self, request: HttpRequest) -> Any:
         return (F("parked_at").asc(nulls_last=True), "-failures", "origin")
