@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
@@ -29,7 +31,12 @@ def of_client(path: str = "client") -> type[admin.SimpleListFilter]:
             return [(str(pk), name) for pk, name in clients]
 
         def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-            return rows.filter(**{f"{path}_id": self.value()}) if self.value() else rows
+            if not self.value():
+                return rows
+            try:
+                return rows.filter(**{f"{path}_id": self.value()})
+            except ValidationError as error:  # no UUID
+                raise IncorrectLookupParameters from error
 
     return OfClient
 

@@ -30,7 +30,8 @@ class SaveForm(forms.Form):
 class SavedFilters(ReadOnlyAdmin):
     """A list with the person's own saved filters above it. Whoever may see the list may save it, for themselves."""
 
-    list_before_template = "admin/cases/_saved_filters.html"
+    class Media:
+        css = {"all": ("cases/lists.css",)}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         shown = kept(request.GET.urlencode())

@@ -1,122 +1,40 @@
-"""The staff's pages with many rows: few queries, and no more of them for more rows.
+"""Every page of the staff's desk, in a real browser: light and dark, wide and on a telephone, and for axe-core.
 
-Every page that is registered with the admin is looked at, so a new list is covered by itself. `make pages` measures the
-same with 200,000 cases.
+`make screenshots` writes the pictures of them all to var/screenshots; `make test` looks without writing.
 """
 
-import subprocess
-import sys
-from collections import Counter
-
 import pytest
-from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
-from django.db import connection
-from django.test import Client as Browser
-from django.test.utils import CaptureQueriesContext
-from pytest_django import DjangoDbBlocker
+from playwright.sync_api import Page
 
-from benchmarks.staff_pages import MOST_QUERIES, Measured, faults, pages
-from cases.factories import CaseFactory
-from cases.models import Attachment, Case, InputRequest, Message, Status
-from offload_project.tests.processes import ROOT
-from outreach.models import InboundPayload, SandboxMail, StaffNotice, Suppression
-from webhooks.models import Attempt, Delivery
+from offload_project.tests import desk
+from offload_project.tests.browser import CUT, SIZES, Scheme, chromium, log_in, look_as, obstacles, page, picture
 
-MADE = (
-    Case,
-    Message,
-    Attachment,
-    InputRequest,
-    InboundPayload,
-    SandboxMail,
-    StaffNotice,
-    Suppression,
-    Delivery,
-    Attempt,
-)
+__all__ = ["chromium", "page"]  # fixtures
 
 
-def queries(browser: Browser) -> Counter[str]:
-    """How many each page takes, by its name."""
-    counted = Counter[str]()
-    for name, path in pages():
-        browser.get(path)
-        with CaptureQueriesContext(connection) as asked:
-            response = browser.get(path)
-        assert response.status_code in (200, 302), path
-        assert response.status_code == 200 or "page" in name or "page 20" in name, (path, response.headers["Location"])
-        counted[name] = len(asked)
-    return counted
+@pytest.fixture
+def writes_pictures(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--pictures"))
 
 
-@pytest.mark.django_db
-@pytest.mark.engine
-def test_no_page_takes_more_queries_for_more_rows() -> None:
-    browser = Browser()
-    browser.force_login(User.objects.create_superuser("ann"))
-    call_command("make_cases", cases=400, messages=2000)
-    few = queries(browser)
-    call_command("make_cases", cases=1200, messages=6000, seed=2, yes=True)
-    many = queries(browser)
-    assert max(many.values()) <= MOST_QUERIES, many.most_common(5)
-    assert {name: (few[name], many[name]) for name in few if few[name] < many[name]} == {}
-    assert {name for name in many if name.endswith(" list")} >= {
-        "cases_case list",
-        "cases_message list",
-        "outreach_inboundpayload list",
-        "webhooks_delivery list",
-        "auth_user list",
-    }
-
-
-@pytest.mark.django_db
-@pytest.mark.engine
-def test_as_many_rows_are_made_as_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    call_command("make_cases", cases=150, messages=700)
-    assert (Case.objects.count(), Message.objects.count()) == (150, 700)
-    assert all(model.objects.exists() for model in MADE)  # type: ignore[attr-defined]
-    assert not Case.objects.exclude(transport="sandbox").exists()
-    assert not Case.objects.exclude(counterparty_address__endswith=".example").exists()
-    assert {*Case.objects.values_list("status", flat=True)} >= {*Status} - {Status.CREATED}
-    assert "Case 150, Message 700" in capsys.readouterr().out
-
-
-@pytest.mark.django_db
-def test_the_same_seed_makes_the_same_rows() -> None:
-    call_command("make_cases", cases=20, messages=60)
-    first = list(Message.objects.order_by("pk").values_list("pk", "case", "text"))
-    with pytest.raises(CommandError, match="another --seed"):
-        call_command("make_cases", cases=20, messages=60, yes=True)
-    Delivery.objects.all().delete()
-    Case.objects.all().delete()
-    from cases.models import Client
-
-    Client.objects.all().delete()
-    call_command("make_cases", cases=20, messages=60)
-    assert list(Message.objects.order_by("pk").values_list("pk", "case", "text")) == first
-
-
-@pytest.mark.django_db
-def test_made_up_cases_do_not_come_among_live_ones() -> None:
-    CaseFactory(is_test=False)
-    with pytest.raises(CommandError, match="holds live cases"):
-        call_command("make_cases", cases=1, messages=1)
-    assert Case.objects.count() == 1
-
-
-def test_the_benchmark_measures_a_small_database(django_db_blocker: DjangoDbBlocker) -> None:
-    command = [sys.executable, "-m", "benchmarks.staff_pages", "--cases", "60", "--messages", "300", "--rounds", "1"]
-    done = subprocess.run([*command, "--at-most-ms", "60000"], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    assert any(line.startswith("cases_case ?q=a frequent word") for line in lines)
-    assert lines[-1].startswith("the slowest page, ")
-
-
-@pytest.mark.parametrize(
-    ("queries", "milliseconds", "expected"),
-    [(15, 100.0, []), (16, 100.0, ["home takes 16 queries."]), (15, 100.6, ["home takes 101 ms."])],
-)
-def test_the_bounds_of_the_benchmark(queries: int, milliseconds: float, expected: list[str]) -> None:
-    assert faults([Measured("home", queries, milliseconds)], at_most_ms=100) == expected
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", SIZES)
+def test_every_page_is_whole_and_open_to_everybody(
+    page: Page, width: int, scheme: Scheme, writes_pictures: bool
+) -> None:
+    desk.furnish()
+    look_as(page, width, scheme)
+    page.goto("/admin/")
+    assert obstacles(page) == []
+    if writes_pictures:
+        picture(page, f"login-{width}-{scheme}")
+    log_in(page, "/admin/")
+    found: dict[str, list[str]] = {}
+    for name, path in desk.pages().items():
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 200, path
+        if writes_pictures:
+            picture(page, f"{name}-{width}-{scheme}")
+        found[name] = [*obstacles(page), *page.evaluate(CUT)]
+    assert {name: faults for name, faults in found.items() if faults} == {}

@@ -23,10 +23,10 @@ from webhooks.errors import StillWaiting
 from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 from webhooks.replay import replay
 
-if TYPE_CHECKING:  # at run time Django's class takes no parameter
+if TYPE_CHECKING:  # the theme's class has no types
     TabularInline = admin.TabularInline[Attempt, Delivery]
 else:
-    TabularInline = admin.TabularInline
+    from unfold.admin import TabularInline
 
 _FIRST = (DeliveryState.FAILED, DeliveryState.EXHAUSTED, DeliveryState.PARKED, DeliveryState.WAITING)
 FIRST_STATES = Choose(*(When(state=state, then=place) for place, state in enumerate(_FIRST)), default=len(_FIRST))
