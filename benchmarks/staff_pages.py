@@ -57,8 +57,8 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pages() -> Iterator[tuple[str, str]]:
-    """Names and addresses of all pages that are measured."""
+def pages(deep: int = 20) -> Iterator[tuple[str, str]]:
+    """Names and addresses of all pages that are measured; `deep` is the number of a list's page far from its first."""
     from django.contrib import admin
     from django.urls import reverse
 
@@ -67,7 +67,7 @@ def pages() -> Iterator[tuple[str, str]]:
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         listed = reverse(f"admin:{name}_changelist")
         yield f"{name} list", listed
-        yield f"{name} list, page 20", f"{listed}?p=20"
+        yield f"{name} list, page {deep}", f"{listed}?p={deep}"
         row = model_admin.get_queryset(_as_superuser()).order_by("pk").first()
         if row is not None and model_admin.has_view_permission(_as_superuser(), row):
             yield f"{name} page", reverse(f"admin:{name}_change", args=[row.pk])

@@ -67,7 +67,9 @@ def indexes_made_afterwards() -> Iterator[None]:
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE 'CREATE INDEX%%'")
         indexes = dict(cursor.fetchall())
         cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        drop = [f'DROP INDEX "{name}"' for name in indexes] + [f'DROP TRIGGER "{name}"' for (name,) in cursor.fetchall()]
+        drop = [f'DROP INDEX "{name}"' for name in indexes] + [
+            f'DROP TRIGGER "{name}"' for (name,) in cursor.fetchall()
+        ]
         try:
             for statement in drop:
                 cursor.execute(statement)

@@ -11,9 +11,10 @@ from django.urls import reverse
 
 from cases import work
 from cases.admin import paging
+from cases.admin.cases import CaseAdmin
 from cases.admin.counts import bounded, in_words
 from cases.admin.paging import BoundedPaginator, TwoParts
-from cases.factories import CaseFactory, ClientFactory, InputRequestFactory, MessageFactory
+from cases.factories import AttachmentFactory, CaseFactory, ClientFactory, InputRequestFactory, MessageFactory
 from cases.models import Case, InputRequest, MessageStatus, RequestStatus, SavedFilter, Status
 from cases.models.saved_filters import MOST_SAVED, kept
 from cases.tests.staff import HOSTILE, assert_harmless, staff, told
@@ -81,19 +82,20 @@ def test_the_bound_holds_for_both_parts(db: None, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_list_says_that_there_is_more_than_it_shows(clerk: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paging, "MOST_LISTED", 2)
-    for _ in range(3):
+    monkeypatch.setattr(paging, "MOST_LISTED", 3)
+    monkeypatch.setattr(CaseAdmin, "list_per_page", 2)
+    for _ in range(4):
         CaseFactory()
-    assert len(listed(clerk)) == 2
-    assert "2+" in clerk.get(CASES).content.decode()
-    assert clerk.get(CASES, {"p": 2}).status_code == 302  # Django's answer to a page that is none
+    assert [len(listed(clerk, p=number)) for number in (1, 2)] == [2, 1]
+    assert "<p>3+ cases</p>" in clerk.get(CASES).content.decode()
+    assert clerk.get(CASES, {"p": 3}).status_code == 302  # Django's answer to a page that is none
 
 
 def test_questions_are_sorted_by_a_column_where_one_is_chosen(clerk: Browser) -> None:
     settled = InputRequestFactory(status=RequestStatus.RESOLVED, question="A?")
     pending = InputRequestFactory(question="B?")
     assert listed(clerk, "inputrequest") == [pending, settled]
-    assert listed(clerk, "inputrequest", o="1") == [settled, pending]
+    assert listed(clerk, "inputrequest", o="0") == [settled, pending]
 
 
 # --- Filters and searches of the case list --------------------------------------------------------
@@ -152,8 +154,6 @@ def test_other_lists_search_by_their_case_too(clerk: Browser, model: str) -> Non
     MessageFactory(case=case, status=MessageStatus.DRAFT, drafted_at=work.now())
     InputRequestFactory()
     MessageFactory(status=MessageStatus.DRAFT, drafted_at=work.now())
-    from cases.factories import AttachmentFactory
-
     AttachmentFactory(message__case=case)
     AttachmentFactory()
     for term in ("R-17", str(case.pk)):

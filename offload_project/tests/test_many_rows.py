@@ -1,14 +1,14 @@
 """The staff's pages with many rows: few queries, and no more of them for more rows.
 
-Every page that is registered with the admin is looked at, so a new list is covered by itself. `make pages` measures the
+Every list that is registered with the admin is looked at, so a new one is covered by itself. `make pages` measures the
 same with 200,000 cases.
 """
 
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -17,8 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from benchmarks.staff_pages import MOST_QUERIES, Measured, faults, pages
+from cases.admin.attention import AttentionFirst
 from cases.factories import CaseFactory
-from cases.models import Attachment, Case, InputRequest, Message, Status
+from cases.models import Attachment, Case, Client, InputRequest, Message, Status
 from offload_project.tests.processes import ROOT
 from outreach.models import InboundPayload, SandboxMail, StaffNotice, Suppression
 from webhooks.models import Attempt, Delivery
@@ -37,17 +38,22 @@ MADE = (
 )
 
 
-def queries(browser: Browser) -> Counter[str]:
-    """How many each page takes, by its name."""
-    counted = Counter[str]()
-    for name, path in pages():
-        browser.get(path)
+def queries(browser: Browser) -> dict[str, int]:
+    """How many each page takes that there is, by its name."""
+    counted = {}
+    for name, path in pages(deep=2):
         with CaptureQueriesContext(connection) as asked:
             response = browser.get(path)
         assert response.status_code in (200, 302), path
-        assert response.status_code == 200 or "page" in name or "page 20" in name, (path, response.headers["Location"])
-        counted[name] = len(asked)
+        if response.status_code == 200:
+            counted[name] = len(asked)
     return counted
+
+
+def in_two_parts() -> set[str]:
+    """Beginnings of the names of lists whose pages are read from one part or both, by one query or two."""
+    admins = admin.site._registry.values()
+    return {f"{one.opts.app_label}_{one.opts.model_name} " for one in admins if isinstance(one, AttentionFirst)}
 
 
 @pytest.mark.django_db
@@ -55,19 +61,18 @@ def queries(browser: Browser) -> Counter[str]:
 def test_no_page_takes_more_queries_for_more_rows() -> None:
     browser = Browser()
     browser.force_login(User.objects.create_superuser("ann"))
-    call_command("make_cases", cases=400, messages=2000)
+    call_command("make_cases", cases=130, messages=650)
+    browser.get("/admin/")
     few = queries(browser)
-    call_command("make_cases", cases=1200, messages=6000, seed=2, yes=True)
+    call_command("make_cases", cases=400, messages=2000, seed=2, yes=True)
     many = queries(browser)
-    assert max(many.values()) <= MOST_QUERIES, many.most_common(5)
-    assert {name: (few[name], many[name]) for name in few if few[name] < many[name]} == {}
-    assert {name for name in many if name.endswith(" list")} >= {
-        "cases_case list",
-        "cases_message list",
-        "outreach_inboundpayload list",
-        "webhooks_delivery list",
-        "auth_user list",
+    assert {name: count for name, count in many.items() if count > MOST_QUERIES} == {}
+    allowed = {name: count + name.startswith(tuple(in_two_parts())) for name, count in few.items()}
+    assert {name: (few[name], many[name]) for name in few if many[name] > allowed[name]} == {}
+    assert {"home", "cases_case list", "cases_case list, page 2", "cases_case page", "cases_inputrequest page"} <= {
+        *few
     }
+    assert {f"{model._meta.app_label}_{model._meta.model_name} list" for model in admin.site._registry} <= {*few}
 
 
 @pytest.mark.django_db
@@ -90,8 +95,6 @@ def test_the_same_seed_makes_the_same_rows() -> None:
         call_command("make_cases", cases=20, messages=60, yes=True)
     Delivery.objects.all().delete()
     Case.objects.all().delete()
-    from cases.models import Client
-
     Client.objects.all().delete()
     call_command("make_cases", cases=20, messages=60)
     assert list(Message.objects.order_by("pk").values_list("pk", "case", "text")) == first
