@@ -13,7 +13,7 @@ NPM := $(shell command -v npm 2>/dev/null)
 TYPESCRIPT := clients/typescript
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash attack score evaluate screenshots waits check openapi clients lock clean
+.PHONY: help demo run desk test crash attack score evaluate screenshots waits pages check openapi clients lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -57,6 +57,9 @@ screenshots: $(DEV) ## every page of the staff's desk, wide and on a telephone, 
 
 waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
 	$(PY) -m benchmarks.waits $(ARGS)
+
+pages: $(DEV) ## how quick the staff's pages are with 200,000 cases; ARGS="--cases 20000 --messages 100000" for fewer
+	$(PY) -m benchmarks.staff_pages $(ARGS)
 
 check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the rooms' arrows, docs/openapi.yaml
 	$(PY) -m ruff check .

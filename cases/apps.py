@@ -1,6 +1,7 @@
 import os
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class CasesConfig(AppConfig):
@@ -10,6 +11,7 @@ class CasesConfig(AppConfig):
     verbose_name = "Cases"
 
     def ready(self) -> None:
-        from cases import checks, database  # noqa: F401 (checks register themselves)
+        from cases import checks, database, search  # noqa: F401 (checks register themselves)
 
+        post_migrate.connect(search.install, sender=self, dispatch_uid="search")
         os.register_at_fork(after_in_child=database.forget_inherited_connections)

@@ -1,37 +1,16 @@
 """Times as people say them: in the zone of whoever reads the page, with the counterparty's beside.
 
-The reader's browser names its zone in a cookie (static/cases/zone.js). Where it has not, times are UTC and say so.
+The reader's zone is Django's current one, which their browser names (static/cases/zone.js). Where it has not, times are
+UTC and say so.
 """
 
-from collections.abc import Callable
-from contextvars import ContextVar
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from django.utils import dateformat
+from django.utils import dateformat, timezone
 
 from cases.fields import zones
 from cases.models import Case
-
-COOKIE = "zone"
-_reader: ContextVar[ZoneInfo | None] = ContextVar("readers_zone", default=None)
-
-
-def in_readers_zone(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: whatever this module says during the request, it says in the zone that the browser has named."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        token = _reader.set(zone_named(request.COOKIES.get(COOKIE)))
-        try:
-            return get_response(request)
-        finally:
-            _reader.reset(token)
-
-    return middleware
 
 
 def zone_named(name: object) -> ZoneInfo | None:
@@ -39,9 +18,10 @@ def zone_named(name: object) -> ZoneInfo | None:
     return ZoneInfo(name) if isinstance(name, str) and name in zones() else None
 
 
-def readers() -> ZoneInfo | None:
-    """The zone of whoever reads the page; None where the browser has not said."""
-    return _reader.get()
+def readers() -> tzinfo | None:
+    """The zone of whoever reads the page; None where it is UTC, or the browser has not said."""
+    zone = timezone.get_current_timezone()
+    return None if zone == timezone.get_default_timezone() else zone
 
 
 def of_counterparty(case: Case) -> ZoneInfo | None:

@@ -102,8 +102,8 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "cases.moments.in_readers_zone",
     "offload_project.staff.second_factor.guard",
+    "offload_project.staff.zones.in_the_readers_zone",
     "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [

@@ -2,13 +2,14 @@
 
 import io
 import uuid
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case as Choose
-from django.db.models import Count, OuterRef, QuerySet, Subquery, When
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -17,12 +18,15 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.views.decorators.http import require_POST, require_safe
 
-from cases import work
-from cases.admin.access import CasePartAdmin, ReadOnlyAdmin, actor, may_act
+from cases import search, work
+from cases.admin.access import CasePartAdmin, actor, may_act
+from cases.admin.attention import AttentionFirst
 from cases.admin.files import as_file, link_to, link_to_case
+from cases.admin.filters import all_words, of_client, one_of
 from cases.errors import CaseError
 from outreach import suppression
 from outreach.forms import HANDLING_FORMS, HandlingForm, LiftForm, SuppressionForm, offered
+from outreach.inbound.doors import READERS
 from outreach.inbound.mail import parse
 from outreach.models import (
     InboundPayload,
@@ -34,26 +38,44 @@ from outreach.models import (
     Suppression,
 )
 
+NOT_TAKEN_IN = [state for state in PayloadState.values if state != PayloadState.DONE]
+_FIRST = (PayloadState.FAILED, PayloadState.QUARANTINED, PayloadState.UNMATCHED, PayloadState.WAITING)
+FIRST_STATES = Choose(*(When(state=state, then=place) for place, state in enumerate(_FIRST)), default=4)
+
 
 @admin.register(InboundPayload)
-class InboundPayloadAdmin(ReadOnlyAdmin):
+class InboundPayloadAdmin(AttentionFirst):
     """What waits for a person comes first. What was received is shown as plain text, or offered as a file."""
 
+    first, first_order = Q(state__in=_FIRST), (FIRST_STATES, "-received_at", "-id")
+    rest_order = ("-received_at", "-id")
+
     list_display = ("received_at", "state", "sender", "subject", "beginning", "note", "in_case", "source", "last_error")
-    list_filter = ("state", "source", "received_at")
+    list_filter = ("state", one_of("source", "door", [(name, name) for name in READERS]), "received_at")
     list_select_related = ("message__case", "case")
-    search_fields = ("=dedupe_key", "note", "last_error", "summary__from", "summary__subject")
-    search_help_text = "Sender, subject, note, error, or the provider's event id"
+    search_fields = ("note",)
+    search_help_text = (
+        "Sender, subject, note or error of what waits; words or case of what was taken in; or the event id"
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InboundPayload]:
         return super().get_queryset(request).defer("body", "message__text", "message__full_text", "message__html")
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[InboundPayload], search_term: str
+    ) -> tuple[QuerySet[InboundPayload], bool]:
+        """What was taken in is found by its mail: only of what was not, the rows themselves are read."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        fields = ("note", "last_error", "summary__from", "summary__subject")
+        in_row = reduce(or_, (all_words(field, term) for field in fields))
+        found = Q(message__in=search.mails_with(term)) | Q(message__case__in=search.cases_known_by(term))
+        found |= Q(source__in=list(READERS), dedupe_key=term)
+        return queryset.filter(found | (Q(state__in=NOT_TAKEN_IN) & in_row)), False
+
     def get_ordering(self, request: HttpRequest) -> Any:
-        order = (PayloadState.FAILED, PayloadState.QUARANTINED, PayloadState.UNMATCHED, PayloadState.WAITING)
-        return (
-            Choose(*(When(state=state, then=place) for place, state in enumerate(order)), default=4),
-            "-received_at",
-        )
+        return (FIRST_STATES, "-received_at")
 
     @admin.display(description="From")
     def sender(self, payload: InboundPayload) -> str:
@@ -214,13 +236,21 @@ class SandboxMailAdmin(CasePartAdmin):
     """What counterparties in the sandbox have got."""
 
     list_display = ("subject", "to", "case", "delivered_at")
-    list_filter = ("delivered_at", ("case__client", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("delivered_at", of_client("case__client"))
     list_select_related = ("case",)
-    search_fields = ("=message_id", "case__counterparty_address", "case__client_reference_id")
-    search_help_text = "Message-ID, or the case's reference or address"
+    search_fields = ("message_id",)
+    search_help_text = "Message-ID, or the case's reference, id, address or name"
     fields = ("case", "delivered_at", "message_id", "to", "subject", "text")
     readonly_fields = fields
     ordering = ("-delivered_at", "-id")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[SandboxMail], search_term: str
+    ) -> tuple[QuerySet[SandboxMail], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(Q(message_id=term) | Q(case__in=search.cases_known_by(term))), False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -239,11 +269,14 @@ class SandboxMailAdmin(CasePartAdmin):
 
 
 @admin.register(StaffNotice)
-class StaffNoticeAdmin(ReadOnlyAdmin):
+class StaffNoticeAdmin(AttentionFirst):
     """Those that could not be sent come first."""
 
+    first, first_order = Q(state=NoticeState.FAILED), ("-created_at", "-id")
+    rest_order = ("-created_at", "-id")
+
     list_display = ("address", "state", "about", "created_at", "waits", "digest", "sent_at", "failures", "last_error")
-    list_filter = ("state", "hold", "created_at", ("case__client", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("state", "hold", "created_at", of_client("case__client"))
     list_select_related = ("question__case", "draft__case", "payload", "parking", "leader")
     search_fields = ("address",)
     fields = (

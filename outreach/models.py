@@ -52,6 +52,8 @@ class InboundPayload(DueRow):
                 name="payload_for_staff",
                 condition=Q(state__in=["FAILED", "QUARANTINED", "UNMATCHED"]),
             ),
+            models.Index(fields=["-received_at", "-id"], name="payload_newest"),
+            models.Index(fields=["state", "-received_at"], name="payload_newest_of_state"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="payload_taken_once", fields=["source", "dedupe_key"]),
@@ -77,6 +79,7 @@ class SandboxMail(models.Model):
 
     class Meta:
         ordering = ("id",)
+        indexes: ClassVar = [models.Index(fields=["-delivered_at", "-id"], name="sandbox_mail_newest")]
 
     def __str__(self) -> str:
         return self.message_id
@@ -108,6 +111,7 @@ class Suppression(models.Model):
         ordering = ("-since", "-id")
         verbose_name = "suppressed address"
         verbose_name_plural = "suppressed addresses"
+        indexes: ClassVar = [models.Index(fields=["-since", "-id"], name="suppression_newest")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="suppression_once_for_all",
@@ -182,6 +186,8 @@ class StaffNotice(DueRow):
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
             models.Index(fields=["address", "-sent_at"], name="notice_last_sent", condition=Q(state="SENT")),
             models.Index(fields=["address", "begun_at"], name="notice_waiting", condition=Q(state="WAITING")),
+            models.Index(fields=["-created_at", "-id"], name="notice_newest"),
+            models.Index(fields=["state", "-created_at"], name="notice_by_state"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address", "is_reminder"]),

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
+from cases.admin.paging import BoundedPaginator
 from cases.permissions import ACT, SEE, actor, may_act, may_see
 
 if TYPE_CHECKING:  # the theme's class has no types
@@ -24,6 +25,7 @@ class ReadOnlyAdmin(ModelAdmin):
     actions = None
     list_per_page = 50
     show_full_result_count = False
+    paginator = BoundedPaginator
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, under its own name: there is nothing to "select to change" here."""

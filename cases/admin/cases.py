@@ -13,14 +13,18 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
-from cases import consequences, result_schema, work
+from cases import consequences, result_schema, search, work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
+from cases.admin.case_list import CaseList, badge, listed_cases, place
 from cases.admin.files import as_file
+from cases.admin.filters import CreatedWithin, WaitsForStaff, of_client
 from cases.admin.forms import ACTIONS, ActionForm, CompleteForm
 from cases.admin.lists import Trouble
+from cases.admin.saved_filters import SavedFilters
 from cases.errors import CaseError, InvalidResult
 from cases.models import Case
 
@@ -35,24 +39,40 @@ class CaseHasChanged(CaseError):
 
 
 @admin.register(Case)
-class CaseAdmin(CasePartAdmin):
+class CaseAdmin(SavedFilters, CasePartAdmin):
     """Read-only, apart from the actions that the service itself knows."""
 
-    list_display = ("reference", "with_whom", "status", "what_next", "age", "client", "is_test")
-    list_filter = ("status", "is_test", Trouble, ("client", admin.RelatedOnlyFieldListFilter))
-    search_fields = ("client_reference_id", "counterparty_address", "counterparty__name")
-    search_help_text = "Id, reference, address or name"
+    list_display = ("reference", "with_whom", "state", "what_next", "age", "client", "is_test")
+    list_filter = ("status", WaitsForStaff, Trouble, "is_test", of_client(), CreatedWithin)
+    search_fields = ("client_reference_id",)  # that there is a search: `search` says what is looked through
+    search_help_text = "Reference, id, address, name, or words of a mail"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
-        return page.for_staff()
+        return listed_cases()
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CaseList]:
+        return CaseList
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return (*columns, "found_in") if request.GET.get("q", "").strip() else columns
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Case], search_term: str
     ) -> tuple[QuerySet[Case], bool]:
-        try:
-            return queryset.filter(pk=uuid.UUID(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
+        if not search_term.strip():
+            return queryset, False
+        found = search.look_for(search_term)
+        request.found_cases = found  # type: ignore[attr-defined]  # for CaseList
+        return queryset.filter(pk__in=list(found.places)), False
+
+    @admin.display(description="Status", ordering="status")
+    def state(self, case: Case) -> SafeString:
+        return badge(case)
+
+    @admin.display(description="Found in")
+    def found_in(self, case: Case) -> SafeString | str:
+        return place(case)
 
     @admin.display(description="Reference", ordering="client_reference_id")
     def reference(self, case: Case) -> str:

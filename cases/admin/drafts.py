@@ -17,6 +17,8 @@ from cases import work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
 from cases.admin.draft_forms import DECISIONS, DraftForm
+from cases.admin.filters import of_client
+from cases.admin.mail import found_mail
 from cases.errors import CaseError
 from cases.models import Draft, Event, MessageStatus
 
@@ -55,11 +57,19 @@ class DraftAdmin(CasePartAdmin):
     """Those that wait, the longest waiting one on top; the others for the asking."""
 
     list_display = ("subject_or_none", "kind", "state", "waiting", "with_whom", "client", "decided_by", "is_test")
-    list_filter = (Waiting, "purpose", "case__is_test", ("case__client", admin.RelatedOnlyFieldListFilter))
+    list_filter = (Waiting, "purpose", "case__is_test", of_client("case__client"))
     list_select_related = ("case__client",)
-    search_fields = ("subject", "to_address", "case__client_reference_id", "case__counterparty__name")
-    search_help_text = "Subject, address, or the case's reference or name"
+    search_fields = ("subject",)
+    search_help_text = "Words of the draft, or the case's reference, id, address or name"
     ordering = ("drafted_at", "id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Draft]:
+        return super().get_queryset(request).defer("full_text", "html")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Draft], search_term: str
+    ) -> tuple[QuerySet[Draft], bool]:
+        return found_mail(queryset, search_term), False
 
     @admin.display(description="Subject", ordering="subject")
     def subject_or_none(self, draft: Draft) -> str:

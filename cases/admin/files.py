@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
@@ -20,9 +20,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from cases import previews, values
+from cases import previews, search, values
 from cases.admin import words
 from cases.admin.access import CasePartAdmin, may_see
+from cases.admin.filters import all_words, of_client
 from cases.downloads import file_name, presigned
 from cases.file_kinds import FileKind, kind_of, of_kind
 from cases.models import Attachment, Case, Message
@@ -119,14 +120,14 @@ class AttachmentAdmin(CasePartAdmin):
     list_display = ("name", "kind", "human_size", "of_mail", "of_case", "client", "created_at", "supports")
     list_filter = (
         OfKind,
-        ("message__case__client", admin.RelatedOnlyFieldListFilter),
+        of_client("message__case__client"),
         "message__direction",
         OfSize,
         "message__case__is_test",
         "created_at",
     )
-    search_fields = ("name", "=sha256", "message__case__counterparty_address", "message__case__client_reference_id")
-    search_help_text = "File name, SHA-256, or the case's reference or address"
+    search_fields = ("name",)
+    search_help_text = "File name, SHA-256, or the case's reference, id, address or name"
     ordering = ("-created_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:
@@ -137,6 +138,15 @@ class AttachmentAdmin(CasePartAdmin):
             *(f"message__{name}" for name in ("text", "full_text", "html", "references")),
             *(f"message__case__{name}" for name in ("metadata", "result_schema", "constraints")),
         )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Attachment], search_term: str
+    ) -> tuple[QuerySet[Attachment], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = all_words("name", term) | Q(sha256=term.lower())
+        return queryset.filter(found | Q(message__case__in=search.cases_known_by(term))), False
 
     @admin.display(description="Kind", ordering="type")
     def kind(self, attachment: Attachment) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -64,11 +63,8 @@ def _mark(content: str) -> str:
 
 
 def zone_of(request: HttpRequest) -> tzinfo:
-    """Where the reader is, as their browser says (static/cases/home.js); else what is in force for the request."""
-    try:
-        return ZoneInfo(request.COOKIES["zone"])
-    except (KeyError, ValueError, OSError, ZoneInfoNotFoundError):  # OSError: a directory's name
-        return timezone.get_current_timezone()
+    """Where the reader is, as their browser says; see offload_project/staff/zones.py."""
+    return timezone.get_current_timezone()
 
 
 @dataclass(frozen=True)

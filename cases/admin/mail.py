@@ -4,14 +4,23 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from cases import search
 from cases.admin import words
 from cases.admin.access import CasePartAdmin, may_see
 from cases.models import Message
+
+
+def found_mail(mails: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """Of these mails those in which it stands, those of this Message-ID, and those of the cases that it names."""
+    if not text.strip():
+        return mails
+    found = Q(pk__in=search.mails_with(text)) | Q(case__in=search.cases_known_by(text))
+    return mails.filter(found | Q(message_id=text.strip()))
 
 
 @admin.register(Message)
@@ -21,12 +30,17 @@ class MessageAdmin(CasePartAdmin):
     list_display = ("subject_or_none", "kind", "status", "from_address", "case", "created_at", "is_after_end")
     list_filter = ("is_after_end", "direction", "purpose", "status", "created_at", "case__is_test")
     list_select_related = ("case",)
-    search_fields = ("subject", "from_address", "to_address", "=message_id", "case__client_reference_id")
-    search_help_text = "Subject, address, Message-ID, or the case's reference"
+    search_fields = ("subject",)
+    search_help_text = "Words of the mail, address, Message-ID, or the case's reference, id or name"
     ordering = ("-created_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).defer("text", "full_text", "html")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
+    ) -> tuple[QuerySet[Message], bool]:
+        return found_mail(queryset, search_term), False
 
     @admin.display(description="Subject", ordering="subject")
     def subject_or_none(self, message: Message) -> str:

@@ -9,9 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from cases import services, work
+from cases import search, services, work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
+from cases.admin.attention import AttentionFirst
+from cases.admin.filters import all_words, of_client
 from cases.admin.forms import AnswerForm
 from cases.admin.lists import Overdue
 from cases.errors import CaseError
@@ -27,19 +29,29 @@ def next_open(after: InputRequest) -> InputRequest | None:
 
 
 @admin.register(InputRequest)
-class QuestionAdmin(CasePartAdmin):
+class QuestionAdmin(AttentionFirst, CasePartAdmin):
     """Open questions first, the longest waiting one on top; then the others, newest first."""
 
+    first, first_order, rest_order = PENDING, ("requested_at", "id"), ("-requested_at", "-id")
+
     list_display = ("asked", "status", "waiting", "with_whom", "client", "answered_by", "is_test")
-    list_filter = ("status", Overdue, "case__is_test", ("case__client", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("status", Overdue, "case__is_test", of_client("case__client"))
     list_select_related = ("case__client",)
-    search_fields = ("question", "case__client_reference_id", "case__counterparty_address", "case__counterparty__name")
+    search_fields = ("question",)
     search_help_text = "Question, or the case's reference, address or name"
 
     def get_ordering(self, request: HttpRequest) -> Any:
         is_settled = models.Case(models.When(PENDING, then=0), default=1)
         open_since = models.Case(models.When(PENDING, then="requested_at"))
         return (is_settled.asc(), open_since.asc(), "-requested_at")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[InputRequest], search_term: str
+    ) -> tuple[models.QuerySet[InputRequest], bool]:
+        if not search_term.strip():
+            return queryset, False
+        of_cases = models.Q(case__in=search.cases_known_by(search_term))
+        return queryset.filter(all_words("question", search_term) | of_cases), False
 
     @admin.display(description="Question", ordering="question")
     def asked(self, question: InputRequest) -> str:

@@ -19,6 +19,7 @@ from cases.models.heartbeats import Heartbeat
 from cases.models.idempotency import IdempotencyKey
 from cases.models.input_requests import InputRequest, RequestStatus
 from cases.models.messages import Attachment, Direction, Enclosure, Message, MessageStatus, Purpose, Waits
+from cases.models.saved_filters import SavedFilter
 
 __all__ = [
     "OPEN",
@@ -47,6 +48,7 @@ __all__ = [
     "RequestStatus",
     "ResultStatus",
     "ReviewMode",
+    "SavedFilter",
     "Scope",
     "Status",
     "Waits",

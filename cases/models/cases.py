@@ -151,6 +151,9 @@ class Case(DueRow):
             models.Index(
                 fields=["updated_at"], name="case_ended", condition=Q(result_status__isnull=False)
             ),  # for what has ended on a day
+            models.Index(fields=["-created_at", "-id"], name="case_newest"),
+            models.Index(fields=["-created_at"], name="case_failing", condition=Q(failures__gt=0)),
+            models.Index(fields=["-created_at"], name="case_for_test", condition=Q(is_test=True)),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

@@ -60,6 +60,8 @@ class InputRequest(models.Model):
             models.Index(
                 fields=["resolved_at"], name="input_request_settled", condition=Q(resolved_at__isnull=False)
             ),  # for what was answered on a day
+            models.Index(fields=["-requested_at", "-id"], name="input_request_newest"),
+            models.Index(fields=["status", "-requested_at"], name="input_request_by_status"),
         ]
 
     def __str__(self) -> str:

@@ -130,6 +130,12 @@ class Message(models.Model):
             # For the home page: what went out on a day, and which draft has waited longest.
             models.Index(fields=["sent_at"], name="message_sent", condition=Q(sent_at__isnull=False)),
             models.Index(fields=["drafted_at"], name="message_draft", condition=Q(status="DRAFT")),
+            # For the staff's lists.
+            models.Index(fields=["-created_at", "-id"], name="message_newest"),
+            models.Index(fields=["status", "-created_at"], name="message_by_status"),
+            models.Index(fields=["purpose", "-created_at"], name="message_by_purpose"),
+            models.Index(fields=["-created_at"], name="message_after_end", condition=Q(is_after_end=True)),
+            models.Index(fields=["drafted_at", "id"], name="message_drafted", condition=Q(drafted_at__isnull=False)),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(
@@ -189,6 +195,10 @@ class Attachment(models.Model):
 
     class Meta:
         ordering = ("created_at", "name", "id")
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at", "-id"], name="attachment_newest"),
+            models.Index(fields=["sha256"], name="attachment_by_sha256"),
+        ]
 
     def __str__(self) -> str:
         return self.name

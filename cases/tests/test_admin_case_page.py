@@ -118,7 +118,7 @@ def test_the_browser_names_the_reader_s_zone(clerk: Browser) -> None:
     assert 'Tue 24 Nov 2026, 08:10 UTC</time> <span class="muted there">(09:10 in Berlin)</span>' in html_of(
         clerk, case
     )
-    clerk.cookies["zone"] = "America/New_York"
+    clerk.cookies["offload_zone"] = "America/New_York"
     html = html_of(clerk, case)
     assert '>Tue 24 Nov 2026, 03:10</time> <span class="muted there">(09:10 in Berlin)</span>' in html
     assert "08:10 UTC" not in html
@@ -128,7 +128,7 @@ def test_the_browser_names_the_reader_s_zone(clerk: Browser) -> None:
 @pytest.mark.parametrize("name", ["Nowhere/At_all", "../../etc/passwd", "localtime", "", "x" * 5000, "<script>"])
 def test_a_zone_that_is_none_is_utc(clerk: Browser, name: str) -> None:
     case = CaseFactory(status=Status.RUNNING, created_at=NOW)
-    clerk.cookies["zone"] = name
+    clerk.cookies["offload_zone"] = name
     assert "Tue 24 Nov 2026, 08:10 UTC" in html_of(clerk, case)
 
 

@@ -287,7 +287,7 @@ def test_today_begins_where_the_reader_is(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_the_browser_says_where_the_reader_is(viewer: Browser, cookie: str, zone: str) -> None:
-    viewer.cookies["zone"] = cookie
+    viewer.cookies["offload_zone"] = cookie
     assert f", {zone}</span>" in viewer.get("/admin/").content.decode()
 
 

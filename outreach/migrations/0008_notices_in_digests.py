@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("cases", "0010_questions_with_options_and_an_end"),
-        ("outreach", "0006_reminders_of_questions"),
+        ("outreach", "0007_lists_of_many_rows"),
     ]
 
     operations = [

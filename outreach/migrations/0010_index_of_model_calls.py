@@ -5,8 +5,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0011_days_in_numbers"),
-        ("outreach", "0006_reminders_of_questions"),
+        ("cases", "0014_days_in_numbers"),
+        ("outreach", "0009_fingerprints_of_erased_addresses"),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case as Choose
-from django.db.models import QuerySet, When
+from django.db.models import Q, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
@@ -18,18 +18,24 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
+from cases import search
 from cases.admin.access import CasePartAdmin, may_act, may_see
+from cases.admin.attention import AttentionFirst
 from cases.admin.files import as_file, link_to_case
+from cases.admin.filters import of_client
 from cases.admin.words import span
 from webhooks.admin.health import EVENTS, STATES
 from webhooks.errors import StillWaiting
-from webhooks.models import Attempt, Delivery, DeliveryState
+from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 from webhooks.replay import replay
 from webhooks.tasks import SCHEDULE
 
 MAX_ATTEMPTS = 100  # the newest; each replay allows ten more
 MAX_SHOWN_BYTES = 200_000
 SNIPPET_CHARS = 200
+
+_FIRST = (DeliveryState.FAILED, DeliveryState.EXHAUSTED, DeliveryState.PARKED, DeliveryState.WAITING)
+FIRST_STATES = Choose(*(When(state=state, then=place) for place, state in enumerate(_FIRST)), default=len(_FIRST))
 
 
 class OfEvent(admin.SimpleListFilter):
@@ -46,14 +52,17 @@ class OfEvent(admin.SimpleListFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(CasePartAdmin):
+class DeliveryAdmin(AttentionFirst, CasePartAdmin):
     """What did not arrive comes first. Whoever may see cases sees it, nobody changes it."""
 
+    first, first_order = Q(state__in=_FIRST), (FIRST_STATES, "-created_at", "-sequence", "-id")
+    rest_order = ("-created_at", "-sequence", "-id")
+
     list_display = ("created_at", "event", "state", "attempt_count", "due", "client", "endpoint", "of_case")
-    list_filter = ("state", OfEvent, "client")
+    list_filter = ("state", OfEvent, of_client())
     list_select_related = ("client", "endpoint", "case")
-    search_fields = ("=event_id", "=case__id", "case__client_reference_id", "url")
-    search_help_text = "Event id, case id, the client's reference, or a part of the URL"
+    search_fields = ("event_id",)
+    search_help_text = "Event id, the case's id, reference, address or name, or the server of the URL"
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -63,12 +72,16 @@ class DeliveryAdmin(CasePartAdmin):
         return rows.defer("body")
 
     def get_ordering(self, request: HttpRequest) -> Any:
-        order = (DeliveryState.FAILED, DeliveryState.EXHAUSTED, DeliveryState.PARKED, DeliveryState.WAITING)
-        return (
-            Choose(*(When(state=state, then=place) for place, state in enumerate(order)), default=len(order)),
-            "-created_at",
-            "-sequence",
-        )
+        return (FIRST_STATES, "-created_at", "-sequence")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        to_server = Q(endpoint__in=list(Endpoint.objects.filter(origin__icontains=term).values_list("pk", flat=True)))
+        return queryset.filter(Q(event_id=term) | Q(case__in=search.cases_known_by(term)) | to_server), False
 
     @admin.display(description="Event", ordering="event_type")
     def event(self, delivery: Delivery) -> str:

@@ -7,13 +7,8 @@
 
   function refresh() { window.htmx.trigger(now, "refresh"); }
 
-  /* Today is today where the reader is. */
-  var zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
-  var cookie = "zone=" + zone;
-  if (zone && document.cookie.split("; ").indexOf(cookie) < 0) {
-    document.cookie = cookie + "; path=/admin/; max-age=31536000; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
-    refresh();
-  }
+  /* Today is today where the reader is, which the server has only now been told; see zone.js. */
+  if (document.documentElement.dataset.zone === "new") { refresh(); }
 
   document.addEventListener("visibilitychange", function () { if (!document.hidden) { refresh(); } });
 

@@ -1,0 +1,71 @@
+"""Operations of migrations that large tables allow: PostgreSQL builds their indexes while others write.
+
+A migration with one of them has `atomic = False`. Each can be repeated after a migration that was interrupted.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import migrations
+
+from cases import search_postgresql
+
+
+class AddIndex(migrations.AddIndex):
+    """As Django's; on PostgreSQL CREATE INDEX CONCURRENTLY.
+
+    Like `django.contrib.postgres.operations.AddIndexConcurrently`, which SQLite does not know.
+    """
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
+        drop(schema_editor, self.index.name)
+        if schema_editor.connection.vendor == "postgresql":
+            schema_editor.add_index(model, self.index, concurrently=True)
+        else:
+            schema_editor.add_index(model, self.index)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        drop(schema_editor, self.index.name)
+
+
+def drop(schema_editor: Any, name: str) -> None:
+    """Take the index away, also one that an interrupted CREATE INDEX CONCURRENTLY has left invalid."""
+    concurrently = "CONCURRENTLY " if schema_editor.connection.vendor == "postgresql" else ""
+    schema_editor.execute(f"DROP INDEX {concurrently}IF EXISTS {schema_editor.quote_name(name)}")
+
+
+def _on_postgresql(act: Callable[[Any], None]) -> Callable[[Any, Any], None]:
+    def run(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            act(schema_editor)
+
+    return run
+
+
+def _make_search(schema_editor: Any) -> None:
+    for statement in search_postgresql.functions():
+        schema_editor.execute(statement)
+    for name, statement in search_postgresql.indexes().items():
+        drop(schema_editor, name)
+        schema_editor.execute(statement)
+
+
+def _remove_search(schema_editor: Any) -> None:
+    for name in search_postgresql.indexes():
+        drop(schema_editor, name)
+    schema_editor.execute("DROP FUNCTION IF EXISTS cases_words_of_case, cases_words_of_mail")
+
+
+class MakeSearchable(migrations.RunPython):
+    """What search_postgresql.py looks into. SQLite's tables are made after each `migrate`, see search_sqlite.py."""
+
+    def __init__(self) -> None:
+        super().__init__(_on_postgresql(_make_search), _on_postgresql(_remove_search), atomic=False)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return type(self).__name__, [], {}
