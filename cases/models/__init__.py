@@ -14,7 +14,7 @@ from cases.models.correspondents import Admission, Correspondent
 from cases.models.drafts import Draft
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
-from cases.models.heartbeats import Heartbeat
+from cases.models.heartbeats import Heartbeat, Role
 from cases.models.idempotency import IdempotencyKey
 from cases.models.input_requests import InputRequest, RequestStatus
 from cases.models.messages import Attachment, Direction, Enclosure, Message, MessageStatus, Purpose, Waits
@@ -45,6 +45,7 @@ __all__ = [
     "RequestStatus",
     "ResultStatus",
     "ReviewMode",
+    "Role",
     "Scope",
     "Status",
     "Waits",
