@@ -277,9 +277,9 @@ def _mails(case: Case) -> Iterator[tuple[str, bytes]]:
 
 def _files(case: Case) -> Iterator[tuple[str, str]]:
     for attachment in Attachment.objects.filter(message__case=case).select_related("message"):
-        yield _file_name(attachment), attachment.file.name
+        yield _file_name(attachment), str(attachment.file.name)
     for enclosure in case.enclosures.all():
-        yield _file_name(enclosure), enclosure.file.name
+        yield _file_name(enclosure), str(enclosure.file.name)
 
 
 def _file_name(row: Attachment | Enclosure) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from cases import leases, work
+from cases.errors import CaseNotFound
 from cases.models import Case, DueRow
 from outreach.models import InboundPayload, NoticeState, PayloadState, StaffNotice
 from webhooks import replay
@@ -81,7 +82,7 @@ def requeue(stuck: StuckRow) -> bool:
     with work.transaction():
         try:
             row = kind.model._default_manager.locked(stuck.pk)
-        except (kind.model.DoesNotExist, Case.DoesNotExist):
+        except (kind.model.DoesNotExist, CaseNotFound):
             return False
         return _start_anew(row)
 

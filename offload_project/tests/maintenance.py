@@ -59,7 +59,7 @@ def rich_case(
 ) -> Case:
     """A completed case with everything that can hang on one: mails, files, a timeline, a delivery, log entries."""
     client = client or ClientFactory()
-    case = CaseFactory(
+    case: Case = CaseFactory(
         client=client,
         counterparty={"address": address, "name": name, "role": "Sales", "timezone": "Europe/Zurich"},
         goal={"objective": f"Ask {name} ({address}) for the date."},

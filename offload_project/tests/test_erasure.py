@@ -15,9 +15,10 @@ from cases.models import Attachment, Case, Correspondent, Message, Status
 from cases.testing import run_due
 from offload_project.maintenance import erasure
 from offload_project.tests.maintenance import CANARY, dump, interrupt, rich_case, run
+from outreach import erasure as mail_erasure
 from outreach import fingerprints, suppression
 from outreach.factories import InboundPayloadFactory
-from outreach.models import InboundPayload, SandboxMail, Suppression
+from outreach.models import FingerprintKey, InboundPayload, SandboxMail, Suppression
 from webhooks.models import Attempt
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -52,7 +53,11 @@ def test_by_default_it_only_tells(media_root: Path) -> None:
 def test_nothing_of_them_is_left_anywhere(media_root: Path) -> None:
     case = rich_case()
     Attempt.objects.create(
-        delivery=case.deliveries.last(), number=1, started_at=work.now(), duration_ms=5, response_body=CANARY
+        delivery=case.deliveries.get(event_type="case.completed"),
+        number=1,
+        started_at=work.now(),
+        duration_ms=5,
+        response_body=CANARY,
     )
     Case.objects.update(last_error=f"550 {ANN} unknown", failure_reason=CANARY, constraints=["Call her Ms Heronby."])
     rich_case(address="bo@other.example", name="Bo Other", client=case.client)
@@ -98,7 +103,7 @@ def test_what_stays_is_the_case_with_its_dates_and_end() -> None:
     assert set(LogEntry.objects.values_list("object_repr", "change_message")) == {("(erased)", "Answered")}
     payloads = InboundPayload.objects.all()
     assert [bytes(payload.body) for payload in payloads] == [b"", b""]  # the rows stay: none is taken in once more
-    event = json.loads(bytes(after.deliveries.last().body))
+    event = json.loads(bytes(after.deliveries.get(event_type="case.completed").body))
     assert event["event_type"] == "case.completed"
     assert event["data"]["resultStatus"] == "goal_achieved"
     assert event["data"]["attachments"] == []
@@ -113,7 +118,9 @@ def test_results_may_stay() -> None:
     assert (code, case.result["by"], case.sources) == (0, "Ann Heronby", None)
     assert "  1 results stay as they are; they may name the person\n" in said
     assert "  name in cases_case.result, 1 rows: " in said
-    assert json.loads(bytes(case.deliveries.last().body))["data"]["result"] == {"deliveryDate": "14 December 2026"}
+    assert json.loads(bytes(case.deliveries.get(event_type="case.completed").body))["data"]["result"] == {
+        "deliveryDate": "14 December 2026"
+    }
     assert words_left(CANARY, ANN) == []
 
 
@@ -201,7 +208,7 @@ def test_only_one_clients_cases() -> None:
     assert Case.objects.get(client=acme).counterparty_address == "erased@erased.invalid"
     kept.refresh_from_db()
     assert kept.counterparty["name"] == "Ann Heronby"
-    assert bytes(InboundPayload.objects.filter(message__case=kept).first().body) != b""
+    assert all(bytes(payload.body) for payload in InboundPayload.objects.filter(message__case=kept))
 
 
 # --- They never get mail again ----------------------------------------------------------------------------------------
@@ -240,7 +247,9 @@ def test_who_was_suppressed_stays_so_without_being_named() -> None:
     assert set(
         Case.objects.filter(client=client, counterparty_address=ANN).values_list("result_status", flat=True)
     ) == {"suppressed"}
-    assert not Message.objects.filter(to_address=ANN).exists()
+    assert set(Message.objects.filter(case__client=client).values_list("to_address", flat=True)) == {
+        "anna@supplier.example"
+    }
 
 
 def test_it_outlives_new_keys_and_fails_without_any(settings: Settings) -> None:
@@ -259,7 +268,7 @@ def test_it_outlives_new_keys_and_fails_without_any(settings: Settings) -> None:
 def test_a_dump_does_not_even_allow_to_guess() -> None:
     suppressed(ANN)
     erase("--yes")
-    key = encryption.decrypt(fingerprints.FingerprintKey.objects.get().encrypted, purpose=fingerprints.PURPOSE)
+    key = encryption.decrypt(FingerprintKey.objects.get().encrypted, purpose=fingerprints.PURPOSE)
     assert words_left(key) == []
 
 
@@ -302,7 +311,7 @@ def test_killed_after_the_files_have_gone_it_still_finds_the_case(monkeypatch: p
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(erasure.mail_erasure, "lock", killed)
+        patch.setattr(mail_erasure, "lock", killed)
         with pytest.raises(Killed):
             erase("--yes")
     assert "  1 cases about them" in erase("--yes")[1]

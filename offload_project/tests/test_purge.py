@@ -20,6 +20,7 @@ from cases.testing import run_due
 from offload_project.maintenance import files, retention
 from offload_project.tests.maintenance import CANARY, LONG_AGO, age, dump, interrupt, rich_case, run
 from outreach.factories import InboundPayloadFactory
+from outreach.inbound import intake
 from outreach.models import InboundPayload, SandboxMail, Suppression
 from webhooks.models import Attempt, Delivery
 
@@ -70,7 +71,7 @@ def test_all_that_hangs_on_a_case_goes_and_nothing_of_another(media_root: Path) 
     log = LogEntry.objects.filter(object_id=str(case.pk))
     assert [entry.object_repr for entry in log] == ["(purged)"]  # that somebody did something stays
     assert LogEntry.objects.filter(object_repr="(purged)", change_message="Answered").count() == 3
-    assert purge("--yes")[1].count("no case") == 1
+    assert "Deleted:\n  no case\n" in purge("--yes")[1]
 
 
 @pytest.mark.parametrize("status", [Status.CREATED, Status.RUNNING, Status.INPUT_NEEDED])
@@ -179,7 +180,7 @@ def test_mail_on_no_case_goes_with_its_age_and_no_earlier_than_30_days() -> None
     kept = InboundPayloadFactory(received_at=work.now() - timedelta(days=20), state="UNMATCHED", due_at=None)
     InboundPayloadFactory(received_at=work.now() - timedelta(days=31), state="UNMATCHED", due_at=None)
     waiting = InboundPayloadFactory(received_at=work.now() - timedelta(days=31))
-    assert "  1 mails and reports on no case (32 bytes)\n" in run("purge_cases", "--older-than", "2d", "--yes")[1]
+    assert "  1 mails and reports on no case (26 bytes)\n" in run("purge_cases", "--older-than", "2d", "--yes")[1]
     assert set(InboundPayload.objects.values_list("pk", flat=True)) == {kept.pk, waiting.pk}
 
 
@@ -212,7 +213,7 @@ def test_files_without_a_row_go_after_a_day(media_root: Path) -> None:
 
 def test_a_file_that_a_failed_step_will_look_for_is_no_left_over(media_root: Path) -> None:
     payload = InboundPayloadFactory(state="FAILED", due_at=None)
-    name = a_file(f"attachments/{files.intake.stored_at(payload.pk, 3).rpartition('/')[2]}", 2)
+    name = a_file(intake.stored_at(payload.pk, 3), 2)
     assert "  0 files without a row" in purge("--yes")[1]
     assert stored(media_root) == [name]
     InboundPayload.objects.update(state="DISCARDED")
