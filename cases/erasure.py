@@ -51,16 +51,20 @@ CLIENTS_WORDS = ("goal", "sender_persona", "constraints", "metadata", "client_re
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody to be forgotten: all spellings of their address, and what they are called."""
+    """Somebody to be forgotten: all spellings of their address, and what they are called.
+
+    `by_words`: each word of a name counts, as in "Dear Ms Miller"; for texts that are about nobody else.
+    """
 
     addresses: frozenset[str]
     names: frozenset[str] = frozenset()
+    by_words: bool = True
 
     @cached_property
     def _told(self) -> re.Pattern[str]:
         """Addresses anywhere; names, and words of names, as whole words."""
         words = {word for name in self.names for word in re.findall(r"\w+", name) if len(word) >= SHORTEST_WORD}
-        named = sorted({*self.names, *words}, key=len, reverse=True)
+        named = sorted({*self.names, *(words if self.by_words else ())}, key=len, reverse=True)
         patterns = [re.escape(address) for address in sorted(self.addresses, key=len, reverse=True)]
         patterns += [rf"(?<!\w){re.escape(name)}(?!\w)" for name in named]
         return re.compile("|".join(patterns), re.IGNORECASE)

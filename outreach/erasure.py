@@ -1,7 +1,7 @@
 """What came in from a person who is to be forgotten, and what left for them; see cases/erasure.py."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from django.db.models import Q, QuerySet
 
@@ -20,14 +20,15 @@ def payloads_of(case: Case) -> list[uuid.UUID]:
     return sorted({pk for way in ways for pk in InboundPayload.objects.filter(way).values_list("pk", flat=True)})
 
 
-def naming(person: Person) -> Iterator[uuid.UUID]:
-    """What came in and has the address in it, whatever became of it. Reads every payload: it is bytes."""
+def naming(person: Person, *, step: Callable[[], None]) -> Iterator[uuid.UUID]:
+    """What came in and has the address in it, whatever became of it. Reads every payload, `step` after `step`."""
     wanted = [address.lower().encode() for address in person.addresses]
     told = Q()
     for address in person.addresses:
         told |= Q(note__icontains=address) | Q(summary__icontains=address) | Q(envelope__icontains=address)
     of_words = set(InboundPayload.objects.filter(told).values_list("pk", flat=True))
     for pk, body in InboundPayload.objects.order_by("pk").values_list("pk", "body").iterator(chunk_size=20):
+        step()
         content = bytes(body).lower()
         if pk in of_words or any(address in content for address in wanted):
             yield pk

@@ -7,7 +7,7 @@ Files go before their rows: whoever is stopped in between finds the case again, 
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.apps import apps
@@ -42,8 +42,11 @@ class Found:
     loose_mail: list[uuid.UUID] = field(default_factory=list)  # payloads on none of those
 
 
-def find(address: str, client: Client | None = None) -> Found:
-    """All cases and mail of a person, by any spelling of their address: case, tag and the domain's alphabet are one."""
+def find(address: str, client: Client | None = None, *, step: Callable[[], None] = lambda: None) -> Found:
+    """All cases and mail of a person, by any spelling of their address: case, tag and the domain's alphabet are one.
+
+    `step` is called for each mail that is looked through.
+    """
     cases = Case.objects.filter(client=client) if client else Case.objects.all()
     about = _matching(cases, "counterparty_address", address)
     written = _matching(Message.objects.filter(case__in=cases, direction=Direction.IN), "from_address", address)
@@ -62,7 +65,7 @@ def find(address: str, client: Client | None = None) -> Found:
     named = {row.case_id for row in (*admitted, *copied)} - whole
     found = Found(person, sorted(whole), sorted(named))
     if client is None:
-        found.loose_mail = list(mail_erasure.naming(person))
+        found.loose_mail = list(mail_erasure.naming(person, step=step))
     return found
 
 
@@ -113,6 +116,7 @@ def erase_case(pk: uuid.UUID, person: Person, *, keep_results: bool) -> int:
 
 def strike_from_case(pk: uuid.UUID, person: Person) -> None:
     """Take their name and address out of a case that merely names them."""
+    person = replace(person, by_words=False)  # the others' words are their own
     with work.transaction():
         case = Case.objects.locked(pk)
         forget_in_log(case, [])

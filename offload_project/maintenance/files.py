@@ -5,7 +5,7 @@ never a row without its file; `unknown_files` finds those.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,11 +48,15 @@ def delete(names: Iterable[str]) -> int:
     return left
 
 
-def unknown_files() -> Iterator[UnknownFile]:
-    """Those that have had no row for a day, and that no mail which is still to be taken in would look for."""
+def unknown_files(step: Callable[[], None] = lambda: None) -> Iterator[UnknownFile]:
+    """Those that have had no row for a day, and that no mail which is still to be taken in would look for.
+
+    `step` is called again and again, also where none is found.
+    """
     expected = _still_to_come()
     names = (name for root in ROOTS for name in _below(root))
     while some := list(islice(names, AT_ONCE)):
+        step()
         for name in sorted(set(some) - _known(some) - expected):
             with suppress(FileNotFoundError):  # gone meanwhile
                 if datetime.now(UTC) - default_storage.get_modified_time(name) > SETTLED:

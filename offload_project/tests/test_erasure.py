@@ -70,7 +70,7 @@ def test_nothing_of_them_is_left_anywhere(media_root: Path) -> None:
     )
     # Bo's mail has the canary, too; what is Ann's is gone.
     assert words_left(ANN, "Heronby") == []
-    assert Case.objects.filter(pk=other.pk, result=other.result).exists()
+    assert Case.objects.get(pk=other.pk).result == {"deliveryDate": "14 December 2026"}
     assert other.messages.filter(text__contains=CANARY).exists()
     erase("--yes", address="bo@other.example")
     assert words_left(CANARY, "Bo Other", "bo@other") == []
@@ -162,13 +162,16 @@ def test_a_dry_run_with_end_cases_ends_none() -> None:
 def test_a_case_that_merely_names_them_loses_only_that() -> None:
     case = CaseFactory(status=Status.COMPLETED, counterparty={"address": "bo@x.example", "name": "Bo"})
     mail = MessageFactory(
-        case=case, direction="IN", cc=[ANN, "carl@x.example"], text=f"Ann Heronby <{ANN}> knows more. Regards, Bo"
+        case=case, direction="IN", cc=[ANN, "carl@x.example"], text=f"Ann Heronby <{ANN}> knows more. And Ann? Bo"
     )
     Correspondent.objects.create(case=case, address=ANN, name="Ann Heronby", how="COPIED", since=work.now())
     code, said = erase("--yes")
     assert "  0 cases about them or with mail of theirs, 1 that name them\n" in said
     mail.refresh_from_db()
-    assert (mail.text, mail.cc) == ("(erased) <(erased)> knows more. Regards, Bo", ["(erased)", "carl@x.example"])
+    assert (mail.text, mail.cc) == (
+        "(erased) <(erased)> knows more. And Ann? Bo",  # which may be another Ann
+        ["(erased)", "carl@x.example"],
+    )
     assert mail.from_address == "bo@x.example"
     assert (code, words_left(ANN, "Ann Heronby")) == (0, [])
 

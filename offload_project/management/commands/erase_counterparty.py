@@ -52,7 +52,13 @@ elsewhere (your mail provider's, backups, the client's own) are yours to look fo
         address, client = options["address"].strip(), client_named(options["client"])
         if "@" not in address.strip("@"):
             raise CommandError(f"{address!r} is no address.")
-        found = erasure.find(address, client)
+        with Progress("mails as they came in", None) as progress:
+
+            def step() -> None:
+                progress.advance()
+                stop.look()
+
+            found = erasure.find(address, client, step=step)
         is_open = erasure.open_cases(found)
         self._tell(found, len(is_open))
         if is_open and not options["end_cases"]:

@@ -103,7 +103,7 @@ Cases go in batches of 50. Ctrl-C ends the batch and stops; start it again to go
     def _unknown_files(self) -> None:
         count = size = 0
         with Progress("files without a row", None) as progress:
-            for file in progress.over(files.unknown_files()):
+            for file in progress.over(files.unknown_files(self.stop.look)):
                 self.stop.look()
                 count, size = count + 1, size + file.size
                 if self.really:
