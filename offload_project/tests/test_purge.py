@@ -2,7 +2,9 @@
 
 import os
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,15 @@ from django.contrib.admin.models import LogEntry
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from cases import idempotency, work
+from cases import database, idempotency, work
+from cases.errors import CaseNotFound
 from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory
 from cases.models import Attachment, Case, Client, Event, IdempotencyKey, Message, Status
 from cases.reopening import reopen_case
 from cases.testing import run_due
 from offload_project.maintenance import files, retention
 from offload_project.tests.maintenance import CANARY, LONG_AGO, age, dump, interrupt, rich_case, run
+from outreach import sandbox
 from outreach.factories import InboundPayloadFactory
 from outreach.inbound import intake
 from outreach.models import InboundPayload, SandboxMail, Suppression
@@ -260,6 +264,39 @@ def test_a_storage_that_refuses_stops_nothing(monkeypatch: pytest.MonkeyPatch) -
     code, said = purge("--yes")
     assert (code, Case.objects.count()) == (0, 0)
     assert "2 files could not be deleted; the next run tries again." in said
+
+
+# --- Beside the running service ---
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reply_that_comes_while_its_case_goes_is_kept_for_staff(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = age(rich_case())
+    sandbox.reply(case, text="One more thing: it is the 15th.")
+    forget, deleted, taken_in = retention._forget_in_log, threading.Event(), threading.Event()
+
+    def hold(pks: Any) -> None:
+        forget(pks)
+        deleted.set()
+        taken_in.wait(1.0)  # it can't end before us: we hold the case
+
+    monkeypatch.setattr(retention, "_forget_in_log", hold)
+
+    def work_on_it() -> None:
+        assert deleted.wait(10)
+        run_due("payload", failing=(CaseNotFound, database.UNAVAILABLE))
+        taken_in.set()
+
+    with ThreadPoolExecutor(1) as other:
+        worker = other.submit(work_on_it)
+        assert purge("--yes")[0] == 0
+        worker.result(20)
+    assert not Case.objects.exists()
+    payload = InboundPayload.objects.get()
+    InboundPayload.objects.update(retry_at=None, due_at=payload.received_at)
+    run_due("payload")
+    payload.refresh_from_db()
+    assert (payload.state, payload.summary["text"]) == ("UNMATCHED", "One more thing: it is the 15th.")
 
 
 # --- Being stopped ----------------------------------------------------------------------------------------------------
