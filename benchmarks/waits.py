@@ -58,7 +58,7 @@ def wait_for_worker() -> None:
 
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
-        beating = Heartbeat.objects.first()
+        beating = Heartbeat.objects.filter(role="worker").first()
         if beating and beating.finished_at > beating.started_at:
             return
         time.sleep(0.1)

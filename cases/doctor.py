@@ -15,10 +15,9 @@ from django.db.models import Min, Q
 
 from cases import database, leases, work
 from cases.examination import Examination, Finding, fail, ok, warn
-from cases.models import ApiKey, Client, Heartbeat
+from cases.models import ApiKey, Client, Heartbeat, Role
 
 MAX_SKEW = timedelta(seconds=5)
-HEARTBEAT = timedelta(seconds=60)
 OVERDUE = timedelta(seconds=60)
 SOON = timedelta(days=14)
 UNUSED = timedelta(days=90)
@@ -45,7 +44,8 @@ def database_is_fit(examination: Examination) -> Iterator[Finding]:
 
 
 def _sqlite() -> Iterator[Finding]:
-    hosts = {name.rpartition(":")[0] for name in Heartbeat.objects.values_list("name", flat=True)}
+    names = Heartbeat.objects.filter(role=Role.WORKER).values_list("name", flat=True)
+    hosts = {name.rpartition(":")[0] for name in names}
     if len(hosts) > 1:
         yield fail(
             "database", f"workers of {len(hosts)} machines use SQLite", "Set DATABASE_URL to a PostgreSQL server."
@@ -102,12 +102,16 @@ def work_is_done(examination: Examination) -> Iterator[Finding]:
     """Broker, worker and clock. A row that is due and held by nobody says that one of them is missing."""
     size = work.waiting_wakes()
     yield ok("broker", f"answers; {size} wake-ups wait")
-    alive = Q(finished_at__gte=database.now() - HEARTBEAT) | Q(busy_until__gte=database.now())
-    workers = Heartbeat.objects.filter(alive).count()
+    workers, clocks = (Heartbeat.objects.alive(role).count() for role in (Role.WORKER, Role.CLOCK))
     if workers:
         yield ok("worker", f"{workers} alive")
     else:
         yield fail("worker", "none has finished anything for 60 s", "Start `manage.py worker`.")
+    if clocks:
+        yield ok("clock process", f"{clocks} alive")
+    else:
+        remedy = "Start `manage.py clock`: without it follow-ups and repeated attempts wait for other work."
+        yield fail("clock process", "none has looked for due work for 60 s", remedy)
     oldest = min(
         filter(None, (leases.due(kind).aggregate(at=Min("due_at"))["at"] for kind in leases.kinds())), default=None
     )
@@ -115,9 +119,7 @@ def work_is_done(examination: Examination) -> Iterator[Finding]:
         yield ok("due work", "none waits")
         return
     waited = (database.now() - oldest).total_seconds()
-    remedy = (
-        "Start `manage.py clock`, or more workers if it runs." if workers else "Start `manage.py worker` and `clock`."
-    )
+    remedy = "Start what is missing, or more workers; `manage.py requeue_stuck` says why a row waits."
     yield fail("due work", f"a row has been due for {waited:.0f} s and nobody has taken it", remedy)
 
 

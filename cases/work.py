@@ -32,7 +32,7 @@ from django_q.tasks import async_task
 from cases import leases, pump
 from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
 from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, end_all, kinds, release, renew
-from cases.models import DueRow, Heartbeat
+from cases.models import DueRow, Heartbeat, Role
 
 __all__ = [
     "Claim",
@@ -179,8 +179,16 @@ def heartbeat(name: str) -> tuple[datetime, bool]:
     return finished_at, bool(busy)
 
 
+def say_clock_looks(name: str) -> None:
+    """Renew a clock's heartbeat, or open it. What remains of clocks that were killed goes with that of old clusters."""
+    at = now()
+    with transaction():
+        if not Heartbeat.objects.filter(name=name).update(finished_at=at):
+            Heartbeat.objects.create(name=name, role=Role.CLOCK, started_at=at, finished_at=at)
+
+
 def forget_cluster(name: str) -> None:
-    """Remove the heartbeat of a cluster that has ended."""
+    """Remove the heartbeat of a cluster, or of a clock, that has ended."""
     Heartbeat.objects.filter(name=name).delete()
 
 

@@ -1,14 +1,21 @@
 """What may be wrong with the settings and with the people."""
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.checks import ERROR, run_checks
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.db.models import Q
 
+from cases import work
 from cases.examination import Examination, Finding, fail, ok, warn
+from offload_project.maintenance import files, stuck
 from offload_project.staff.roles import ADMIN
+
+STUCK = timedelta(minutes=10)
 
 
 def settings_are_safe(examination: Examination) -> Iterator[Finding]:
@@ -60,3 +67,24 @@ def people_are_in_order(examination: Examination) -> Iterator[Finding]:
         yield warn("staff", f"without a second factor: {', '.join(sorted(bare))}", remedy)
     else:
         yield ok("staff", f"{staff.count()} accounts; whoever keeps keys has, or must set up, a second factor")
+
+
+def rows_get_on(examination: Examination) -> Iterator[Finding]:
+    """Rows that workers have given up, or put off after failures."""
+    rows = [row for kind in work.kinds() for row in stuck.find(kind, STUCK)]
+    if rows:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(row.kind for row in rows).items()))
+        yield warn("stuck rows", f"{len(rows)} do not get on ({kinds})", "`manage.py requeue_stuck` lists them.")
+    else:
+        yield ok("stuck rows", "none")
+
+
+def files_have_rows(examination: Examination) -> Iterator[Finding]:
+    """Files that a killed process has left. In a bucket, where to look costs money, only `deep`."""
+    if not examination.deep and not isinstance(default_storage, FileSystemStorage):
+        return
+    count = sum(1 for _ in files.unknown_files())
+    if count:
+        yield warn("files", f"{count} have no row", "`manage.py purge_cases` deletes them along.")
+    else:
+        yield ok("files", "each has its row")

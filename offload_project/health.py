@@ -7,24 +7,20 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.db.models import Q
-from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
-from cases.models import Heartbeat
+from cases.models import Heartbeat, Role
 
 from .api import Detail, failure, read_only, success
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_MAX_AGE = timedelta(seconds=60)
 STORAGE_CHECK_SECONDS = 30.0  # a probe comes every few seconds, and writing to a bucket costs money
 
 
@@ -62,9 +58,8 @@ def check_database() -> str | None:
 
 def check_worker() -> str | None:
     """None where some worker has finished a wake-up within the last minute, or is busy with one it may finish."""
-    alive = Q(finished_at__gte=Now() - HEARTBEAT_MAX_AGE) | Q(busy_until__gte=Now())
     try:
-        return None if Heartbeat.objects.filter(alive).exists() else "no heartbeat for 60 s"
+        return None if Heartbeat.objects.alive(Role.WORKER).exists() else "no heartbeat for 60 s"
     except DatabaseError:
         return "unknown: the database does not answer"
 

@@ -19,7 +19,7 @@ from django.utils.text import Truncator
 from django.views.decorators.http import require_POST, require_safe
 
 from cases import search, work
-from cases.admin.access import CasePartAdmin, actor, may_act
+from cases.admin.access import CasePartAdmin, ReadOnlyAdmin, actor, may_act
 from cases.admin.attention import AttentionFirst
 from cases.admin.files import as_file, link_to, link_to_case
 from cases.admin.filters import all_words, of_client, one_of
@@ -342,7 +342,7 @@ class ModelCallAdmin(ReadOnlyAdmin):
     """What models were asked, and what it cost."""
 
     list_display = ("at", "purpose", "model", "prompt_tokens", "completion_tokens", "cost", "of_case", "fault")
-    list_filter = ("at", "purpose", "model", "client")
+    list_filter = ("at", of_client())
     list_select_related = ("case",)
     search_fields = ("=case__id", "case__client_reference_id", "fault")
     search_help_text = "The case's id or reference, or what was wrong with an answer"

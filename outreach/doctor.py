@@ -1,18 +1,23 @@
 """What may be wrong with the ways to counterparties and to the model."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
 from django.core.mail import get_connection
 
+from cases import encryption, work
 from cases.examination import Examination, Finding, fail, ok, warn
-from outreach.models import NoticeState, StaffNotice
+from outreach import fingerprints
+from outreach.models import InboundPayload, NoticeState, StaffNotice
 from outreach.staff_notices.recipients import Recipient, configured
 from outreach.transports import TRANSPORTS
 
 MODEL_SECONDS = 15
+MAIL_DOORS = ("smtp", "pipe", "imap", "anymail")
+LATELY = timedelta(days=30)
 
 
 def mail_can_leave(examination: Examination) -> Iterator[Finding]:
@@ -30,6 +35,47 @@ def mail_can_leave(examination: Examination) -> Iterator[Finding]:
     check = getattr(TRANSPORTS[name], "check", None)
     if check is not None:
         yield from check(examination)
+
+
+def mail_can_come(examination: Examination) -> Iterator[Finding]:
+    """Live cases need a way in for answers. Some can't be told from here (receive_mail, ingest_mail): of those, mail
+    that has come in by them lately tells."""
+    if (
+        settings.AGENTMAIL_API_KEY
+        and not settings.AGENTMAIL_WEBHOOK_SECRET
+        and settings.OFFLOAD_TRANSPORT != "agentmail"
+    ):
+        remedy = "Set AGENTMAIL_WEBHOOK_SECRET to what `manage.py agentmail_setup` printed."
+        yield fail("incoming mail", "AgentMail's events are not taken: there is no secret", remedy)
+    if settings.OFFLOAD_TRANSPORT != "email":
+        return
+    configured = [
+        name
+        for name, is_set in (("IMAP_URL", settings.IMAP_URL), ("ANYMAIL_WEBHOOK_SECRET", _anymail_door()))
+        if is_set
+    ]
+    came = InboundPayload.objects.filter(source__in=MAIL_DOORS, received_at__gte=work.now() - LATELY)
+    newest = came.order_by("-received_at").first()
+    if newest:
+        yield ok("incoming mail", f"the last one came by {newest.source} at {newest.received_at:%Y-%m-%d %H:%M} UTC")
+    elif configured:
+        yield ok("incoming mail", f"by {' and '.join(configured)}; none has come in the last 30 days")
+    else:
+        remedy = "Set IMAP_URL and run `manage.py poll_imap`, or another way in of docs/mail.md."
+        yield fail("incoming mail", "nothing is configured that takes answers, and none has come for 30 days", remedy)
+
+
+def _anymail_door() -> bool:
+    return "WEBHOOK_SECRET" in settings.ANYMAIL
+
+
+def erased_people_are_told_again(examination: Examination) -> Iterator[Finding]:
+    """Whoever was erased and must get no mail is recognised by a key that must be readable."""
+    try:
+        fingerprints.check()
+    except encryption.Unreadable:
+        remedy = "Put the earlier key behind the first of OFFLOAD_ENCRYPTION_KEYS, or into SECRET_KEY_FALLBACKS."
+        yield fail("suppressed addresses", "those of erased people can't be read: no mail is sent to anybody", remedy)
 
 
 def staff_are_told(examination: Examination) -> Iterator[Finding]:

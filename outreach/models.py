@@ -96,7 +96,8 @@ class Suppression(models.Model):
     """An address that gets no mail from us, and why. Never deleted: staff lift it. See outreach/suppression.py."""
 
     id = models.BigAutoField(primary_key=True)
-    address = models.CharField(max_length=320, db_index=True)  # lower case, the domain in ASCII
+    # Lower case, the domain in ASCII; of somebody who was erased its fingerprint, see outreach/fingerprints.py.
+    address = models.CharField(max_length=320, db_index=True)
     # null: for all clients, as what a mail system says is true of the mailbox, whoever writes to it
     client = models.ForeignKey(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     reason = models.CharField(max_length=10, choices=SuppressionReason.choices)
@@ -127,6 +128,20 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+
+class FingerprintKey(models.Model):
+    """The one key of the fingerprints that stand in place of erased addresses; see outreach/fingerprints.py."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    encrypted = models.TextField(editable=False)  # see cases/encryption.py
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(name="fingerprint_key_only_one", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"of {self.created_at:%Y-%m-%d}"
 
 
 def _one_of(*names: str) -> Q:

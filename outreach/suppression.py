@@ -5,12 +5,13 @@ Looked at before each mail is written and before each is sent. A row holds until
 
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from cases import work
 from cases.errors import CaseError
 from cases.events import record
 from cases.models import Case, Client
+from outreach import fingerprints
 from outreach.inbound.addresses import canonical, spelled
 from outreach.models import Suppression, SuppressionReason
 
@@ -30,9 +31,9 @@ class NotSuppressed(CaseError):
 
 def sentence_against(case: Case) -> str:
     """Why no mail may go to the case's counterparty, as a sentence for people; empty where it may."""
-    address = case.counterparty_address
-    # Who has said stop as ann@ gets nothing as ann+offers@ either.
-    rows = Suppression.objects.filter(address__in={spelled(address), canonical(address)}, lifted_at__isnull=True)
+    # Who has said stop as ann@ gets nothing as ann+offers@ either; nor does who was erased since.
+    spellings = {spelled(case.counterparty_address), canonical(case.counterparty_address)}
+    rows = Suppression.objects.filter(address__in=spellings | fingerprints.known(spellings), lifted_at__isnull=True)
     found = rows.filter(Q(client__isnull=True) | Q(client=case.client_id)).first()
     return SENTENCES[SuppressionReason(found.reason)] if found else ""
 
@@ -66,6 +67,18 @@ def add_by_hand(*, address: str, client: Client | None, note: str, actor: str) -
             address=canonical(address), reason=SuppressionReason.STAFF, client=client, lifted_at=None, defaults=fields
         )
         return row
+
+
+def forget_address(rows: QuerySet[Suppression]) -> int:
+    """Let the rows, which you hold locked, hold on without saying whom they are about; how many."""
+    for row in rows:
+        row.address, row.note = fingerprints.fingerprint(row.address), ""
+        same = Suppression.objects.filter(address=row.address, reason=row.reason, client=row.client, lifted_at=None)
+        if row.lifted_at is None and same.exists():  # put on the list once more after they were erased
+            row.delete()
+        else:
+            row.save(update_fields=["address", "note"])
+    return len(rows)
 
 
 def lift(pk: int, *, actor: str) -> Suppression:

@@ -10,7 +10,7 @@ from cases.examination import Examination, Finding, fail, ok, warn
 from cases.models import Client
 from webhooks import addresses, signing
 from webhooks.errors import SecretUnreadable
-from webhooks.models import Delivery, DeliveryState, SigningSecret
+from webhooks.models import Delivery, DeliveryState, Endpoint, SigningSecret
 
 PROBE = "example.com"
 
@@ -24,7 +24,7 @@ def secrets_can_be_read(examination: Examination) -> Iterator[Finding]:
         except SecretUnreadable:
             unreadable.append(client.name)
     if unreadable:
-        remedy = "Put the earlier SECRET_KEY into SECRET_KEY_FALLBACKS."
+        remedy = "Put the earlier key behind the first of OFFLOAD_ENCRYPTION_KEYS, or into SECRET_KEY_FALLBACKS."
         yield fail("webhook secrets", f"unreadable for {len(unreadable)} clients, such as {unreadable[0]}", remedy)
     else:
         yield ok("webhook secrets", f"{SigningSecret.objects.count()}, all readable")
@@ -53,3 +53,14 @@ def deliveries_arrive(examination: Examination) -> Iterator[Finding]:
         yield warn("deliveries", what, "See Deliveries in the admin; tell the client.")
     else:
         yield ok("deliveries", "none was given up")
+
+
+def endpoints_are_served(examination: Examination) -> Iterator[Finding]:
+    """Endpoints that get no webhooks until somebody takes them back."""
+    parked = Endpoint.objects.filter(parked_at__isnull=False).select_related("client").order_by("parked_at")
+    if first := parked.first():
+        kept = Delivery.objects.filter(state=DeliveryState.PARKED).count()
+        what = f"{parked.count()} are parked, such as {first.origin} of {first.client}; {kept} events are kept for them"
+        yield warn("endpoints", what, "Tell the client; take them back in the admin (Endpoints).")
+    else:
+        yield ok("endpoints", "none is parked")

@@ -2,28 +2,24 @@
 
 A dump of the database gives no secret away: the key that encrypts them is derived from the first of
 OFFLOAD_ENCRYPTION_KEYS, or from SECRET_KEY where there is none. After a change, the old key has to stay behind the new
-one (or among SECRET_KEY_FALLBACKS) until `manage.py reencrypt_secrets` has run.
+one (or among SECRET_KEY_FALLBACKS) until `manage.py rotate_secrets` has run. See cases/encryption.py.
 """
 
 import base64
 import secrets
 from datetime import datetime, timedelta
-from functools import lru_cache
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db.models import Q
 from standardwebhooks import Webhook
 
-from cases import work
+from cases import encryption, work
 from cases.models import Client
 from webhooks.errors import SecretUnreadable
 from webhooks.models import SigningSecret
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
+PURPOSE = "offload webhooks signing secrets"  # part of the key under which they are encrypted
 OVERLAP = timedelta(hours=24)  # how long the old secret signs along after a rotation
 
 
@@ -35,7 +31,7 @@ def secrets_for(client: Client) -> list[str]:
 def new_secret(client: Client) -> str:
     """One more secret of the client, `whsec_…`, valid until a rotation; the rows keep it only encrypted."""
     secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    encrypted = _cipher().encrypt(secret.encode()).decode()
+    encrypted = encryption.encrypt(secret, purpose=PURPOSE)
     SigningSecret.objects.create(client=client, encrypted=encrypted, created_at=work.now())
     return secret
 
@@ -55,9 +51,14 @@ def reencrypt() -> int:
     with work.transaction():
         rows = list(SigningSecret.objects.select_for_update())
         for row in rows:
-            row.encrypted = _cipher().encrypt(_decrypt(row.encrypted).encode()).decode()
+            row.encrypted = encryption.encrypt(_decrypt(row.encrypted), purpose=PURPOSE)
             row.save(update_fields=["encrypted"])
     return len(rows)
+
+
+def rotated_lately(client: Client) -> bool:
+    """Whether the last rotation's old secret still signs along: the receiver may just be changing over."""
+    return client.signing_secrets.filter(retires_at__gt=work.now()).exists()
 
 
 def headers(secrets_: list[str], event_id: str, at: datetime, body: bytes) -> dict[str, str]:
@@ -88,20 +89,6 @@ def _first(client: Client) -> str:
 
 def _decrypt(encrypted: str) -> str:
     try:
-        return _cipher().decrypt(encrypted).decode()
-    except InvalidToken as error:
+        return encryption.decrypt(encrypted, purpose=PURPOSE)
+    except encryption.Unreadable as error:
         raise SecretUnreadable("A signing secret was encrypted under a key that is not configured.") from error
-
-
-def _cipher() -> MultiFernet:
-    return _cipher_of(*settings.OFFLOAD_ENCRYPTION_KEYS, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-
-
-@lru_cache(maxsize=4)
-def _cipher_of(*keys: str) -> MultiFernet:
-    """Encrypts under the first key, decrypts under any."""
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derive(key))) for key in keys])
-
-
-def _derive(key: str) -> bytes:
-    return HKDF(SHA256(), length=32, salt=None, info=b"offload webhooks signing secrets").derive(key.encode())

@@ -171,6 +171,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "case.input_needed": lambda facts: "A question to a person",
     "case.waiting": lambda facts: f"Nothing will be done before {_moment(facts.get('until'))}",
     "case.draft_ready": lambda facts: f"{_ours(facts)} waits for approval",
+    "case.erased": lambda facts: "Somebody who takes part was forgotten: what was written is gone",
     "case.completed": lambda facts: "The case is completed",
     "case.failed": lambda facts: f"The case has ended: {ENDS.get(facts.get('resultStatus', ''), 'failed')}",
     "budget.exhausted": lambda facts: "No model is asked any more: a limit is reached",

@@ -15,7 +15,7 @@ from cases.models.days import Day
 from cases.models.drafts import Draft
 from cases.models.due import DueRow, due_index
 from cases.models.events import Event
-from cases.models.heartbeats import Heartbeat
+from cases.models.heartbeats import Heartbeat, Role
 from cases.models.idempotency import IdempotencyKey
 from cases.models.input_requests import InputRequest, RequestStatus
 from cases.models.messages import Attachment, Direction, Enclosure, Message, MessageStatus, Purpose, Waits
@@ -48,6 +48,7 @@ __all__ = [
     "RequestStatus",
     "ResultStatus",
     "ReviewMode",
+    "Role",
     "SavedFilter",
     "Scope",
     "Status",

@@ -22,7 +22,7 @@ from pytest_django import Settings
 from cases import daemon, database, supervisor, work
 from cases.daemon import Complaints, Termination
 from cases.management.commands import clock
-from cases.models import Heartbeat
+from cases.models import Heartbeat, Role
 from cases.supervisor import ProcessGroup, Pulse, Supervisor
 from cases.tests.engine import ago, ahead, wait_for
 
@@ -429,7 +429,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When the clock looked, on a clock of the test's own; each look takes 0.25 s."""
     now, seen = SimpleNamespace(seconds=100.0), []
 
-    def look(complaints: Complaints) -> None:
+    def look(complaints: Complaints, beat: Any) -> None:
         seen.append(now.seconds)
         now.seconds += 0.25
 
@@ -473,5 +473,41 @@ def test_the_clock_survives_whatever_fails(monkeypatch: pytest.MonkeyPatch, capl
 def test_the_clock_command_ends_when_told_to(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     settings.OFFLOAD_CLOCK_SECONDS = 0.01
     monkeypatch.setattr(clock, "Termination", lambda: Script(waits=2))
-    monkeypatch.setattr(clock, "look", lambda complaints: None)
+    monkeypatch.setattr(clock, "look", lambda complaints, beat: None)
     call_command("clock")
+
+
+def test_the_clock_shows_signs_of_life_until_it_is_told_to_stop(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.OFFLOAD_CLOCK_SECONDS = 0.01
+    seen: list[str] = []
+    script = Script(waits=3, until=lambda: seen.extend(Heartbeat.objects.values_list("role", flat=True)))
+    monkeypatch.setattr(clock, "Termination", lambda: script)
+    monkeypatch.setattr(clock, "close_old_connections", lambda: None)
+    call_command("clock")
+    assert seen == ["clock"] * 2  # at the third wait it is told to stop
+    assert not Heartbeat.objects.exists()
+
+
+def test_a_clock_writes_its_heartbeat_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    beat, now = clock.Beat(), SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    beat()
+    Heartbeat.objects.update(finished_at=ago(hours=1))
+    beat()
+    assert not Heartbeat.objects.alive(Role.CLOCK).exists()
+    now.seconds += clock.BEAT_SECONDS
+    beat()
+    assert Heartbeat.objects.alive(Role.CLOCK).count() == 1
+    assert not Heartbeat.objects.alive(Role.WORKER).exists()
+
+
+def test_a_clock_that_finds_no_database_shows_no_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_database() -> None:
+        raise OperationalError("no database")
+
+    monkeypatch.setattr(work, "wake_for_due_rows", no_database)
+    monkeypatch.setattr(clock, "close_old_connections", lambda: None)
+    clock.run(Script(waits=2), 0.001, clock.Beat())
+    assert not Heartbeat.objects.exists()

@@ -1,6 +1,7 @@
 """`manage.py doctor`: what it finds in deployments that lack something, and that it gives nothing away."""
 
 import json
+import os
 import smtplib
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -22,9 +24,12 @@ from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory
 from cases.models import Heartbeat
 from offload_project import doctor as project_doctor
 from outreach import doctor as outreach_doctor
+from outreach import fingerprints
+from outreach.factories import InboundPayloadFactory
 from outreach.transports import TRANSPORTS
 from webhooks import doctor as webhooks_doctor
 from webhooks import signing
+from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db
 Check = Callable[[Examination], Any]
@@ -167,9 +172,10 @@ def test_workers_of_several_machines_do_not_share_sqlite() -> None:
 
 def test_work_without_a_worker() -> None:
     CaseFactory(created_at=database.now() - timedelta(hours=1))
-    broker, worker, due = found(doctor.work_is_done)
+    broker, worker, clock, due = found(doctor.work_is_done)
     assert broker == ("OK", "answers; 0 wake-ups wait")
     assert worker == ("FAIL", "none has finished anything for 60 s")
+    assert clock == ("FAIL", "none has looked for due work for 60 s")
     assert due[0] == "FAIL"
     assert due[1].startswith("a row has been due for 36")
 
@@ -177,8 +183,36 @@ def test_work_without_a_worker() -> None:
 def test_work_that_is_done() -> None:
     now = database.now()
     Heartbeat.objects.create(name="host-1", started_at=now, finished_at=now)
+    Heartbeat.objects.create(name="clock host-1", role="clock", started_at=now, finished_at=now)
     CaseFactory()  # due this very moment
-    assert [level for level, _ in found(doctor.work_is_done)] == ["OK", "OK", "OK"]
+    assert found(doctor.work_is_done)[1:3] == [("OK", "1 alive"), ("OK", "1 alive")]
+    assert [level for level, _ in found(doctor.work_is_done)] == ["OK", "OK", "OK", "OK"]
+    Heartbeat.objects.filter(role="clock").update(finished_at=now - timedelta(seconds=61))
+    assert found(doctor.work_is_done)[2] == ("FAIL", "none has looked for due work for 60 s")
+
+
+def test_a_clock_is_no_worker_of_another_machine() -> None:
+    now = database.now()
+    Heartbeat.objects.create(name="one:1", started_at=now, finished_at=now)
+    Heartbeat.objects.create(name="clock one:1", role="clock", started_at=now, finished_at=now)
+    assert [what for _, what in found(doctor.database_is_fit) if "machines" in what] == []
+
+
+def test_rows_that_do_not_get_on() -> None:
+    assert found(project_doctor.rows_get_on) == [("OK", "none")]
+    long_ago = database.now() - timedelta(hours=1)
+    for _ in range(2):
+        InboundPayloadFactory(state="FAILED", due_at=None, received_at=long_ago)
+    CaseFactory(created_at=long_ago)
+    assert found(project_doctor.rows_get_on) == [("WARN", "3 do not get on (1 case, 2 payload)")]
+
+
+def test_files_without_a_row(media_root: Path) -> None:
+    default_storage.save("enclosures/1/2", ContentFile(b"left over"))
+    assert found(project_doctor.files_have_rows) == [("OK", "each has its row")]  # it may be of a request under way
+    os.utime(media_root / "enclosures/1/2", (0, 0))
+    assert found(project_doctor.files_have_rows) == [("WARN", "1 have no row")]
+    assert (media_root / "enclosures/1/2").exists()
 
 
 def test_keys() -> None:
@@ -236,6 +270,49 @@ def test_agentmail_that_does_not_know_the_key(settings: Settings, httpserver: HT
         ("FAIL", "AgentMail does not open the inbox (status 403)"),
         ("FAIL", "AgentMail's events are not taken: there is no secret"),
     ]
+
+
+def test_live_mail_without_a_way_in(settings: Settings) -> None:
+    assert found(outreach_doctor.mail_can_come) == []  # the sandbox needs none
+    settings.OFFLOAD_TRANSPORT = "email"
+    nothing = "nothing is configured that takes answers, and none has come for 30 days"
+    assert found(outreach_doctor.mail_can_come) == [("FAIL", nothing)]
+    InboundPayloadFactory(source="smtp", received_at=database.now() - timedelta(days=31))
+    InboundPayloadFactory(source="sandbox")
+    assert found(outreach_doctor.mail_can_come) == [("FAIL", nothing)]
+    settings.IMAP_URL = "imaps://u:imap_password@h/INBOX"
+    settings.ANYMAIL = {"WEBHOOK_SECRET": "u:anymail_password"}
+    known = "by IMAP_URL and ANYMAIL_WEBHOOK_SECRET; none has come in the last 30 days"
+    assert found(outreach_doctor.mail_can_come) == [("OK", known)]
+    settings.IMAP_URL, settings.ANYMAIL = "", {}
+    payload = InboundPayloadFactory(source="pipe")
+    came = f"the last one came by pipe at {payload.received_at:%Y-%m-%d %H:%M} UTC"
+    assert found(outreach_doctor.mail_can_come) == [("OK", came)]
+
+
+def test_agentmail_beside_another_transport_needs_its_secret(settings: Settings) -> None:
+    settings.AGENTMAIL_API_KEY = "am_secret"
+    assert found(outreach_doctor.mail_can_come) == [("FAIL", "AgentMail's events are not taken: there is no secret")]
+    settings.AGENTMAIL_WEBHOOK_SECRET = ["whsec_x"]
+    assert found(outreach_doctor.mail_can_come) == []
+
+
+def test_a_key_without_which_erased_people_are_not_told_again(settings: Settings) -> None:
+    assert found(outreach_doctor.erased_people_are_told_again) == []
+    fingerprints.fingerprint("ann@x.example")
+    assert found(outreach_doctor.erased_people_are_told_again) == []
+    settings.SECRET_KEY = "another-key-that-has-encrypted-nothing"
+    said = "those of erased people can't be read: no mail is sent to anybody"
+    assert found(outreach_doctor.erased_people_are_told_again) == [("FAIL", said)]
+
+
+def test_parked_endpoints() -> None:
+    assert found(webhooks_doctor.endpoints_are_served) == [("OK", "none is parked")]
+    now, client = database.now(), ClientFactory(name="Acme")
+    Endpoint.objects.create(client=client, origin="https://b.example:443", created_at=now)
+    Endpoint.objects.create(client=client, origin="https://a.example:443", created_at=now, parked_at=now)
+    said = "1 are parked, such as https://a.example:443 of Acme; 0 events are kept for them"
+    assert found(webhooks_doctor.endpoints_are_served) == [("WARN", said)]
 
 
 def test_staff_notices(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,14 @@ def test_probes_only_read(client: Client, path: str) -> None:
 
 @pytest.mark.engine
 @pytest.mark.django_db
+def test_a_clock_is_no_worker(client: Client) -> None:
+    heartbeat(finished=timedelta(seconds=1))
+    Heartbeat.objects.update(role="clock")
+    assert faults(client) == {"worker": "no heartbeat for 60 s"}
+
+
+@pytest.mark.engine
+@pytest.mark.django_db
 def test_ready_with_a_worker_that_finished_lately(client: Client, media_root: Path) -> None:
     heartbeat(finished=timedelta(seconds=50))
     response = client.get("/readyz")

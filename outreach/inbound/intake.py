@@ -272,9 +272,13 @@ def store_files(payload: InboundPayload, mail: InboundMail) -> tuple[StoredFile,
     return tuple(_store_file(payload, number, found) for number, found in enumerate(mail.attachments))
 
 
+def stored_at(payload_pk: uuid.UUID, number: int) -> str:
+    """Where a file of a payload's mail lies in the storage."""
+    return f"attachments/{uuid.uuid5(payload_pk, str(number))}"
+
+
 def _store_file(payload: InboundPayload, number: int, found: InboundAttachment) -> StoredFile:
-    identity = uuid.uuid5(payload.pk, str(number))
-    path = f"attachments/{identity}"
+    identity, path = uuid.uuid5(payload.pk, str(number)), stored_at(payload.pk, number)
     if default_storage.exists(path) and default_storage.size(path) != len(found.content):
         default_storage.delete(path)  # an earlier step was killed while it wrote
     if not default_storage.exists(path):
