@@ -4,6 +4,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Case as Choose
+from django.db.models import QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
@@ -19,16 +21,34 @@ from outreach.forms import LiftForm, SuppressionForm
 from outreach.models import Suppression
 
 
+class InForce(admin.SimpleListFilter):
+    """Whether mail may go there by now."""
+
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("holds", "Gets no mail"), ("lifted", "Lifted: gets mail again")]
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Suppression]) -> QuerySet[Suppression]:
+        if self.value() not in ("holds", "lifted"):
+            return rows
+        return rows.filter(lifted_at__isnull=self.value() == "holds")
+
+
 @admin.register(Suppression)
 class SuppressionAdmin(CasePartAdmin):
     """Addresses that get no more mail, with who or what has put them there. None is deleted: they are lifted."""
 
     list_display = ("address", "reason", "holds_for", "since", "of_case", "added_by", "lifted_at", "lifted_by")
-    list_filter = (("lifted_at", admin.EmptyFieldListFilter), "reason", "since")
+    list_filter = (InForce, "reason", "since", ("client", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("client", "case")
     search_fields = ("address", "note", "=added_by")
     search_help_text = "Address, note, or who added it"
     form = SuppressionForm
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """What holds comes before what has been lifted."""
+        return (Choose(When(lifted_at=None, then=0), default=1), "-since", "-id")
 
     @admin.display(description="Holds for")
     def holds_for(self, row: Suppression) -> str:
@@ -75,7 +95,7 @@ class SuppressionAdmin(CasePartAdmin):
             return self._show(request, row, form)
         try:
             with work.transaction():
-                suppression.lift(pk, actor=actor(request))
+                suppression.lift(pk, actor=actor(request), reason=form.cleaned_data["reason"])
                 self.log_change(request, row, "Lifted")
         except CaseError as error:
             messages.warning(request, error.message)
