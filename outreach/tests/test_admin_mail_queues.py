@@ -64,7 +64,8 @@ def states(*rows: InboundPayload) -> list[str]:
 
 def test_each_queue_has_its_mail_and_no_other_the_newest_first(viewer: Browser) -> None:
     old, new = waiting(minutes_ago=9), waiting(case=CaseFactory(client_reference_id="R-17"))
-    unmatched, failed = waiting(PayloadState.UNMATCHED), waiting(PayloadState.FAILED)
+    unmatched = waiting(PayloadState.UNMATCHED)
+    failed = InboundPayloadFactory(source="smtp", state=PayloadState.FAILED, due_at=None)  # never read: no summary
     waiting(PayloadState.DONE), waiting(PayloadState.DISCARDED)
 
     def listed(queue: str) -> list[InboundPayload]:
