@@ -1,7 +1,6 @@
 """The pages of mail in a real browser: an unmatched mail is assigned, and a sandbox case is played from end to end."""
 
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -9,9 +8,11 @@ from playwright.sync_api import Page, expect
 from cases.factories import ApiKeyFactory, CaseFactory, MessageFactory
 from cases.models import Case, Status
 from cases.testing import run_due
-from offload_project.tests.test_browser import CUT, chromium, log_in, page, picture  # noqa: F401 (fixtures)
+from offload_project.tests.browser import CUT, SIZES, Scheme, chromium, log_in, look_as, obstacles, page, picture
 from outreach.factories import FORM, InboundPayloadFactory, Played
 from outreach.models import InboundPayload, PayloadState
+
+__all__ = ["chromium", "page"]  # fixtures
 
 MAIL = (
     b"From: Ann Supplier <ann.private@gmail.com>\r\nTo: us@ours.example\r\nSubject: Invoice of March\r\n"
@@ -28,7 +29,7 @@ def unmatched() -> InboundPayload:
     return row
 
 
-def test_somebody_assigns_an_unmatched_mail_by_clicking(page: Page) -> None:  # noqa: F811
+def test_somebody_assigns_an_unmatched_mail_by_clicking(page: Page) -> None:
     played = Played.begin(client_reference_id="INV-2031", result_schema=FORM, client__name="Acme Finance")
     CaseFactory(status="RUNNING", client_reference_id="OTHER-1", counterparty={"address": "x@y.example", "name": "Xu"})
     row = unmatched()
@@ -55,7 +56,7 @@ def test_somebody_assigns_an_unmatched_mail_by_clicking(page: Page) -> None:  # 
     assert played.reload().result == {"invoiceNumber": "2026-0042", "total": 1250.5}
 
 
-def test_somebody_puts_quarantined_mail_aside_by_clicking(page: Page) -> None:  # noqa: F811
+def test_somebody_puts_quarantined_mail_aside_by_clicking(page: Page) -> None:
     played = Played.begin()
     for number in range(3):
         played.reply(f"Buy this, number {number}", from_address=f"eve{number}@evil.example")
@@ -73,20 +74,20 @@ def test_somebody_puts_quarantined_mail_aside_by_clicking(page: Page) -> None:  
     assert left.summary["from"] == "eve1@evil.example"
 
 
-def test_a_sandbox_case_is_played_from_end_to_end(page: Page, tmp_path: Path) -> None:  # noqa: F811
+def test_a_sandbox_case_is_played_from_end_to_end(page: Page, tmp_path: Path) -> None:
     ApiKeyFactory(is_test=True, client__name="Acme Finance")
     invoice = tmp_path / "invoice.txt"
     invoice.write_text("Invoice 2026-0042")
     log_in(page, "/admin/outreach/sandboxmail/play/")
     expect(page.locator("#curl-new")).to_contain_text('curl -s "$URL/cases"')
     picture(page, "playground")
-    page.get_by_role("button", name="Create the case").click()
+    page.get_by_role("button", name="Create the case", exact=True).click()
     expect(page.get_by_text("No mail yet.")).to_be_visible()
     run_due()
     expect(page.get_by_text("Invoice number:").first).to_be_visible()  # comes by itself
     case = Case.objects.get()
 
-    page.get_by_label("Text", exact=True).fill("Do you need it on paper?\nIt's 12 pages.")
+    page.get_by_label("Text:", exact=True).fill("Do you need it on paper?\nIt's 12 pages.")
     expect(page.locator("#curl-reply")).to_contain_text("It'\"'\"'s 12 pages.")  # the command follows
     page.get_by_role("button", name="Send the reply").click()
     expect(page.get_by_text("The reply is on its way to the case.")).to_be_visible()
@@ -115,16 +116,15 @@ def test_a_sandbox_case_is_played_from_end_to_end(page: Page, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-def test_nothing_of_these_pages_is_cut(page: Page, scheme: Literal["light", "dark"], width: int) -> None:  # noqa: F811
+@pytest.mark.parametrize("width", SIZES)
+def test_nothing_of_these_pages_is_cut(page: Page, scheme: Scheme, width: int) -> None:
     played = Played.begin(result_schema=FORM, client_reference_id="INV-2031")
     played.reply("Is it urgent?", from_address="eve@evil.example", from_name="Eve")
     played.reply("Do you need it on paper?")
     mail = InboundPayload.objects.get(state=PayloadState.QUARANTINED)
     row = unmatched()
     MessageFactory(case=CaseFactory(status="RUNNING"), subject="Invoice of March")
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
+    look_as(page, width, scheme)
     log_in(page, "/admin/")
     base = "/admin/outreach"
     paths = {
@@ -143,3 +143,4 @@ def test_nothing_of_these_pages_is_cut(page: Page, scheme: Literal["light", "dar
         page.goto(path)
         picture(page, f"mail-{width}-{scheme}-{name}")
         assert page.evaluate(CUT) == [], path
+        assert obstacles(page) == [], path
