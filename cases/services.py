@@ -35,16 +35,19 @@ from cases.models import (
 MAX_SUBJECT_CHARS = 78
 
 
-def create_case(key: ApiKey, *, asked: Asked | None = None, files: Sequence[GivenFile] = (), **fields: Any) -> Case:
+def create_case(
+    key: ApiKey, *, asked: Asked | None = None, files: Sequence[GivenFile] = (), actor: str = "", **fields: Any
+) -> Case:
     """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
 
+    `actor` is who posts it, if not the owner of the key.
     `files` go along with its first mail. They are written before the transaction begins: a storage may be slow.
     Raises AlreadyAnswered where the same request has created one: see cases/idempotency.py.
     """
     case = Case(client=key.client, is_test=key.is_test, **fields)
     with enclosures.stored(case, files) as enclosed, work.transaction():
         idempotency.keep(asked, status=201, answer={"caseId": str(case.pk)})
-        begin(case, actor=f"client {key.prefix}")
+        begin(case, actor=actor or f"client {key.prefix}")
         Enclosure.objects.bulk_create(enclosed)
     return case
 

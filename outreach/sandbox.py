@@ -5,20 +5,23 @@ What is made here goes through the same door as real mail, as raw bytes.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from typing import Any
 
 from cases.errors import CaseError, NothingSentYet
-from cases.models import Case
+from cases.models import Case, Direction, Message
 from cases.payload_parts import milliseconds
 from outreach.inbound import counterparty, intake
+from outreach.inbound.attachments import safe_name
 from outreach.inbound.content import InboundAttachment
 from outreach.inbound.counterparty import OriginalMail
 from outreach.models import SandboxMail
+
+MAX_LETTERS = 50
 
 
 class NotASandboxCase(CaseError):
@@ -54,6 +57,78 @@ def _described(part: EmailMessage) -> dict[str, Any]:
     return {"name": part.get_filename() or "", "type": part.get_content_type(), "size": size}
 
 
+@dataclass(frozen=True)
+class Letter:
+    """A mail of a sandbox case as the counterparty's mail program shows it: one that came, or one of their own."""
+
+    key: str  # unique within the case
+    is_theirs: bool
+    at: datetime
+    sender: str
+    to: str
+    subject: str
+    text: str
+    message_id: str
+    in_reply_to: str
+    quoted: str = ""  # of their own mail, the whole of it where it says more than the new words
+    files: tuple[dict[str, Any], ...] = ()  # `name`, `type`, `size`, and of their own `pk`
+    mail_pk: int = 0  # of one that came
+
+
+def letters(case: Case) -> list[Letter]:
+    """Both sides' mail, oldest first; the newest MAX_LETTERS of each side."""
+    came = [_that_came(mail) for mail in case.sandbox_mails.order_by("-id")[:MAX_LETTERS]]
+    theirs = case.messages.filter(direction=Direction.IN).prefetch_related("attachments").order_by("-created_at", "-id")
+    return sorted([*came, *map(_of_theirs, theirs[:MAX_LETTERS])], key=lambda letter: letter.at)
+
+
+def _that_came(mail: SandboxMail) -> Letter:
+    readable = _readable(mail)
+    headers = BytesHeaderParser(policy=policy.SMTP).parsebytes(bytes(mail.raw))
+    return Letter(
+        key=f"mail-{mail.pk}",
+        is_theirs=False,
+        at=mail.delivered_at,
+        sender=readable["from"],
+        to=readable["to"],
+        subject=readable["subject"],
+        text=readable["text"],
+        message_id=mail.message_id,
+        in_reply_to=str(headers["In-Reply-To"] or ""),
+        files=tuple(readable["attachments"]),
+        mail_pk=mail.pk,
+    )
+
+
+def _of_theirs(message: Message) -> Letter:
+    whole = message.full_text.strip()
+    return Letter(
+        key=f"message-{message.pk}",
+        is_theirs=True,
+        at=message.created_at,
+        sender=f"{message.from_name} <{message.from_address}>".strip(),
+        to=message.to_address,
+        subject=message.subject,
+        text=message.text,
+        message_id=message.message_id,
+        in_reply_to=message.in_reply_to,
+        quoted=whole if whole != message.text.strip() else "",
+        files=tuple(
+            {"name": file.name, "type": file.type, "size": file.size, "pk": file.pk}
+            for file in message.attachments.all()
+        ),
+    )
+
+
+def file_of(mail: SandboxMail, number: int) -> tuple[str, bytes] | None:
+    """Safe name and content of a file that came with a mail, by its place in `attachments`; None for no such file."""
+    parts = list(message_from_bytes(bytes(mail.raw), policy=policy.SMTP).iter_attachments())
+    if number >= len(parts):
+        return None
+    content = parts[number].get_payload(decode=True)
+    return safe_name(parts[number].get_filename() or ""), content if isinstance(content, bytes) else b""
+
+
 def reply(
     case: Case,
     *,
@@ -75,6 +150,11 @@ def reply(
 def bounce(case: Case, *, permanent: bool = True) -> str:
     """A mail server reports that the newest mail could not be delivered."""
     return _deliver(counterparty.bounce(_newest_mail(case), permanent=permanent))
+
+
+def delay(case: Case) -> str:
+    """A mail server reports that it has not delivered the newest mail yet, and goes on trying."""
+    return _deliver(counterparty.delay(_newest_mail(case)))
 
 
 def complaint(case: Case) -> str:

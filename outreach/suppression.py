@@ -81,10 +81,17 @@ def forget_address(rows: QuerySet[Suppression]) -> int:
     return len(rows)
 
 
-def lift(pk: int, *, actor: str) -> Suppression:
-    """Let mail go to the address again, as far as this row is concerned. Raises NotSuppressed."""
+def lift(pk: int, *, actor: str, reason: str = "") -> Suppression:
+    """Let mail go to the address again, as far as this row is concerned; the reason joins its note.
+
+    Raises NotSuppressed.
+    """
     with work.transaction():
-        lifted = Suppression.objects.filter(pk=pk, lifted_at__isnull=True)
-        if not lifted.update(lifted_at=work.now(), lifted_by=actor):
+        row = Suppression.objects.select_for_update().filter(pk=pk, lifted_at__isnull=True).first()
+        if row is None:
             raise NotSuppressed
-        return Suppression.objects.get(pk=pk)
+        row.lifted_at, row.lifted_by = work.now(), actor
+        if reason:
+            row.note = f"{row.note}\nLifted: {reason}".strip()
+        row.save(update_fields=["lifted_at", "lifted_by", "note"])
+        return row

@@ -198,6 +198,7 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "address.suppressed": lambda facts: f"{facts.get('address')} gets no more mail",
     "message.received": lambda facts: f"{THEIR_MAIL.get(facts.get('purpose', ''), 'Mail')} has come in",
     "model.called": lambda facts: _model_call(facts),
+    "sandbox.played": lambda facts: f"The counterparty was played: {facts.get('step')}",
     "time.skipped": lambda facts: f"Time was let pass in the sandbox: {facts.get('seconds', 0) / 3600:g} hours",
     "verdict": lambda facts: (
         f"The agent “{facts.get('agent')}” finds that "

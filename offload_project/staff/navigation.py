@@ -6,7 +6,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-Group = tuple[str, list[tuple[str, str, str, str]]]  # title; of each page: its title, icon, model or view, and query
+Group = tuple[
+    str, list[tuple[str, str, str, str]]
+]  # title; of each page: title, icon, model or view, rest of the address
 
 PAGES: list[Group] = [
     ("", [("Home", "home", "index", "")]),
@@ -21,11 +23,14 @@ PAGES: list[Group] = [
     (
         "Mail",
         [
+            ("Quarantine", "report", "outreach.inboundpayload", "quarantine/"),
+            ("Unmatched", "move_to_inbox", "outreach.inboundpayload", "unmatched/"),
             ("Incoming", "inbox", "outreach.inboundpayload", ""),
             ("Messages", "mail", "cases.message", ""),
             ("Attachments", "attach_file", "cases.attachment", ""),
             ("Suppressed addresses", "block", "outreach.suppression", ""),
-            ("Sandbox", "science", "outreach.sandboxmail", ""),
+            ("Sandbox playground", "science", "outreach.sandboxmail", "play/"),
+            ("Sandbox mail", "drafts", "outreach.sandboxmail", ""),
         ],
     ),
     (
@@ -51,19 +56,23 @@ PAGES: list[Group] = [
 
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
-    """The groups of pages as the theme wants them, for the person of the request."""
-    return [{"title": title, "items": [_item(request, *page) for page in pages]} for title, pages in PAGES]
+    """The groups of pages as the theme wants them, for the person of the request. One of them is where they are."""
+    groups = [{"title": title, "items": [_item(*page) for page in pages]} for title, pages in PAGES]
+    items = [item for group in groups for item in group["items"]]
+    here = max((item["link"] for item in items if _is_in(request.path, item["link"])), key=len, default="")
+    for item in items:
+        item["active"] = bool(here) and item["link"] == here
+    return groups
 
 
-def _item(request: HttpRequest, title: str, icon: str, place: str, query: str) -> dict[str, Any]:
+def _item(title: str, icon: str, place: str, rest: str) -> dict[str, Any]:
     link = _link(place)
-    return {
-        "title": title,
-        "icon": icon,
-        "link": link + query,
-        "permission": _permission(place) if link else _nobody,
-        "active": request.path == link if place == "index" else bool(link) and request.path.startswith(link),
-    }
+    permission = _permission(place) if link else _nobody
+    return {"title": title, "icon": icon, "link": link + rest, "permission": permission}
+
+
+def _is_in(path: str, link: str) -> bool:
+    return path == link if link == _link("index") else bool(link) and path.startswith(link)
 
 
 def _link(place: str) -> str:

@@ -24,8 +24,8 @@ from outreach.inbound.classify import InboundKind
 from outreach.inbound.content import InboundAttachment
 from outreach.inbound.doors import open_payload
 from outreach.inbound.mail import InboundMail
-from outreach.inbound.matching import find_case, find_sent
-from outreach.inbound.summary import summary_of
+from outreach.inbound.matching import Match, find_case, find_sent
+from outreach.inbound.summary import candidates_of, summary_of
 from outreach.inbound.trust import Newcomer
 from outreach.models import InboundPayload, PayloadState
 
@@ -95,7 +95,7 @@ def _finish(claimed: Claim, note: str) -> None:
 def _take_in_event(claimed: Claim, event: ProviderEvent) -> None:
     match = find_sent(event)
     if match.case is None or match.sent is None:
-        _keep_unmatched(claimed, match.why_not, may_come=match.may_come)
+        _keep_unmatched(claimed, match)
         return
     with claimed.write() as payload:
         did = _follow_event(event, match.case, match.sent)
@@ -123,7 +123,7 @@ def _take_in_mail(claimed: Claim, payload: InboundPayload, mail: InboundMail, en
         return
     match = find_case(mail, envelope)
     if match.case is None:
-        _keep_unmatched(claimed, match.why_not, may_come=match.may_come, mail=mail)
+        _keep_unmatched(claimed, match, mail)
         return
     judgement = trust.judge(mail, envelope, match.evidence, partial(trust.circle_of, match.case))
     if judgement.why_not:
@@ -190,11 +190,11 @@ def _quarantine(claimed: Claim, mail: InboundMail, case: Case, why: str) -> None
             notices.tell_staff_of_mail(payload)
 
 
-def _keep_unmatched(claimed: Claim, why: str, *, may_come: bool, mail: InboundMail | None = None) -> None:
+def _keep_unmatched(claimed: Claim, match: Match, mail: InboundMail | None = None) -> None:
     with claimed.write() as payload:
-        payload.note = why
-        payload.summary = summary_of(mail) if mail else {}
-        if may_come and payload.now - payload.received_at < TRY_FOR:
+        payload.note = match.why_not
+        payload.summary = {**summary_of(mail), **candidates_of(match)} if mail else {}
+        if match.may_come and payload.now - payload.received_at < TRY_FOR:
             payload.try_again_at = payload.now + TRY_AGAIN
         else:
             payload.state = PayloadState.UNMATCHED

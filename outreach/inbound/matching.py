@@ -43,6 +43,7 @@ class Match:
     may_come: bool = False
     evidence: frozenset[Evidence] = field(default=frozenset())
     sent: Message | None = None
+    candidates: dict[UUID, list[Evidence]] = field(default_factory=dict)  # of several cases, what speaks for each
 
 
 def find_case(mail: InboundMail, envelope: Envelope) -> Match:
@@ -78,9 +79,18 @@ def _match(found: dict[Evidence, set[UUID]], *, sender: str) -> Match:
         return Match(None, NO_CASE, may_come=_is_being_sent_to([sender]))
     if len(named) > 1:
         may_come = Evidence.SUBJECT in found and _is_being_sent_to([sender])
-        return Match(None, f"It belongs to {len(named)} cases.", may_come=may_come)
+        why_not = f"It belongs to {len(named)} cases."
+        return Match(None, why_not, may_come=may_come, candidates=_by_case(found))
     evidence = frozenset(kind for kind, cases in found.items() if cases)
     return Match(Case.objects.get(pk=named.pop()), evidence=evidence)
+
+
+def _by_case(found: dict[Evidence, set[UUID]]) -> dict[UUID, list[Evidence]]:
+    by_case: dict[UUID, list[Evidence]] = {}
+    for kind, cases in found.items():
+        for case in sorted(_continued(cases)):
+            by_case.setdefault(case, []).append(kind)
+    return by_case
 
 
 def _continued(cases: set[UUID]) -> set[UUID]:

@@ -4,10 +4,12 @@ from typing import Any
 
 from outreach.inbound import attachments
 from outreach.inbound.mail import InboundMail
+from outreach.inbound.matching import Match
 
 MAX_TEXT_CHARS = 20_000
 MAX_RECIPIENTS = 20
 MAX_FILES = 20
+MAX_CANDIDATES = 20
 
 
 def summary_of(mail: InboundMail) -> dict[str, Any]:
@@ -27,3 +29,12 @@ def summary_of(mail: InboundMail) -> dict[str, Any]:
             for file in mail.attachments[:MAX_FILES]
         ],
     }
+
+
+def candidates_of(match: Match) -> dict[str, Any]:
+    """`candidates`: of several cases that a mail may belong to the `case` and `why`, in words; nothing for none."""
+    found = [
+        {"case": str(case), "why": [str(evidence) for evidence in evidences]}
+        for case, evidences in list(match.candidates.items())[:MAX_CANDIDATES]
+    ]
+    return {"candidates": found} if found else {}

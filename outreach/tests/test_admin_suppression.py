@@ -1,10 +1,12 @@
 """Addresses that get no mail, on the staff's pages."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client as Browser
+from pytest_django import DjangoAssertNumQueries
 
 from cases.factories import CaseFactory, ClientFactory
 from cases.tests.staff import HOSTILE, assert_harmless, staff, told
@@ -55,16 +57,19 @@ def test_who_may_only_look_can_neither_lift_nor_add(viewer: Browser) -> None:
 
 
 def test_a_lift_is_confirmed_and_logged(operator: Browser) -> None:
-    found = row()
+    found = row(note="550 no such user")
     url = f"{LIST}{found.pk}/lift/"
     assert operator.get(url).status_code == 405
-    assert operator.post(url).status_code == 200  # shown again: not confirmed
+    for wanting in ({}, {"confirmed": "on"}, {"reason": "She asked for it."}):
+        assert operator.post(url, wanting).status_code == 200  # shown again: what is missing is said
     assert Suppression.objects.get().lifted_at is None
-    assert operator.post(url, {"confirmed": "on"}).status_code == 302
+    given = {"confirmed": "on", "reason": "She asked for it."}
+    assert operator.post(url, given).status_code == 302
     lifted = Suppression.objects.get()
     assert (lifted.lifted_at is not None, lifted.lifted_by) == (True, "staff ann0")
+    assert lifted.note == "550 no such user\nLifted: She asked for it."
     assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Lifted"]
-    assert told(operator.post(url, {"confirmed": "on"})) == [suppression.NotSuppressed.message]
+    assert told(operator.post(url, given)) == [suppression.NotSuppressed.message]
 
 
 def test_an_address_is_added_by_hand(operator: Browser) -> None:
@@ -82,3 +87,24 @@ def test_an_address_is_added_by_hand(operator: Browser) -> None:
 def test_what_is_added_needs_an_address_and_a_reason(operator: Browser, wrong: dict[str, str]) -> None:
     answer = operator.post(f"{LIST}add/", {"address": "ann@supplier.example", "note": "x", **wrong})
     assert (answer.status_code, Suppression.objects.count()) == (200, 0)
+
+
+def test_what_holds_comes_before_what_was_lifted(viewer: Browser) -> None:
+    lifted = row(lifted_at=now(), lifted_by="staff zoe")
+    holds = row(since=now() - timedelta(days=3))
+
+    def listed(**query: str) -> list[Suppression]:
+        return list(viewer.get(LIST, query).context["cl"].result_list)
+
+    assert listed() == [holds, lifted]
+    assert (listed(state="holds"), listed(state="lifted")) == ([holds], [lifted])
+    assert listed(state="nonsense") == [holds, lifted]
+
+
+def test_the_list_takes_as_many_queries_for_many_rows(
+    viewer: Browser, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(8):
+        row(address=f"ann{number}@supplier.example", case=CaseFactory(), client=ClientFactory())
+    with django_assert_max_num_queries(12):
+        assert len(viewer.get(LIST).context["cl"].result_list) == 8
