@@ -1,8 +1,11 @@
 """What settings name by dotted path must exist when the service starts, not when it is first needed."""
 
+from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
 from cases import chores, events, leases
 
@@ -15,6 +18,7 @@ def named_code_exists(**_: Any) -> list[CheckMessage]:
         ("OFFLOAD_WORK_KINDS", leases.kinds),
         ("OFFLOAD_EVENT_LISTENERS", events.listeners),
         ("OFFLOAD_CHORES", chores.configured),
+        ("OFFLOAD_MAIL_PREVIEW", partial(import_string, settings.OFFLOAD_MAIL_PREVIEW)),
     ):
         try:
             load()

@@ -67,7 +67,7 @@ def take_over(item: Item, user: User, *, actor: str) -> None:
         holder = current.holder(case.now)
         _hold(current, user, case.now, since=case.now)
         if holder and holder.pk != user.pk:
-            about = {ID[type(item)]: str(item.pk), "before": f"staff {holder.get_username()}"}
+            about = {ID[type(item)]: str(item.pk), "from": f"staff {holder.get_username()}"}
             record(case, f"{WHAT[type(item)]}.taken_over", actor=actor, **about)
 
 
@@ -85,11 +85,12 @@ def keep(item: Item, user: User) -> bool:
         return bool(mine.update(claimed_until=now + timedelta(minutes=MINUTES)))
 
 
-def hand_over(item: Item, colleague: User, *, note: str, actor: str) -> None:
-    """Leave it to a colleague, who finds it among theirs. Raises NotOpen."""
+def hand_over(item: Item, colleague: User, *, by: User, note: str, actor: str) -> None:
+    """Leave it to a colleague, who finds it among theirs. Raises NotOpen, or ClaimedByAnother."""
     with work.transaction():
         case = Case.objects.locked(item.case_id)
         _open(item)
+        check(item, by)
         _rows(item).update(
             assigned_to=colleague, assignment_note=note, claimed_by=None, claimed_at=None, claimed_until=None
         )
@@ -105,15 +106,17 @@ def check(item: Item, user: User) -> None:
         raise ClaimedByAnother(holder, current.claimed_at)
 
 
-def claim_next(model: type[Item], user: User, *, after: Item | None = None, among: Q = Q()) -> Item | None:  # noqa: B008
+def claim_next(
+    model: type[Item], user: User, *, after: Item | None = None, rows: QuerySet[Any] | None = None
+) -> Item | None:
     """Claim the one that has waited longest of those that nobody has, what was handed to the person first.
 
-    `after` is let go of, and does not come again before the others have. `among` narrows down what comes into question.
+    `after` is let go of, and does not come again. `rows` are those that come into question, of `open_rows`; None: all.
     """
     if after is not None:
         release(after, user)
     passed: list[uuid.UUID] = [after.pk] if after is not None else []
-    while (item := _next(model, user, after, among, passed)) is not None:
+    while (item := _next(model, user, after, rows, passed)) is not None:
         try:
             claim(item, user)
         except (ClaimedByAnother, NotOpen):  # somebody was faster: the next one
@@ -126,10 +129,13 @@ def claim_next(model: type[Item], user: User, *, after: Item | None = None, amon
 WAITS_SINCE: dict[type[Item], str] = {InputRequest: "requested_at", Draft: "drafted_at"}
 
 
-def _next(model: type[Item], user: User, after: Item | None, among: Q, passed: list[uuid.UUID]) -> Item | None:
+def _next(
+    model: type[Item], user: User, after: Item | None, rows: QuerySet[Any] | None, passed: list[uuid.UUID]
+) -> Item | None:
     since = WAITS_SINCE[model]
     free = free_for(user, work.now())
-    waiting = open_rows(model).filter(free, among).exclude(pk__in=passed)
+    waiting = open_rows(model) if rows is None else rows
+    waiting = waiting.filter(free).exclude(pk__in=passed)
     waiting = waiting.order_by(F("assigned_to").desc(nulls_last=True), since, "id")
     if after is not None:
         later = waiting.filter(**{f"{since}__gte": getattr(after, since)}).first()

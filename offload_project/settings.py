@@ -438,6 +438,8 @@ OFFLOAD_CHANNEL_CHECK = "outreach.channels.check"
 OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
 # Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
 OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
+# Shows a mail as it would leave, given the case and a person's own words: see outreach/preview.py for what comes back.
+OFFLOAD_MAIL_PREVIEW = "outreach.preview.of_reply"
 
 # What `manage.py mcp` gives an agent: the service at this address, with what this key may do.
 OFFLOAD_MCP_URL = env("OFFLOAD_MCP_URL", default=OFFLOAD_BASE_URL)
