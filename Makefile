@@ -13,7 +13,7 @@ NPM := $(shell command -v npm 2>/dev/null)
 TYPESCRIPT := clients/typescript
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash attack score evaluate waits check openapi clients lock clean
+.PHONY: help demo run desk test crash attack score evaluate screenshots waits check openapi clients lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with
 
 attack: $(DEV) ## attack the running service: addresses, keys, headers, sizes, and 2,000 requests by Schemathesis
 	$(PY) -m scripts.attack $(ARGS)
+
+screenshots: $(DEV) ## every page of the staff's desk, wide and on a telephone, light and dark: var/screenshots/
+	$(PY) -m pytest -q offload_project/tests/test_staff_pages.py --pictures $(ARGS)
 
 waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
 	$(PY) -m benchmarks.waits $(ARGS)

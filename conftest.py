@@ -19,6 +19,7 @@ from scripts.with_postgres import postgres_server
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=1, help="how often the tests that kill processes do it")
+    parser.addoption("--pictures", action="store_true", help="the staff's pages are kept as pictures")
 
 
 # --- The network: loopback and Unix sockets only ---

@@ -58,6 +58,7 @@ if urlsplit(OFFLOAD_BASE_URL).scheme not in {"http", "https"} or not urlsplit(OF
 # --- Django ---
 
 INSTALLED_APPS = [
+    "unfold",  # the admin's theme: before the admin
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -142,6 +143,19 @@ AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 AXES_CLIENT_IP_CALLABLE = "cases.client_address.address_of"
 AXES_VERBOSE = False
+
+# --- The staff's pages: offload_project/staff/navigation.py has the menu ---
+
+UNFOLD = {
+    "SITE_TITLE": "Offload",
+    "SITE_HEADER": "Offload",
+    "SITE_URL": None,  # there is no other site than these pages
+    "SITE_SYMBOL": "outgoing_mail",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "LOGIN": {"form": "django.contrib.admin.forms.AdminAuthenticationForm"},
+    "SIDEBAR": {"navigation": "offload_project.staff.navigation.menu"},
+}
 
 # --- Transport security: follows the scheme under which the service is reached ---
 

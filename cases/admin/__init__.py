@@ -8,9 +8,7 @@ from django.contrib import admin
 
 from cases.admin import cases, clients, drafts, files, mail, questions  # noqa: F401 (they register themselves)
 
-admin.site.site_header = admin.site.site_title = "Offload"
 admin.site.index_title = "What waits"
-admin.site.site_url = None  # there is no other site than these pages
 
 # Its tasks are wake-ups and nothing more: a page about them tells staff nothing, and one can name any code to be run.
 for _model in apps.get_app_config("django_q").get_models():

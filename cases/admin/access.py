@@ -1,33 +1,21 @@
-"""Who may see and do what: two permissions decide, `cases.view_case` and `cases.change_case`."""
+"""What the admin's classes have in common: nothing is added, changed or deleted but by the service."""
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
-if TYPE_CHECKING:  # at run time Django's class takes no parameter
+from cases.permissions import ACT, SEE, actor, may_act, may_see
+
+if TYPE_CHECKING:  # the theme's class has no types
+    from django.contrib import admin
+
     ModelAdmin = admin.ModelAdmin[Any]
 else:
-    ModelAdmin = admin.ModelAdmin
+    from unfold.admin import ModelAdmin
 
-SEE, ACT = "cases.view_case", "cases.change_case"
-
-
-def actor(request: HttpRequest) -> str:
-    """The person of the request, as the timeline names them."""
-    return f"staff {request.user.get_username()}"
-
-
-def may_see(request: HttpRequest) -> bool:
-    """Whether the person may see cases and all that belongs to them: questions, mail, files."""
-    return request.user.has_perm(SEE) or request.user.has_perm(ACT)
-
-
-def may_act(request: HttpRequest) -> bool:
-    """Whether the person may answer questions and decide for cases."""
-    return request.user.has_perm(ACT)
+__all__ = ["ACT", "SEE", "CasePartAdmin", "ModelAdmin", "ReadOnlyAdmin", "actor", "may_act", "may_see"]
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -36,9 +24,6 @@ class ReadOnlyAdmin(ModelAdmin):
     actions = None
     list_per_page = 50
     show_full_result_count = False
-
-    class Media:
-        css = {"all": ("cases/staff.css",)}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, under its own name: there is nothing to "select to change" here."""

@@ -9,8 +9,8 @@ from django.utils import timezone
 from cases import drafts
 from cases.admin import words
 from cases.admin.forms import ACTIONS, ActionForm
-from cases.admin.values import Entry, table
 from cases.models import Attachment, Case, Draft, InputRequest, Message, MessageStatus, RequestStatus
+from cases.values import Entry, table
 
 MAX_MAILS = 200  # the newest; a mail loop must not make the page unusable
 MAX_EVENTS = 500

@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import ngettext
 
-from cases.admin import values
-from cases.admin.access import may_see
-from cases.admin.values import Entry
+from cases import values
 from cases.models import Draft, InputRequest, Message, RequestStatus
+from cases.permissions import may_see
+from cases.values import Entry
 
 register = template.Library()
 

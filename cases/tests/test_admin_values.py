@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cases.admin import values
+from cases import values
 from cases.templatetags.cases_staff import amount, in_table
 
 

@@ -6,16 +6,26 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import ManyToManyField, QuerySet
+from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest
 from django_otp import devices_for_user
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from offload_project.staff import roles
 
-if TYPE_CHECKING:  # at run time Django's class takes no parameter
+if TYPE_CHECKING:  # at run time Django's class takes no parameter, and the theme's has no types
     _UserAdmin = UserAdmin[User]
+    _GroupAdmin = GroupAdmin
 else:
-    _UserAdmin = UserAdmin
+
+    class _UserAdmin(UserAdmin, ModelAdmin):
+        form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+
+    class _GroupAdmin(GroupAdmin, ModelAdmin):
+        pass
+
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -29,6 +39,7 @@ class StaffAdmin(_UserAdmin):
     list_display = ("username", "email", "role", "is_active", "is_superuser", "last_login")
     list_filter = ("is_active", "is_superuser", "groups")
     actions = ("remove_second_factor",)
+    filter_horizontal = ()  # Django's pair of lists is not for screen readers
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
@@ -62,6 +73,8 @@ class StaffAdmin(_UserAdmin):
     def formfield_for_manytomany(
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **options: Any
     ) -> Any:
+        if db_field.name == "groups":
+            options["widget"] = CheckboxSelectMultiple
         if db_field.name == "groups" and not request.user.is_superuser:
             options["queryset"] = Group.objects.filter(name__in=roles.ROLES)
         return super().formfield_for_manytomany(db_field, request, **options)
@@ -90,5 +103,7 @@ def _may_change(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin):
+class RoleAdmin(_GroupAdmin):
     """For superusers: no role has permissions on groups."""
+
+    filter_horizontal = ()

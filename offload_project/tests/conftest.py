@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from offload_project.tests.processes import Service, installed
-from offload_project.tests.steps import RecordingTransport
-from outreach import transports
+pytest.register_assert_rewrite("offload_project.tests.browser")
+
+from offload_project.tests.processes import Service, installed  # noqa: E402
+from offload_project.tests.steps import RecordingTransport  # noqa: E402
+from outreach import transports  # noqa: E402
 
 
 @pytest.fixture

@@ -3,15 +3,11 @@
 Screenshots of every page are left in var/screenshots.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from django.conf import settings
-from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from cases import work
 from cases.events import record
@@ -23,11 +19,9 @@ from cases.factories import (
     MessageFactory,
 )
 from cases.models import Case, InputRequest, RequestStatus, Status
-from conftest import require
+from offload_project.tests.browser import log_in, picture
 from outreach.models import InboundPayload, NoticeState, SandboxMail, StaffNotice
 
-SCREENSHOTS = settings.BASE_DIR / "var" / "screenshots"
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>\"'><b style='color:red'>"
 SCHEMA = {
     "type": "object",
@@ -38,47 +32,6 @@ SCHEMA = {
         "paid": {"type": "boolean"},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = require("chromium")
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        # Playwright keeps an event loop in this thread, in which Django would not wait for the database.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=path, headless=True, args=OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(chromium: Browser, live_server: LiveServer) -> Iterator[Page]:
-    """A page at the login, 1440 wide. Whatever the browser refuses to run, or can't load, fails the test."""
-    User.objects.create_superuser("ann", password="not a secret")
-    context = chromium.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
-    complaints: list[str] = []
-    context.add_init_script(
-        "document.addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective))"
-    )
-    context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    page = context.new_page()
-    yield page
-    context.close()
-    assert complaints == []
-
-
-def log_in(page: Page, path: str) -> None:
-    """Go there, by way of the login."""
-    page.goto(path)
-    page.get_by_label("Username").fill("ann")
-    page.get_by_label("Password").fill("not a secret")
-    page.get_by_role("button", name="Log in").click()
-
-
-def picture(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def question_with_a_history() -> InputRequest:

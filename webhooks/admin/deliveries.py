@@ -19,10 +19,10 @@ from webhooks.errors import StillWaiting
 from webhooks.models import Attempt, Delivery, DeliveryState
 from webhooks.replay import replay
 
-if TYPE_CHECKING:  # at run time Django's class takes no parameter
+if TYPE_CHECKING:  # the theme's class has no types
     TabularInline = admin.TabularInline[Attempt, Delivery]
 else:
-    TabularInline = admin.TabularInline
+    from unfold.admin import TabularInline
 
 
 class AttemptInline(TabularInline):

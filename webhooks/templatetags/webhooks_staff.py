@@ -6,7 +6,7 @@ from django import template
 from django.http import HttpRequest
 from django.urls import reverse
 
-from cases.admin.access import may_see
+from cases.permissions import may_see
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
 register = template.Library()

@@ -1,0 +1,90 @@
+"""The menu of the staff's pages: where each is, and who is shown it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+Group = tuple[str, list[tuple[str, str, str, str]]]  # title; of each page: its title, icon, model or view, and query
+
+PAGES: list[Group] = [
+    ("", [("Home", "home", "index", "")]),
+    (
+        "Work",
+        [
+            ("Questions", "help", "cases.inputrequest", ""),
+            ("Drafts", "edit_note", "cases.draft", ""),
+            ("Cases", "work", "cases.case", ""),
+        ],
+    ),
+    (
+        "Mail",
+        [
+            ("Incoming", "inbox", "outreach.inboundpayload", ""),
+            ("Messages", "mail", "cases.message", ""),
+            ("Attachments", "attach_file", "cases.attachment", ""),
+            ("Suppressed addresses", "block", "outreach.suppression", ""),
+            ("Sandbox", "science", "outreach.sandboxmail", ""),
+        ],
+    ),
+    (
+        "Clients",
+        [
+            ("Clients", "apartment", "cases.client", ""),
+            ("Endpoints", "webhook", "webhooks.endpoint", ""),
+            ("Deliveries", "send", "webhooks.delivery", ""),
+        ],
+    ),
+    (
+        "Service",
+        [
+            ("Notices to staff", "notifications", "outreach.staffnotice", ""),
+            ("Staff", "group", "auth.user", ""),
+            ("Roles", "shield_person", "auth.group", ""),
+            ("Login attempts", "lock", "axes.accessattempt", ""),
+        ],
+    ),
+]
+
+
+def menu(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups of pages as the theme wants them, for the person of the request."""
+    return [{"title": title, "items": [_item(request, *page) for page in pages]} for title, pages in PAGES]
+
+
+def _item(request: HttpRequest, title: str, icon: str, place: str, query: str) -> dict[str, Any]:
+    link = _link(place)
+    return {
+        "title": title,
+        "icon": icon,
+        "link": link + query,
+        "permission": _permission(place) if link else _nobody,
+        "active": request.path == link if place == "index" else bool(link) and request.path.startswith(link),
+    }
+
+
+def _link(place: str) -> str:
+    app, _, model = place.partition(".")
+    try:
+        return reverse(f"admin:{app}_{model}_changelist" if model else f"admin:{app}")
+    except NoReverseMatch:
+        return ""
+
+
+def _permission(place: str) -> Callable[[HttpRequest], bool]:
+    """Whether the model's own admin lets the person see it; a view that is no model's asks for nothing more."""
+    from django.contrib import admin
+
+    if "." not in place:
+        return lambda request: True
+    for model, its_admin in admin.site._registry.items():
+        if model._meta.label_lower == place:
+            return lambda request: bool(
+                its_admin.has_view_permission(request) or its_admin.has_change_permission(request)
+            )
+    return _nobody
+
+
+def _nobody(request: HttpRequest) -> bool:
+    return False
