@@ -47,7 +47,7 @@ class HandOverForm(forms.Form):
     note = Prose(label="Note", rows=3, max_length=MAX_NOTE, required=False, help_text="For your colleague alone.")
 
     def __init__(self, user: User, data: Any = None) -> None:
-        super().__init__(data, auto_id=f"{self.name}-%s")
+        super().__init__(data, auto_id=f"{self.name}-%s", label_suffix="")
         self.fields["colleague"].queryset = claims.colleagues(user, ACT)  # type: ignore[attr-defined]
 
 
@@ -367,6 +367,14 @@ def _digest(rows: list[Any]) -> str:
     """Of all that the rows show."""
     shown = [(str(row.pk), row.waits_for, str(row.holder_now), str(row.assigned_to), row.is_overdue) for row in rows]
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+
+
+def title_of(item: Any) -> str:
+    """What the page of one is headed with: whom it is about, and the client's reference."""
+    case = item.case
+    reference = f" ({case.client_reference_id})" if case.client_reference_id else ""
+    kind = "Question" if isinstance(item, InputRequest) else "Draft"
+    return f"{kind}: {case.counterparty['name']}{reference}"
 
 
 def settled_words(item: Any) -> str:

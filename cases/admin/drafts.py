@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 from cases import claims, work
 from cases.admin import difference, page, words
 from cases.admin.access import actor, may_act, may_see
-from cases.admin.desk import DeskAdmin, HandOverForm, user_of
+from cases.admin.desk import DeskAdmin, HandOverForm, title_of, user_of
 from cases.admin.difference import Piece
 from cases.admin.draft_forms import DECISIONS, DraftForm
 from cases.errors import CaseError
@@ -150,7 +150,7 @@ class DraftAdmin(DeskAdmin):
             "admin/cases/draft/page.html",
             **page.context(case),
             **claim,
-            title="Draft",
+            title=title_of(draft),
             draft=draft,
             state=words.state_of_draft(draft),
             waits=words.span(draft.drafted_at or draft.created_at, timezone.now()),

@@ -47,6 +47,9 @@ class AnswerForm(forms.Form):
 
     provided_context = Prose(label="Answer")
 
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+
 
 class PageRenderer(DjangoTemplates):
     """Draws forms that bring a template of their own with the site's templates, all others as Django does."""
@@ -73,7 +76,8 @@ class ActionForm(forms.Form):
         """`proposal` is what the agent would do and has found out (InputRequest.proposal); it is filled in already."""
         self.case = case
         self.proposal = proposal or {}
-        super().__init__(data, auto_id=f"{self.name}-%s", initial={"version": case.version, **self.start()})
+        initial = {"version": case.version, **self.start()}
+        super().__init__(data, auto_id=f"{self.name}-%s", initial=initial, label_suffix="")
 
     @property
     def url(self) -> str:

@@ -19,7 +19,7 @@ from cases import claims, services, work
 from cases.admin import page, words
 from cases.admin.access import actor, may_act, may_see
 from cases.admin.cases import CaseHasChanged
-from cases.admin.desk import DeskAdmin, HandOverForm, user_of, why_settled
+from cases.admin.desk import DeskAdmin, HandOverForm, title_of, user_of, why_settled
 from cases.admin.forms import ActionForm, AnswerForm, CompleteForm, FailForm, ReplyForm, WaitForm
 from cases.errors import CaseError, InvalidResult
 from cases.models import Case, InputRequest, RequestStatus
@@ -163,7 +163,7 @@ class QuestionAdmin(DeskAdmin):
             "admin/cases/inputrequest/page.html",
             **shown,
             **claim,
-            title="Question",
+            title=title_of(question),
             question=question,
             waits=words.span(question.requested_at, timezone.now()),
             tried=tried,

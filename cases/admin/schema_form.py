@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar
 
-from cases.admin.values import pointer
+from cases.values import pointer
 
 MAX_PARTS = 300  # of one form; what is beyond is written as JSON
 MAX_DEPTH = 6

@@ -1,10 +1,9 @@
 """The queue of questions and drafts in a real browser: decided by clicking, by keyboard alone, and by two at once."""
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
@@ -14,15 +13,21 @@ from cases import correspondence, work
 from cases.events import record
 from cases.factories import CaseFactory, InputRequestFactory
 from cases.models import Case, Draft, InputRequest, MessageStatus, Purpose, RequestStatus, Status
-from offload_project.tests.test_browser import (  # noqa: F401 (fixtures)
+from offload_project.tests.browser import (
     CUT,
+    SIZES,
+    Scheme,
     chromium,
     log_in,
+    look_as,
+    new_context,
+    obstacles,
     page,
     picture,
-    question_with_a_history,
 )
+from offload_project.tests.test_browser import question_with_a_history
 
+__all__ = ["chromium", "page"]  # fixtures
 QUEUE = "/admin/cases/inputrequest/queue/"
 SCHEMA = {
     "type": "object",
@@ -81,17 +86,7 @@ def waiting_draft() -> Draft:
     return draft
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds that keeps people out."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{one['id']}: {[node['html'] for node in one['nodes']][:3]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-
-
-def test_the_oldest_question_is_answered_and_the_next_one_comes(page: Page) -> None:  # noqa: F811
+def test_the_oldest_question_is_answered_and_the_next_one_comes(page: Page) -> None:
     oldest, newer = old_question(), asked("Is Zoe still the right person?", 1)
     log_in(page, QUEUE)
     rows = page.locator("a[data-row]")
@@ -116,7 +111,7 @@ def test_the_oldest_question_is_answered_and_the_next_one_comes(page: Page) -> N
     picture(page, "queue-done")
 
 
-def test_a_case_is_completed_with_the_form_of_its_schema(page: Page) -> None:  # noqa: F811
+def test_a_case_is_completed_with_the_form_of_its_schema(page: Page) -> None:
     question = old_question()
     log_in(page, f"/admin/cases/inputrequest/{question.pk}/change/")
     page.get_by_text("Complete with a result", exact=True).click()
@@ -134,7 +129,7 @@ def test_a_case_is_completed_with_the_form_of_its_schema(page: Page) -> None:  #
     expect(page.get_by_text("2 fields to put right")).to_be_visible()
     expect(page.locator("#result-0-errors")).to_have_text("This field is required.")
     expect(page.locator("#result-1-errors")).to_have_text("-5 is less than the minimum of 0")
-    assert serious(page) == []
+    assert obstacles(page) == []
     picture(page, "queue-wrong-result")
     question.refresh_from_db()
     assert question.is_pending
@@ -154,7 +149,7 @@ def test_a_case_is_completed_with_the_form_of_its_schema(page: Page) -> None:  #
     }
 
 
-def test_a_reply_is_seen_as_it_leaves_before_it_is_sent(page: Page) -> None:  # noqa: F811
+def test_a_reply_is_seen_as_it_leaves_before_it_is_sent(page: Page) -> None:
     question = old_question()
     log_in(page, f"/admin/cases/inputrequest/{question.pk}/change/")
     page.get_by_text("Write to the counterparty", exact=True).click()
@@ -166,7 +161,7 @@ def test_a_reply_is_seen_as_it_leaves_before_it_is_sent(page: Page) -> None:  # 
     expect(preview).to_contain_text("Ann Supplier <ann@supplier.example>")
     expect(preview).to_contain_text("Re: Invoice of March")
     expect(preview).to_contain_text("20 EUR are fine.")
-    assert serious(page) == []
+    assert obstacles(page) == []
     picture(page, "queue-preview")
     assert not question.case.messages.filter(status=MessageStatus.QUEUED).exists()
     page.get_by_role("button", name="Send this mail").click()
@@ -174,7 +169,7 @@ def test_a_reply_is_seen_as_it_leaves_before_it_is_sent(page: Page) -> None:  # 
     assert question.case.messages.get(status=MessageStatus.QUEUED).text == "Dear Ann,\n\n20 EUR are fine.\n\nBob Buyer"
 
 
-def test_a_draft_is_changed_and_approved(page: Page) -> None:  # noqa: F811
+def test_a_draft_is_changed_and_approved(page: Page) -> None:
     draft = waiting_draft()
     log_in(page, "/admin/cases/draft/queue/")
     page.get_by_role("button", name="Next draft").click()
@@ -187,7 +182,7 @@ def test_a_draft_is_changed_and_approved(page: Page) -> None:  # noqa: F811
     expect(page.locator(".changes del")).to_have_text("soon.")
     expect(page.locator(".changes ins")).to_have_text("today.")
     expect(page.get_by_text("Changed by staff ann")).to_be_visible()
-    assert serious(page) == []
+    assert obstacles(page) == []
     picture(page, "queue-draft")
     page.get_by_role("button", name="Approve and send").click()
     expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
@@ -196,21 +191,19 @@ def test_a_draft_is_changed_and_approved(page: Page) -> None:  # noqa: F811
 
 
 def test_two_people_at_one_question(
-    page: Page,  # noqa: F811
-    chromium: Browser,  # noqa: F811
+    page: Page,
+    chromium: Browser,
     live_server: LiveServer,
 ) -> None:
     question = old_question()
     User.objects.create_superuser("zoe", password="not a secret")
     path = f"/admin/cases/inputrequest/{question.pk}/change/"
-    context = chromium.new_context(base_url=live_server.url)
+    complaints: list[str] = []
+    context = new_context(chromium, live_server.url, complaints)
     hers = context.new_page()
     try:
         log_in(page, path)
-        hers.goto(path)
-        hers.get_by_label("Username").fill("zoe")
-        hers.get_by_label("Password").fill("not a secret")
-        hers.get_by_role("button", name="Log in").click()
+        log_in(hers, path, "zoe")
         hers.get_by_role("button", name="Take it").click()
         expect(hers.get_by_text("You have taken this question")).to_be_visible()
         page.get_by_label("Answer", exact=True).fill("Mine.")
@@ -226,16 +219,15 @@ def test_two_people_at_one_question(
         expect(page.get_by_text("Mine.", exact=True)).to_be_visible()
     finally:
         context.close()
+    assert complaints == []
     question.refresh_from_db()
     assert (question.provided_context, question.answered_by) == ("Hers.", "staff zoe")
 
 
-def test_whoever_begins_to_type_has_taken_it(page: Page) -> None:  # noqa: F811
+def test_whoever_begins_to_type_has_taken_it(page: Page) -> None:
     question = old_question()
     log_in(page, f"/admin/cases/inputrequest/{question.pk}/change/")
     expect(page.get_by_text("Nobody has taken this question.")).to_be_visible()
-    if not page.evaluate("Boolean(window.htmx)"):
-        pytest.skip("the pages have no htmx")
     page.get_by_label("Answer", exact=True).press_sequentially("Yes")
     expect(page.get_by_text("You have taken this question")).to_be_visible()
     expect(page.get_by_label("Answer", exact=True)).to_be_focused()
@@ -243,12 +235,10 @@ def test_whoever_begins_to_type_has_taken_it(page: Page) -> None:  # noqa: F811
     assert question.claimed_by == User.objects.get(username="ann")
 
 
-def test_the_queue_renews_itself(page: Page) -> None:  # noqa: F811
+def test_the_queue_renews_itself(page: Page) -> None:
     asked("Is Zoe still the right person?", 1)
     log_in(page, QUEUE)
     expect(page.locator("a[data-row]")).to_have_count(1)
-    if not page.evaluate("Boolean(window.htmx)"):
-        pytest.skip("the pages have no htmx")
     page.keyboard.press("j")
     expect(page.locator("a[data-row]").first).to_be_focused()
     asked("May we pay?", 2)
@@ -256,14 +246,14 @@ def test_the_queue_renews_itself(page: Page) -> None:  # noqa: F811
     expect(page.get_by_role("link", name="Is Zoe still the right person?")).to_be_focused()
 
 
-def test_the_keyboard_alone_suffices(page: Page) -> None:  # noqa: F811
+def test_the_keyboard_alone_suffices(page: Page) -> None:
     oldest, middle, newest = asked("May we pay?", 3), asked("Is Zoe the right person?", 2), asked("How many?", 1)
     log_in(page, QUEUE)
     keys = page.keyboard
     keys.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     picture(page, "queue-keys")
-    assert serious(page) == []
+    assert obstacles(page) == []
     keys.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     rows = page.locator("a[data-row]")
@@ -305,10 +295,9 @@ def test_the_keyboard_alone_suffices(page: Page) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_for_everybody_on_every_screen(page: Page, scheme: Literal["light", "dark"]) -> None:  # noqa: F811
+def test_pages_are_for_everybody_on_every_screen(page: Page, scheme: Scheme) -> None:
     question, draft = old_question(), waiting_draft()
     InputRequestFactory(question="x" * 300, case__client__name="y" * 150, case__is_test=False)
-    page.emulate_media(color_scheme=scheme)
     log_in(page, QUEUE)
     paths: dict[str, Any] = {
         "queue": QUEUE,
@@ -317,8 +306,8 @@ def test_pages_are_for_everybody_on_every_screen(page: Page, scheme: Literal["li
         "drafts": "/admin/cases/draft/queue/",
         "done": "/admin/cases/inputrequest/done/",
     }
-    for width in (1440, 390):
-        page.set_viewport_size({"width": width, "height": 900})
+    for width in SIZES:
+        look_as(page, width, scheme)
         for name, path in paths.items():
             page.goto(path)
             if name == "question":
@@ -326,6 +315,6 @@ def test_pages_are_for_everybody_on_every_screen(page: Page, scheme: Literal["li
                     "document.querySelectorAll('.choices > details').forEach(one => one.removeAttribute('name'))"
                 )
                 page.evaluate("document.querySelectorAll('.choices > details').forEach(one => { one.open = true })")
-            assert serious(page) == [], (name, width)
+            assert obstacles(page) == [], (name, width)
             assert page.evaluate(CUT) == [], (name, width)
             picture(page, f"queue-{width}-{scheme}-{name}")
