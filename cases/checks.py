@@ -19,6 +19,7 @@ def named_code_exists(**_: Any) -> list[CheckMessage]:
         ("OFFLOAD_EVENT_LISTENERS", events.listeners),
         ("OFFLOAD_CHORES", chores.configured),
         ("OFFLOAD_MAIL_PREVIEW", partial(import_string, settings.OFFLOAD_MAIL_PREVIEW)),
+        ("OFFLOAD_ANSWER_PREVIEW", partial(import_string, settings.OFFLOAD_ANSWER_PREVIEW)),
     ):
         try:
             load()

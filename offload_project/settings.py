@@ -454,6 +454,8 @@ OFFLOAD_FILE_TELLER = "outreach.inbound.attachments.tell"
 OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
 # Shows a mail as it would leave, given the case and a person's own words: see outreach/preview.py for what comes back.
 OFFLOAD_MAIL_PREVIEW = "outreach.preview.of_reply"
+# Likewise the mail into which an answer to a question goes word for word; None where it does not.
+OFFLOAD_ANSWER_PREVIEW = "outreach.preview.of_answer"
 
 # What `manage.py mcp` gives an agent: the service at this address, with what this key may do.
 OFFLOAD_MCP_URL = env("OFFLOAD_MCP_URL", default=OFFLOAD_BASE_URL)

@@ -1,11 +1,12 @@
 """Questions that only a person can decide: their list and queue, and the page on which one is decided."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -13,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.views.decorators.http import require_POST
 
 from cases import claims, services, work
@@ -89,6 +91,8 @@ class QuestionAdmin(DeskAdmin):
         if request.method != "POST":
             return self.show(request, question)
         form = AnswerForm(request.POST)
+        if "look" in request.POST:
+            return self.show(request, question, tried=form)
         if form.is_valid() and self._answered_with(request, question, form.cleaned_data["provided_context"]):
             messages.success(request, "The answer is stored.")
             return self.go_on(request, question)
@@ -172,6 +176,8 @@ class QuestionAdmin(DeskAdmin):
             proposal=proposal,
             found=found,
             goes_out_literally=goes_out_literally(question, shown),
+            is_looked_at="look" in request.POST,
+            answer_preview=answer_preview(question, tried) if "look" in request.POST else None,
             next_url=self.url("next"),
             queue_url=self.url("queue"),
         )
@@ -224,3 +230,11 @@ def goes_out_literally(question: InputRequest, shown: Mapping[str, Any]) -> bool
     """Whether the answer stands in the next mail word for word, as where no model writes it."""
     agents = [event.data["agent"] for event, *_ in shown["timeline"] if event.data.get("agent")]
     return not question.is_operational and agents[-1:] == ["form"]
+
+
+def answer_preview(question: InputRequest, tried: Any) -> dict[str, Any] | None:
+    """The mail into which the answer that was typed goes word for word; see settings.OFFLOAD_ANSWER_PREVIEW."""
+    if not isinstance(tried, AnswerForm) or not tried.is_valid():
+        return None
+    show: Callable[[InputRequest, str], dict[str, Any] | None] = import_string(settings.OFFLOAD_ANSWER_PREVIEW)
+    return show(question, tried.cleaned_data["provided_context"])

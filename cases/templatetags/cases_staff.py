@@ -85,13 +85,13 @@ def waiting_for_staff(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "words": ngettext("open question", "open questions", questions),
             "count": questions,
-            "url": reverse("admin:cases_inputrequest_changelist") + "?status__exact=PENDING",
+            "url": reverse("admin:cases_inputrequest_queue"),
             "is_urgent": questions > 0,
         },
         {
             "words": ngettext("draft to approve", "drafts to approve", drafts),
             "count": drafts,
-            "url": reverse("admin:cases_draft_changelist"),
+            "url": reverse("admin:cases_draft_queue"),
             "is_urgent": True,
         },
         {

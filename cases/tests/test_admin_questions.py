@@ -519,3 +519,16 @@ def test_an_answer_that_goes_out_word_for_word_says_so(clerk: Browser) -> None:
     assert warning not in clerk.get(page_of(question)).content.decode()
     record(question.case, "verdict", agent="form", decision="INPUT_NEEDED", reason="")
     assert warning in clerk.get(page_of(question)).content.decode()
+
+
+def test_an_answer_can_be_seen_in_its_mail_and_is_not_given_by_that(clerk: Browser) -> None:
+    question = asked_ago(5)
+    MessageFactory(case=question.case)
+    MessageFactory(case=question.case, direction="IN", text="May we add 20 EUR?", read_at=work.now())
+    response = clerk.post(page_of(question), {"provided_context": "Yes, gladly.", "look": "1"})
+    assert "Yes, gladly." in response.context["answer_preview"]["text"]
+    assert response.context["answer_preview"]["to"] == "Ann Supplier <ann@supplier.example>"
+    question.refresh_from_db()
+    assert question.is_pending
+    empty = clerk.post(page_of(question), {"provided_context": "", "look": "1"})
+    assert "This field is required." in empty.content.decode()

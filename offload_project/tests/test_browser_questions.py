@@ -239,6 +239,7 @@ def test_the_queue_renews_itself(page: Page) -> None:
     asked("Is Zoe still the right person?", 1)
     log_in(page, QUEUE)
     expect(page.locator("a[data-row]")).to_have_count(1)
+    page.wait_for_load_state()
     page.keyboard.press("j")
     expect(page.locator("a[data-row]").first).to_be_focused()
     asked("May we pay?", 2)
@@ -249,6 +250,7 @@ def test_the_queue_renews_itself(page: Page) -> None:
 def test_the_keyboard_alone_suffices(page: Page) -> None:
     oldest, middle, newest = asked("May we pay?", 3), asked("Is Zoe the right person?", 2), asked("How many?", 1)
     log_in(page, QUEUE)
+    page.wait_for_load_state()
     keys = page.keyboard
     keys.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()

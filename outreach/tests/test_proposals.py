@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cases import services
+from cases.factories import InputRequestFactory
 from cases.models import MessageStatus
 from cases.testing import run_due
 from outreach import deliberation, evidence, preview, proposals
@@ -165,3 +166,24 @@ def test_the_preview_is_the_mail_that_leaves() -> None:
     assert played.case.messages.get(status=MessageStatus.SENT, written_by="staff ann").to_address in shown["to"]
     assert shown["from"] == f"Bob Buyer <{played.case.our_address}>"
     assert shown["files"] == []
+
+
+@pytest.mark.django_db
+def test_an_answer_that_goes_out_word_for_word_is_seen_in_its_mail() -> None:
+    played = Played.begin(result_schema=FORM)
+    played.reply("Invoice number: INV-7\n\nMay we add 20 EUR for the express delivery?")
+    question = played.question
+    shown = preview.of_answer(question, "Yes, 20 EUR are fine.")
+    assert shown is not None
+    assert "Yes, 20 EUR are fine." in shown["text"]
+    services.provide_input(
+        case_id=question.case_id, input_request_id=question.pk, provided_context="Yes, 20 EUR are fine."
+    )
+    run_due()
+    mail = played.mails[-1]
+    assert (mail["subject"], mail["text"].strip()) == (shown["subject"], shown["text"].strip())
+
+
+@pytest.mark.django_db
+def test_an_answer_to_the_service_itself_is_in_no_mail() -> None:
+    assert preview.of_answer(InputRequestFactory(is_operational=True), "Go on.") is None
