@@ -106,6 +106,14 @@ def check(item: Item, user: User) -> None:
         raise ClaimedByAnother(holder, current.claimed_at)
 
 
+def check_case(case: Case, user: User) -> None:
+    """As `check`, for the question or the draft that the case, which you hold locked, waits on."""
+    question = open_rows(InputRequest).filter(case=case).first()
+    item: Item | None = question or open_rows(Draft).filter(case=case).first()
+    if item is not None:
+        check(item, user)
+
+
 def claim_next(
     model: type[Item], user: User, *, after: Item | None = None, rows: QuerySet[Any] | None = None
 ) -> Item | None:

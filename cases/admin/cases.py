@@ -2,9 +2,10 @@
 
 import uuid
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from cases import work
+from cases import claims, work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
 from cases.admin.forms import ACTIONS, ActionForm, CompleteForm
@@ -123,6 +124,8 @@ class CaseAdmin(CasePartAdmin):
                 case = Case.objects.locked(form.case.pk)
                 if case.version != form.cleaned_data["version"]:
                     raise CaseHasChanged
+                if form.is_decision:
+                    claims.check_case(case, cast(User, request.user))
                 form.carry_out(case.pk, actor(request))
                 self.log_change(request, case, form.title)
         except InvalidResult as error:

@@ -68,6 +68,7 @@ class ActionForm(forms.Form):
     button: ClassVar[str]
     done: ClassVar[str]  # what the person is told
     is_drastic: ClassVar[bool] = False
+    is_decision: ClassVar[bool] = False  # about the open question, or the draft: only for whoever has taken it, if any
     default_renderer = PageRenderer
 
     version = forms.IntegerField(widget=forms.HiddenInput)
@@ -106,6 +107,7 @@ class ActionForm(forms.Form):
 
 
 class ReplyForm(ActionForm):
+    is_decision = True
     name, title, button = "reply", "Write to the counterparty", "Send this text"
     done = "The text will be sent as the next mail."
 
@@ -167,6 +169,7 @@ class CompleteForm(ActionForm):
     A form that has no `drawn` among what was posted, or was sent by the button `raw`, is about the JSON.
     """
 
+    is_decision = True
     name, title, button = "complete", "Complete with a result", "Complete with this result"
     done = "The case is completed."
     template_name = template_name_div = "admin/cases/inputrequest/_complete_form.html"
@@ -276,6 +279,7 @@ class CompleteForm(ActionForm):
 
 
 class FailForm(ActionForm):
+    is_decision = True
     name, title, button = "fail", "End without a result", "End the case"
     done = "The case has ended without a result."
     is_drastic = True
@@ -316,6 +320,7 @@ class WallTime(forms.DateTimeField):
 
 
 class WaitForm(ActionForm):
+    is_decision = True
     name, title, button = "wait", "Wait until", "Wait until then"
     done = "Nothing will be done before then, unless they write."
 

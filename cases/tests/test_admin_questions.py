@@ -532,3 +532,22 @@ def test_an_answer_can_be_seen_in_its_mail_and_is_not_given_by_that(clerk: Brows
     assert question.is_pending
     empty = clerk.post(page_of(question), {"provided_context": "", "look": "1"})
     assert "This field is required." in empty.content.decode()
+
+
+def test_the_page_of_the_case_is_no_way_around_a_claim(clerk: Browser) -> None:
+    question = asked_ago(5)
+    case = Case.objects.get(pk=question.case_id)
+    claims.claim(question, staff_user("zoe", "change_case"))
+
+    def act(name: str, **data: str) -> Any:
+        return clerk.post(reverse(f"admin:cases_case_{name}", args=[case.pk]), {"version": case.version, **data})
+
+    refused = [
+        act("reply", text="Hello."),
+        act("complete", result="{}"),
+        act("fail", why="failed_by_staff", reason="No."),
+    ]
+    assert [told(response)[0][:12] for response in refused] == ["zoe has take"] * 3
+    case.refresh_from_db()
+    assert (case.status, case.messages.count()) == (Status.INPUT_NEEDED, 0)
+    assert act("cancel", confirmed="on").status_code == 302  # to stop a case is never a colleague's to prevent
