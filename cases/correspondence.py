@@ -85,28 +85,13 @@ def queue(
     is not sent before a person has approved it, who may change its words (cases/drafts.py).
     """
     case.touch()
-    messages = [message for one in (*case.earlier, case) for message in one.messages.shown()]
-    thread = [message for message in messages if message.message_id and message.status != "DROPPED"]
-    message = Message.objects.create(
-        case=case,
-        direction=Direction.OUT,
-        purpose=purpose,
-        status=MessageStatus.DRAFT if is_draft else MessageStatus.QUEUED,
-        drafted_at=case.now if is_draft else None,
-        message_id=make_msgid(domain=case.our_address.rpartition("@")[2]),
-        in_reply_to=thread[-1].message_id if thread else "",
-        references=" ".join(earlier.message_id for earlier in thread),
-        from_address=case.our_address,
-        from_name=case.sender_persona["name"],
-        to_address=_recipient(case),
-        subject=subject,
-        text=text,
-        written_by="" if actor == SYSTEM else actor,
-        created_at=case.now,
-        idempotency_key=uuid.uuid4().hex,
-        case_version=case.version,
-        completion=completion,
-    )
+    message = drawn(case, purpose=purpose, subject=subject, text=text, at=case.now)
+    message.status = MessageStatus.DRAFT if is_draft else MessageStatus.QUEUED
+    message.drafted_at = case.now if is_draft else None
+    message.written_by = "" if actor == SYSTEM else actor
+    message.idempotency_key = uuid.uuid4().hex
+    message.completion = completion
+    message.save(force_insert=True)
     if purpose == Purpose.OUTREACH:
         enclosures.attach(case, message)
     case.messages.unread().update(read_at=case.now, answered_by=message)
@@ -115,6 +100,28 @@ def queue(
     type_ = "case.draft_ready" if is_draft else "message.queued"
     record(case, type_, actor=actor, messageId=str(message.pk), purpose=purpose)
     return message
+
+
+def drawn(case: Case, *, purpose: Purpose, subject: str, text: str, at: datetime) -> Message:
+    """The case's next mail as it would be queued now, with its place in the thread; not stored."""
+    messages = [message for one in (*case.earlier, case) for message in one.messages.shown()]
+    thread = [message for message in messages if message.message_id and message.status != "DROPPED"]
+    return Message(
+        case=case,
+        direction=Direction.OUT,
+        purpose=purpose,
+        status=MessageStatus.QUEUED,
+        message_id=make_msgid(domain=case.our_address.rpartition("@")[2]),
+        in_reply_to=thread[-1].message_id if thread else "",
+        references=" ".join(earlier.message_id for earlier in thread),
+        from_address=case.our_address,
+        from_name=case.sender_persona["name"],
+        to_address=_recipient(case),
+        subject=subject,
+        text=text,
+        created_at=at,
+        case_version=case.version,
+    )
 
 
 def next_to_send(case: Case) -> Message | None:

@@ -14,6 +14,7 @@ from cases.errors import (
     CaseNotWaitingForInput,
     InputRequestMismatch,
     InputRequestNotPending,
+    InvalidResult,
     MessageBeingSent,
     NothingSentYet,
 )
@@ -151,6 +152,9 @@ def _end(case_id: uuid.UUID, result_status: ResultStatus, reason: str, actor: st
         return case
 
 
+NO_RESULT = "A case is completed with a result; null is none, unless a resultSchema allows it."
+
+
 def complete_case(case_id: uuid.UUID, *, result: Any, actor: str) -> Case:
     """End the case with a result that a person has entered, who is its source.
 
@@ -160,6 +164,8 @@ def complete_case(case_id: uuid.UUID, *, result: Any, actor: str) -> Case:
         case = Case.objects.locked_open(case_id)
         if case.status == Status.CREATED:
             raise NothingSentYet
+        if result is None and case.result_schema is None:
+            raise InvalidResult(NO_RESULT)
         result_schema.check(case.result_schema, result)
         sources = [{"path": "", "source_id": actor, "quote": ""}]
         transitions.complete(case, result=result, sources=sources, actor=actor, reason="Entered by a person.")

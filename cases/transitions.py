@@ -27,11 +27,13 @@ def ask(
     is_operational: bool = False,
     options: list[str] | None = None,
     answer_schema: dict[str, Any] | None = None,
+    proposal: dict[str, Any] | None = None,
     actor: str = SYSTEM,
 ) -> InputRequest:
     """Pause for a human. A question that is still open is superseded; by an operational one only for the time being.
 
     Unread mail and unused answers are what is asked about, unless the question is operational: then they wait.
+    `proposal` is what the agent would do and has found out so far, for staff; see InputRequest.
     """
     request = InputRequest(
         question=question,
@@ -39,6 +41,7 @@ def ask(
         is_operational=is_operational,
         options=options,
         answer_schema=answer_schema,
+        proposal=proposal,
         displaced=_displaced(case) if is_operational else None,
     )
     if not is_operational:
@@ -57,6 +60,7 @@ def ask_again(case: Case, displaced: InputRequest) -> InputRequest:
         reason=displaced.reason,
         options=displaced.options,
         answer_schema=displaced.answer_schema,
+        proposal=displaced.proposal,
     )
     return _put(case, request, SYSTEM)
 

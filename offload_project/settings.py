@@ -485,6 +485,10 @@ OFFLOAD_FILE_READER = "outreach.reading.read"
 OFFLOAD_CLIENT_SECTIONS = ["webhooks.admin.sections.of_client"]
 # Says what must not stand in a mail, given the case and the words of a draft: a list, empty for nothing.
 OFFLOAD_DRAFT_CHECK = "outreach.agents.guard.leaks"
+# Shows a mail as it would leave, given the case and a person's own words: see outreach/preview.py for what comes back.
+OFFLOAD_MAIL_PREVIEW = "outreach.preview.of_reply"
+# Likewise the mail into which an answer to a question goes word for word; None where it does not.
+OFFLOAD_ANSWER_PREVIEW = "outreach.preview.of_answer"
 
 # What waits for staff, on their home page; see cases/admin/waiting.py.
 OFFLOAD_HOME_SOURCES = [

@@ -16,7 +16,7 @@ from django.conf import settings
 from cases import correspondence, drafts, services, transitions, work
 from cases.events import record
 from cases.models import Case, Message, MessageStatus, Purpose, ResultStatus, Status
-from outreach import budget, deliberation, enclosures, limits, robots, suppression
+from outreach import budget, deliberation, enclosures, limits, proposals, robots, suppression
 from outreach.agents import guard, registry
 from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
@@ -76,7 +76,7 @@ def send_queued(claimed: Claim, now: Situation) -> None:
             return
         enclosed = enclosures.of_message(case, message)
         correspondence.begin_send(case, message)
-    mail = _outgoing(case, message)
+    mail = outgoing(case, message)
     work.let_go_of_connection()
     mail = replace(mail, files=enclosures.contents(enclosed))
     if not claimed.renewed():
@@ -125,7 +125,8 @@ def _hold(case: Case, message: Message, wait: limits.Wait) -> None:
     case.save(update_fields=["due_at", "retry_at"])
 
 
-def _outgoing(case: Case, message: Message) -> OutgoingMail:
+def outgoing(case: Case, message: Message) -> OutgoingMail:
+    """The message as transports are given it, but for its files."""
     return OutgoingMail(
         case_id=str(case.pk),
         from_address=message.from_address,
@@ -205,6 +206,7 @@ def _queue(case: Case, agent: Agent, purpose: Purpose, written: Written, **more:
             case,
             question=f"The agent's mail was held back:\n{faults}\n\nIt reads:\n\n{draft.body}\n\nWhat should it say?",
             reason="A draft broke a rule, and was no better when it was written again.",
+            proposal=proposals.of_draft(written),
         )
         return
     proposed = "" if case.reopened_from_id else draft.subject  # it stays in the thread that it continues
@@ -399,6 +401,7 @@ def _ask(case: Case, verdict: Verdict) -> None:
         reason=verdict.reason,
         options=list(verdict.options) or None,
         answer_schema=verdict.answer_schema,
+        proposal=proposals.of_verdict(verdict),
     )
 
 

@@ -5,7 +5,7 @@ The talking phase of a step: nothing here touches the database.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outreach import evidence
 from outreach.agents import guard, identity, opt_out
@@ -62,10 +62,19 @@ def judge(agent: Agent, case: CaseView, meter: Meter) -> Verdict:
         verdict = meter.read(agent.evaluate(case, tuple(errors)))
         errors = _errors(case, verdict)
     if errors:
-        return _not_borne_out(errors)
+        return _with_findings(case, _not_borne_out(errors), verdict)
     if verdict.decision == Decision.GOAL_ACHIEVED and (doubt := _about_unread(case)):
-        return doubt
-    return _left_to_humans(case, verdict)
+        return _with_findings(case, doubt, verdict)
+    judged = _left_to_humans(case, verdict)
+    return _with_findings(case, judged, verdict) if judged is verdict else judged
+
+
+def _with_findings(case: CaseView, asked: Verdict, verdict: Verdict) -> Verdict:
+    """The question with what the verdict knows of the result, as far as it is borne out, for whoever answers."""
+    if asked.decision != Decision.INPUT_NEEDED:
+        return asked
+    values, sources = evidence.borne_out(case, verdict.result, verdict.sources)
+    return replace(asked, result=values, sources=sources)
 
 
 def _unseen(agent: Agent, case: CaseView) -> Verdict | None:

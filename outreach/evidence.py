@@ -27,13 +27,7 @@ def errors(case: CaseView, result: Any, sources: tuple[Source, ...]) -> list[str
 
 
 def _unsourced(case: CaseView, result: Any, sources: tuple[Source, ...]) -> Iterator[str]:
-    texts = source_texts(case)
-    quoted: By = {}
-    for source in sources:
-        for text in texts.get(source.source_id, ()):
-            for quote in {source.quote, _cells(source.quote)}:
-                quoted.setdefault(source.path, []).extend(passages(text, quote))
-        quoted.setdefault(source.path, [])
+    quoted = _quoted(case, sources)
     yield from _invented_names(case.result_schema, result, quoted)
     for path, value in leaves(result):
         if value is None or value == "":
@@ -43,6 +37,51 @@ def _unsourced(case: CaseView, result: Any, sources: tuple[Source, ...]) -> Iter
         elif not _prove(quoted[path], value, case.result_schema, path):
             written = json.dumps(value, ensure_ascii=False)
             yield f"{path or 'result'}: the quoted source does not say {written}{_why(quoted[path], value)}"
+
+
+def _quoted(case: CaseView, sources: tuple[Source, ...]) -> By:
+    texts = source_texts(case)
+    quoted: By = {}
+    for source in sources:
+        for text in texts.get(source.source_id, ()):
+            for quote in {source.quote, _cells(source.quote)}:
+                quoted.setdefault(source.path, []).extend(passages(text, quote))
+        quoted.setdefault(source.path, [])
+    return quoted
+
+
+_NOTHING = object()
+
+
+def borne_out(case: CaseView, result: Any, sources: tuple[Source, ...]) -> tuple[Any, tuple[Source, ...]]:
+    """Of a result that may be incomplete the values that have evidence, with their sources; (None, ()) for none.
+
+    A list is taken whole or not at all, since sources name its items by their places.
+    """
+    quoted = _quoted(case, sources) if result is not None else {}
+
+    def kept(value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            known = schema_places.names_at(case.result_schema, path)
+            inner = {
+                name: kept(item, pointer(path, name))
+                for name, item in value.items()
+                if name in known or _is_said(name, pointer(path, name), quoted)
+            }
+            inner = {name: item for name, item in inner.items() if item is not _NOTHING}
+            return inner or _NOTHING
+        if isinstance(value, list):
+            items = [kept(item, f"{path}/{index}") for index, item in enumerate(value)]
+            return items if items and items == value else _NOTHING
+        if value is None or value == "" or path not in quoted:
+            return _NOTHING
+        return value if _prove(quoted[path], value, case.result_schema, path) else _NOTHING
+
+    values = kept(result, "")
+    if values is _NOTHING:
+        return None, ()
+    paths = {path for path, _ in leaves(values)}
+    return values, tuple(source for source in sources if source.path in paths)
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

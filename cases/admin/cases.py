@@ -4,9 +4,10 @@ import io
 import json
 import uuid
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import F, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
@@ -16,7 +17,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
-from cases import consequences, result_schema, search, work
+from cases import claims, consequences, result_schema, search, work
 from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
 from cases.admin.case_list import CaseList, badge, listed_cases, place
@@ -183,6 +184,8 @@ class CaseAdmin(SavedFilters, CasePartAdmin):
                 case = Case.objects.locked(form.case.pk)
                 if case.version != form.cleaned_data["version"]:
                     raise CaseHasChanged
+                if form.is_decision:
+                    claims.check_case(case, cast(User, request.user))
                 form.carry_out(case.pk, actor(request))
                 self.log_change(request, case, form.title)
         except InvalidResult as error:

@@ -25,7 +25,8 @@ class DraftForm(forms.Form):
 
     def __init__(self, draft: Draft, data: Any = None) -> None:
         self.draft = draft
-        super().__init__(data, auto_id=f"{self.name}-%s", initial={"hash": draft.hash, **self.start()})
+        initial = {"hash": draft.hash, **self.start()}
+        super().__init__(data, auto_id=f"{self.name}-%s", initial=initial, label_suffix="")
 
     @property
     def url(self) -> str:

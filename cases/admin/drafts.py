@@ -1,9 +1,11 @@
-"""Drafts that wait for a person: their list, and the page on which one is approved, changed or rejected."""
+"""Drafts that wait for a person: their list and queue, and the page on which one is approved, changed or rejected."""
 
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -11,24 +13,21 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.views.decorators.http import require_POST
 
-from cases import work
-from cases.admin import page, words
-from cases.admin.access import CasePartAdmin, actor, may_act, may_see
+from cases import claims, work
+from cases.admin import difference, page, words
+from cases.admin.access import actor, may_act, may_see
+from cases.admin.desk import DeskAdmin, HandOverForm, title_of, user_of
+from cases.admin.difference import Piece
 from cases.admin.draft_forms import DECISIONS, DraftForm
 from cases.admin.filters import of_client
 from cases.admin.mail import found_mail
 from cases.errors import CaseError
-from cases.models import Draft, Event, MessageStatus
+from cases.models import Case, Draft, Event, MessageStatus
 
 JUDGED = ("draft.judged", "draft.written")  # what the timeline says of a draft before it waits
-
-
-def next_waiting(after: Draft) -> Draft | None:
-    """The draft that has waited longest, apart from this one."""
-    waiting: QuerySet[Draft] = Draft.objects.waiting().exclude(pk=after.pk)
-    return waiting.order_by("drafted_at", "id").first()
 
 
 class Waiting(admin.SimpleListFilter):
@@ -53,9 +52,10 @@ class Waiting(admin.SimpleListFilter):
 
 
 @admin.register(Draft)
-class DraftAdmin(CasePartAdmin):
+class DraftAdmin(DeskAdmin):
     """Those that wait, the longest waiting one on top; the others for the asking."""
 
+    item_model, one = Draft, "draft"
     list_display = ("subject_or_none", "kind", "state", "waiting", "with_whom", "client", "decided_by", "is_test")
     list_filter = (Waiting, "purpose", "case__is_test", of_client("case__client"))
     list_select_related = ("case__client",)
@@ -119,7 +119,7 @@ class DraftAdmin(CasePartAdmin):
         draft = self.get_object(request, object_id)
         if draft is None:
             raise Http404(f"There is no draft {object_id}.")
-        return self._show(request, draft)
+        return self.show(request, draft)
 
     def decide(self, request: HttpRequest, pk: uuid.UUID, form_class: type[DraftForm]) -> HttpResponse:
         """Carry out what the form says, or show the page again with what was typed and why nothing was done."""
@@ -128,16 +128,15 @@ class DraftAdmin(CasePartAdmin):
         draft = get_object_or_404(Draft, pk=pk)
         form = form_class(draft, request.POST)
         if not (form.is_valid() and self._carried_out(request, form)):
-            return self._show(request, draft, form)
+            return self.show(request, draft, tried=form)
         messages.success(request, form.done)
-        following = draft if form.stays else next_waiting(draft)
-        if following is None:
-            return redirect("admin:cases_draft_changelist")
-        return redirect("admin:cases_draft_change", following.pk)
+        return redirect("admin:cases_draft_change", draft.pk) if form.stays else self.go_on(request, draft)
 
     def _carried_out(self, request: HttpRequest, form: DraftForm) -> bool:
         try:
             with work.transaction():
+                Case.objects.locked(form.draft.case_id)
+                claims.check(form.draft, user_of(request))
                 form.carry_out(actor(request))
                 self.log_change(request, form.draft, form.title)
         except CaseError as error:
@@ -146,23 +145,58 @@ class DraftAdmin(CasePartAdmin):
             return False
         return True
 
-    def _show(self, request: HttpRequest, draft: Draft, tried: DraftForm | None = None) -> HttpResponse:
-        draft = Draft.objects.select_related("case").get(pk=draft.pk)
-        is_waiting = draft.waits_on(draft.case)
+    def show(self, request: HttpRequest, item: Draft, *, tried: Any = None) -> HttpResponse:
+        draft = Draft.objects.select_related("case", "claimed_by", "assigned_to").get(pk=item.pk)
         case = page.for_staff().get(pk=draft.case_id)
-        forms = [form(draft) for form in DECISIONS.values()] if is_waiting and may_act(request) else []
+        draft.case = case
+        claim = self.claim_context(request, draft)
+        is_for_others = claim["holder"] is not None and not claim["is_mine"]
+        can_decide = claim["is_open"] and may_act(request) and (tried is not None or not is_for_others)
+        forms: list[Any] = [form(draft) for form in DECISIONS.values()] if can_decide else []
+        if can_decide:
+            forms.append(HandOverForm(user_of(request)))
         return self.page(
             request,
             "admin/cases/draft/page.html",
-            title="Draft",
+            **page.context(case),
+            **claim,
+            title=title_of(draft),
             draft=draft,
             state=words.state_of_draft(draft),
+            waits=words.span(draft.drafted_at or draft.created_at, timezone.now()),
             judgement=judgement_of(draft),
-            forms=[tried if tried and tried.name == form.name else form for form in forms],
+            changes=changes_of(draft),
+            findings=findings_in(draft, case) if claim["is_open"] else [],
+            forms=[
+                {
+                    "name": form.name,
+                    "form": tried if tried and tried.name == form.name else form,
+                    "url": self.url(form.name, draft.pk),
+                    "is_open": tried is not None and tried.name == form.name,
+                }
+                for form in forms
+            ],
+            can_decide=can_decide,
             tried=tried,
-            following=next_waiting(draft),
-            **page.context(case, can_act=may_act(request)),
+            next_url=self.url("next"),
+            queue_url=self.url("queue"),
         )
+
+
+def changes_of(draft: Draft) -> list[Piece]:
+    """What people have changed in the agent's words; empty where nobody has."""
+    if not draft.edited_by:
+        return []
+    edits = Event.objects.filter(case=draft.case_id, type="draft.edited", data__messageId=str(draft.pk))
+    first = edits.order_by("at", "id").first()
+    before = first.data.get("before", "") if first else ""
+    return difference.between(before, f"{draft.subject}\n\n{draft.text}") if before else []
+
+
+def findings_in(draft: Draft, case: Case) -> list[str]:
+    """What settings.OFFLOAD_DRAFT_CHECK finds in the words as they are now."""
+    found: Callable[[Case, str], list[str]] = import_string(settings.OFFLOAD_DRAFT_CHECK)
+    return found(case, f"{draft.subject}\n{draft.text}")
 
 
 def judgement_of(draft: Draft) -> tuple[str, str] | None:

@@ -1,16 +1,25 @@
 """What staff may decide for a case, each as a form that carries it out."""
 
+import hashlib
 import json
 import uuid
+from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.forms.renderers import DjangoTemplates
+from django.template import loader
 from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 
-from cases import changes, reopening, services
+from cases import changes, reopening, result_schema, services
+from cases.admin import schema_form
 from cases.admin.skeleton import skeleton
 from cases.errors import InvalidResult
 from cases.models import Case, ResultStatus, Status
@@ -33,7 +42,22 @@ class Prose(forms.CharField):
 class AnswerForm(forms.Form):
     """The answer to a question."""
 
+    name, title, button = "answer", "Answer", "Answer"
+    is_drastic = False
+
     provided_context = Prose(label="Answer")
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+
+
+class PageRenderer(DjangoTemplates):
+    """Draws forms that bring a template of their own with the site's templates, all others as Django does."""
+
+    def get_template(self, template_name: str) -> Any:
+        if template_name.startswith("admin/"):
+            return loader.get_template(template_name)
+        return super().get_template(template_name)
 
 
 class ActionForm(forms.Form):
@@ -44,12 +68,17 @@ class ActionForm(forms.Form):
     button: ClassVar[str]
     done: ClassVar[str]  # what the person is told
     is_drastic: ClassVar[bool] = False
+    is_decision: ClassVar[bool] = False  # about the open question, or the draft: only for whoever has taken it, if any
+    default_renderer = PageRenderer
 
     version = forms.IntegerField(widget=forms.HiddenInput)
 
-    def __init__(self, case: Case, data: Any = None) -> None:
+    def __init__(self, case: Case, data: Any = None, *, proposal: Mapping[str, Any] | None = None) -> None:
+        """`proposal` is what the agent would do and has found out (InputRequest.proposal); it is filled in already."""
         self.case = case
-        super().__init__(data, auto_id=f"{self.name}-%s", initial={"version": case.version, **self.start()})
+        self.proposal = proposal or {}
+        initial = {"version": case.version, **self.start()}
+        super().__init__(data, auto_id=f"{self.name}-%s", initial=initial, label_suffix="")
 
     @property
     def url(self) -> str:
@@ -72,55 +101,185 @@ class ActionForm(forms.Form):
     def show_again(self, case: Case) -> None:
         """The person is about to see the case as it stands by now: from here the form is about that."""
         self.case = case
-        self.data = {**dict(self.data.items()), "version": case.version}
+        data: Any = copy(self.data)  # a QueryDict, in which a field may have several values
+        data["version"] = case.version
+        self.data = data
 
 
 class ReplyForm(ActionForm):
+    is_decision = True
     name, title, button = "reply", "Write to the counterparty", "Send this text"
     done = "The text will be sent as the next mail."
+
+    template_name = template_name_div = "admin/cases/inputrequest/_reply_form.html"
 
     text = Prose(
         label="Text",
         rows=8,
         help_text="Sent exactly as it stands here, as the next mail of the thread. An open question is closed by it.",
     )
+    looked_at = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(
+        self, case: Case, data: Any = None, *, proposal: Mapping[str, Any] | None = None, must_look: bool = False
+    ) -> None:
+        """With `must_look` it is carried out only once the person has seen the very mail that leaves."""
+        self.must_look = must_look
+        super().__init__(case, data, proposal=proposal)
+
+    def start(self) -> dict[str, Any]:
+        return {"text": self.proposal.get("reply", "")}
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"]
+        found: Callable[[Case, str], list[str]] = import_string(settings.OFFLOAD_DRAFT_CHECK)
+        if leaks := found(self.case, text):
+            raise ValidationError(f"This must not stand in a mail: {', '.join(leaks)}.")
+        return text
+
+    @cached_property
+    def preview(self) -> dict[str, Any] | None:
+        """The mail as it would leave (see settings.OFFLOAD_MAIL_PREVIEW) and its digest; None where it may not."""
+        if not self.is_bound or self.errors:
+            return None
+        mail: dict[str, Any] = import_string(settings.OFFLOAD_MAIL_PREVIEW)(self.case, self.cleaned_data["text"])
+        content = json.dumps(mail, sort_keys=True, ensure_ascii=False)
+        return {**mail, "digest": hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()}
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether the person has seen the mail, just as it would leave now."""
+        return self.preview is not None and self.data.get("looked_at") == self.preview["digest"]
+
+    @property
+    def wants_look(self) -> bool:
+        """Whether the mail is to be shown, not sent."""
+        return "look" in self.data or (self.must_look and not self.is_looked_at)
+
+    def is_valid(self) -> bool:
+        return super().is_valid() and not self.wants_look
 
     def carry_out(self, case_id: uuid.UUID, actor: str) -> None:
         services.reply_to_counterparty(case_id, text=self.cleaned_data["text"], actor=actor)
 
 
 class CompleteForm(ActionForm):
+    """The result: typed into fields that the resultSchema describes, or written as JSON.
+
+    A form that has no `drawn` among what was posted, or was sent by the button `raw`, is about the JSON.
+    """
+
+    is_decision = True
     name, title, button = "complete", "Complete with a result", "Complete with this result"
     done = "The case is completed."
+    template_name = template_name_div = "admin/cases/inputrequest/_complete_form.html"
 
     result = Prose(
         label="Result (JSON)",
         rows=10,
+        required=False,
         help_text="Checked against the resultSchema. Replace each null; delete the lines of optional values that "
         "nobody knows.",
     )
 
+    def __init__(
+        self,
+        case: Case,
+        data: Any = None,
+        *,
+        proposal: Mapping[str, Any] | None = None,
+        quotes: Mapping[str, list[Any]] | None = None,
+    ) -> None:
+        """`quotes` are where the values of the proposal come from: JSON Pointer to what the page shows of it."""
+        self.tree = schema_form.draw(case.result_schema, read_json=_json_of_a_field) if case.result_schema else None
+        super().__init__(case, data, proposal=proposal)
+        if self.tree is None:
+            return
+        if self.is_drawn:
+            self.tree.read(self.data)
+        elif self.proposal.get("values") is not None:
+            self.tree.fill(self.proposal["values"], quotes or {})
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the fields were posted."""
+        return self.is_bound and self.tree is not None and "drawn" in self.data
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether what was posted is about the JSON."""
+        return self.is_bound and (not self.is_drawn or "raw" in self.data)
+
+    @property
+    def asks_for_rows(self) -> bool:
+        """Whether a row is to be added to a list, or taken out, and nothing else done."""
+        return self.is_drawn and ("add" in self.data or "take_out" in self.data)
+
     def start(self) -> dict[str, Any]:
-        empty = skeleton(self.case.result_schema) if self.case.result_schema else {}
-        return {"result": json.dumps(empty, indent=2, ensure_ascii=False)}
+        start = self.proposal.get("values")
+        if start is None:
+            start = skeleton(self.case.result_schema) if self.case.result_schema else {}
+        return {"result": json.dumps(start, indent=2, ensure_ascii=False)}
 
     @classmethod
     def applies_to(cls, case: Case) -> bool:
         return not case.is_terminal and case.status != Status.CREATED
 
-    def clean_result(self) -> Any:
-        return parse_result(self.cleaned_data["result"])
+    def is_valid(self) -> bool:
+        return not self.asks_for_rows and super().is_valid()
+
+    def clean(self) -> dict[str, Any]:
+        if self.asks_for_rows:
+            return self.cleaned_data
+        if self.is_raw:
+            self._read_json()
+        elif self.tree is not None:
+            self._read_fields(self.tree)
+        return self.cleaned_data
+
+    def _read_json(self) -> None:
+        text = self.cleaned_data.pop("result", None)
+        if text is None:
+            return  # too long, which is said already
+        try:
+            if not text:
+                raise ValidationError(schema_form.REQUIRED)
+            self.cleaned_data["result"] = parse_result(text)
+        except ValidationError as error:
+            self.add_error("result", error)
+
+    def _read_fields(self, tree: schema_form.Part) -> None:
+        self.errors.pop("result", None)  # the JSON came along, and does not count
+        is_blank = tree.is_blank
+        result = tree.value()
+        if not tree.has_errors and is_blank:
+            self.add_error(None, "Nothing is filled in. If an empty result is meant, write it as JSON.")
+            return
+        schema_form.place_errors(tree, result_schema.errors(self.case.result_schema, result))
+        self.cleaned_data["result"] = result
+        if tree.has_errors:
+            self._say_so(tree)
+
+    def _say_so(self, tree: schema_form.Part) -> None:
+        count = sum(bool(part.errors) for part in tree.parts_within())
+        self.add_error(None, f"{count} field{'' if count == 1 else 's'} to put right: see below.")
 
     def carry_out(self, case_id: uuid.UUID, actor: str) -> None:
         services.complete_case(case_id, result=self.cleaned_data["result"], actor=actor)
 
     def show_errors(self, error: InvalidResult) -> None:
-        """Put what the resultSchema has against the result to the field, each with its place."""
-        for detail in error.details or [{"path": "", "message": error.message}]:
+        """Put what the resultSchema has against the result to the fields, each to its own."""
+        details = error.details or [{"path": "", "message": error.message}]
+        if self.tree is not None and not self.is_raw:
+            schema_form.place_errors(self.tree, details)
+            self._say_so(self.tree)
+            return
+        for detail in details:
             self.add_error("result", f"{detail['path'] or 'The whole result'}: {detail['message']}")
 
 
 class FailForm(ActionForm):
+    is_decision = True
     name, title, button = "fail", "End without a result", "End the case"
     done = "The case has ended without a result."
     is_drastic = True
@@ -161,14 +320,15 @@ class WallTime(forms.DateTimeField):
 
 
 class WaitForm(ActionForm):
+    is_decision = True
     name, title, button = "wait", "Wait until", "Wait until then"
     done = "Nothing will be done before then, unless they write."
 
     moment = WallTime(label="Until", help_text="Then the next follow-up is sent. An open question is closed by it.")
     zone = forms.ChoiceField(label="Time zone")
 
-    def __init__(self, case: Case, data: Any = None) -> None:
-        super().__init__(case, data)
+    def __init__(self, case: Case, data: Any = None, *, proposal: Mapping[str, Any] | None = None) -> None:
+        super().__init__(case, data, proposal=proposal)
         theirs = case.counterparty.get("timezone")
         zones = [(theirs, f"{theirs} (the counterparty's)")] if theirs and theirs != "UTC" else []
         self.fields["zone"] = forms.ChoiceField(label="Time zone", choices=[*zones, ("UTC", "UTC")])
@@ -279,9 +439,15 @@ def parse_result(text: str) -> Any:
     except ValueError as error:  # half of a surrogate pair, 1e999, more digits than Python reads
         raise ValidationError("Contains a character or a number that can't be stored.") from error
     _check(result, MAX_DEPTH)
-    if result is None:
-        raise ValidationError("A case is completed with a result; null is none.")
     return result
+
+
+def _json_of_a_field(text: str) -> Any:
+    """As `parse_result`, for a part of the result. Raises ValueError."""
+    try:
+        return parse_result(text)
+    except ValidationError as error:
+        raise ValueError("; ".join(error.messages)) from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

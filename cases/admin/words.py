@@ -177,11 +177,15 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     "budget.exhausted": lambda facts: "No model is asked any more: a limit is reached",
     "draft.refused": lambda facts: f"A mail that the agent “{facts.get('agent')}” had drafted was refused",
     "draft.approved": lambda facts: f"{_ours(facts)} was approved, and is ready to be sent",
+    "draft.handed_over": lambda facts: f"The draft was handed to {facts.get('to')}",
+    "draft.taken_over": lambda facts: f"The draft was taken over from {facts.get('from')}",
     "draft.edited": lambda facts: "The draft was changed; before, it read",
     "draft.rejected": lambda facts: "The draft was rejected",
     "draft.superseded": lambda facts: "The draft was taken back: the case has moved on",
     "draft.judged": lambda facts: f"{_written(facts)} and judged: {_allowed(facts)}",
     "draft.written": lambda facts: f"{_written(facts)}, {_judged(facts)}",
+    "question.handed_over": lambda facts: f"The question was handed to {facts.get('to')}",
+    "question.taken_over": lambda facts: f"The question was taken over from {facts.get('from')}",
     "input.provided": lambda facts: "The question was answered",
     "mail.assigned": lambda facts: f"{_mail_of(facts)} was assigned to this case",
     "mail.discarded": lambda facts: f"{_mail_of(facts)} was put aside: it never acted",
@@ -207,7 +211,8 @@ EVENTS: Mapping[str, Callable[[Facts], str]] = {
     ),
     "webhook.parked": lambda facts: f"No webhooks are sent to {facts.get('origin')} any more",
 }
-DETAILS = ("before", "question", "answer", "reason", "what", "why", "faults", "fault")  # texts, or lists of them
+# Texts, or lists of them.
+DETAILS = ("before", "question", "answer", "reason", "note", "what", "why", "faults", "fault")
 
 
 FIELDS: Mapping[str, str] = {  # that may be changed while a case goes on

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from cases.models.cases import Case
+from cases.models.claims import Claimable
 from cases.models.json import KeptJSONField
 
 
@@ -22,7 +23,7 @@ class InputRequestQuerySet(models.QuerySet["InputRequest"]):
         return self.filter(status=RequestStatus.RESOLVED, used_at__isnull=True)
 
 
-class InputRequest(models.Model):
+class InputRequest(Claimable):
     """A question that only a human can decide."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -32,6 +33,9 @@ class InputRequest(models.Model):
     # What an answer may look like, where the agent offers it. A help for whoever answers: any text is accepted.
     options = KeptJSONField(null=True, blank=True)  # list of texts
     answer_schema = KeptJSONField(null=True, blank=True)  # JSON Schema
+    # What the agent would do, and has found out so far: {reply, faults, values, sources}, each where there is any.
+    # Values have their sources, as those of a result do. For staff: clients do not see it.
+    proposal = KeptJSONField(null=True, blank=True)
     # Asked by the service about itself ("sending has failed for a day"): the answer lets the case go on where it stood,
     # and is not told to the counterparty.
     is_operational = models.BooleanField(default=False)

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Max, Min, Q
 
 from cases.models.cases import Case
+from cases.models.claims import Claimable
 
 
 class Direction(models.TextChoices):
@@ -73,8 +74,8 @@ class Waits(models.TextChoices):
     CLIENT_DAY = "client_day", "as many mails of this client have gone out as may within a day"
 
 
-class Message(models.Model):
-    """One mail of a case's thread, ours or theirs."""
+class Message(Claimable):
+    """One mail of a case's thread, ours or theirs. Only a draft is ever claimed."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="messages")

@@ -9,12 +9,17 @@ from django.test import Client as Browser
 HOSTILE = "</textarea><script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
+def staff_user(name: str, *permissions: str) -> User:
+    """Somebody who may do just that."""
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
 def staff(*permissions: str) -> Browser:
     """A browser in which somebody has logged in who may do just that: ann0, then ann1 …"""
-    user = User.objects.create_user(f"ann{User.objects.count()}", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     browser = Browser()
-    browser.force_login(user)
+    browser.force_login(staff_user(f"ann{User.objects.count()}", *permissions))
     return browser
 
 

@@ -555,7 +555,7 @@ def test_a_case_completes_with_a_valid_result(clerk: Browser) -> None:
         (f"{'[' * 40}{']' * 40}", "Nested too deeply"),
         (f"{'[' * 9000}{']' * 9000}", "Nested too deeply"),
         (f'{{"total": {"9" * 5000}}}', "that can&#x27;t be stored"),
-        ("null", "null is none"),
+        ("null", "The whole result: null is not of type"),
         ("", "This field is required"),
     ],
 )
@@ -585,6 +585,17 @@ def test_the_result_begins_as_an_empty_one_of_the_schema(clerk: Browser) -> None
     )
     form = next(form for form in clerk.get(page_of(case)).context["actions"] if form.name == "complete")
     assert json.loads(form["result"].value()) == {"total": None, "lines": [], "bank": {"iban": None}, "odd": None}
+
+
+def test_null_is_a_result_only_where_the_schema_allows_it(clerk: Browser) -> None:
+    case = running(result_schema={"type": ["object", "null"]})
+    assert act(clerk, case, "complete", result="null").status_code == 302
+    case.refresh_from_db()
+    assert (case.status, case.result, case.has_result) == (Status.COMPLETED, None, True)
+    free = running()
+    before = snapshot(free)
+    assert "null is none" in act(clerk, free, "complete", result="null").content.decode()
+    assert snapshot(free) == before
 
 
 @pytest.mark.parametrize("why", ["failed_by_staff", "failed_rejected"])

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.test import Client as Browser
 from django.urls import reverse
 
-from cases import correspondence, drafts, services, work
+from cases import claims, correspondence, drafts, services, work
+from cases.admin import difference
 from cases.events import record
 from cases.factories import AttachmentFactory, CaseFactory, MessageFactory
 from cases.models import Case, Draft, Message, MessageStatus, Purpose
-from cases.tests.staff import HOSTILE, assert_harmless, staff, told
+from cases.tests.staff import HOSTILE, assert_harmless, staff, staff_user, told
 
 LIST = "/admin/cases/draft/"
 
@@ -87,7 +89,9 @@ def test_approving_queues_the_mail_and_shows_the_next_draft(clerk: Browser) -> N
     draft.refresh_from_db()
     assert (draft.status, draft.decided_by) == (MessageStatus.QUEUED, "staff ann0")
     assert (LogEntry.objects.get().object_id, str(LogEntry.objects.get().change_message)) == (str(draft.pk), "Approve")
-    assert decide(clerk, other, "approve").headers["location"] == LIST
+    other.refresh_from_db()
+    assert other.claimed_by == User.objects.get(username="ann0")
+    assert decide(clerk, other, "approve").headers["location"] == f"{LIST}done/"
 
 
 def test_changed_words_are_saved_and_the_draft_goes_on_waiting(clerk: Browser) -> None:
@@ -175,3 +179,55 @@ def test_hostile_words_are_only_shown(clerk: Browser) -> None:
     )
     assert_harmless(clerk.get(page_of(draft)).content.decode())
     assert_harmless(decide(clerk, draft, "edit", subject=HOSTILE, body="").content.decode())
+
+
+def test_what_a_colleague_has_taken_is_not_decided_unless_it_is_taken_over(clerk: Browser) -> None:
+    draft = waiting_draft()
+    claims.claim(draft, staff_user("zoe", "change_case"))
+    assert "Approve and send" not in clerk.get(page_of(draft)).content.decode()
+    assert told(decide(clerk, draft, "approve"))[0].startswith("Nothing was done. zoe has taken it since")
+    assert is_untouched(draft)
+    decide(clerk, draft, "take_over")
+    assert decide(clerk, draft, "approve").status_code == 302
+    assert "draft.taken_over" in [event.type for event in draft.case.events.all()]
+
+
+def test_drafts_wait_in_a_queue_and_are_handed_over(clerk: Browser) -> None:
+    newer, older = waiting_draft(hours=1), waiting_draft(hours=5)
+    zoe = staff_user("zoe", "change_case")
+    queue = clerk.get(f"{LIST}queue/")
+    assert list(queue.context["rows"]) == [older, newer]
+    assert clerk.post(f"{LIST}next/").headers["location"] == page_of(older)
+    handed = decide(clerk, older, "hand_over", colleague=zoe.pk, note="Yours.")
+    assert handed.headers["location"] == page_of(newer)
+    older.refresh_from_db()
+    assert (older.assigned_to, older.status) == (zoe, MessageStatus.DRAFT)
+    assert Draft.objects.waiting().count() == 2
+
+
+def test_the_page_shows_what_was_changed_and_what_must_not_leave(clerk: Browser) -> None:
+    draft = waiting_draft(text="Please send it soon.", metadata={"ledger": "secret-ledger-4711"})
+    decide(clerk, draft, "edit", subject="Invoice", body="Please send it today.")
+    changed = Draft.objects.get(pk=draft.pk)
+    decide(clerk, changed, "edit", subject="Invoice", body="Please send it today, Ann.")
+    html = clerk.get(page_of(draft)).content.decode()
+    assert "<del>soon.</del><ins>today, Ann.</ins>" in html  # against the agent's words, not the last ones
+    assert "must not" not in html
+    Message.objects.filter(pk=draft.pk).update(text="See secret-ledger-4711.")
+    html = clerk.get(page_of(draft)).content.decode()
+    assert "This mail would be kept from leaving" in html
+    assert "the value of metadata.ledger" in html
+
+
+def test_a_difference_has_all_of_both_texts() -> None:
+    before, after = "Dear Ann,\n\nplease send it.\n", "Dear Zoe,\n\nplease send it soon.\nBob"
+    pieces = difference.between(before, after)
+    assert "".join(piece.text for piece in pieces if piece.kind != "added") == before
+    assert "".join(piece.text for piece in pieces if piece.kind != "taken") == after
+    assert [(piece.kind, piece.text) for piece in pieces if piece.kind != "kept"][:2] == [
+        ("taken", "Ann,"),
+        ("added", "Zoe,"),
+    ]
+    assert difference.between("same", "same") == [difference.Piece("kept", "same")]
+    long = "word " * 5000
+    assert [piece.kind for piece in difference.between(long, f"{long}\nmore")] == ["taken", "added"]

@@ -15,8 +15,8 @@ PAGES: list[Group] = [
     (
         "Work",
         [
-            ("Questions", "help", "cases.inputrequest", ""),
-            ("Drafts", "edit_note", "cases.draft", ""),
+            ("Questions", "help", "cases.inputrequest", "queue/"),
+            ("Drafts", "edit_note", "cases.draft", "queue/"),
             ("Cases", "work", "cases.case", ""),
         ],
     ),

@@ -10,7 +10,7 @@ class Decision(StrEnum):
     GOAL_ACHIEVED = "GOAL_ACHIEVED"  # result, sources; reply_body may be thanks
     REJECTED = "REJECTED"  # reason
     REPLY = "REPLY"  # reply_body
-    INPUT_NEEDED = "INPUT_NEEDED"  # question, reason
+    INPUT_NEEDED = "INPUT_NEEDED"  # question, reason; result, sources: what is known so far; reply_body: a proposal
     WAIT = "WAIT"  # wait_until, reason
 
 

@@ -82,6 +82,8 @@ def _complete(case: CaseView, reading: Reading) -> Verdict:
             question="The counterparty has filled in every line, but together they do not satisfy the result schema:\n"
             f"{reasons}\n\nWhat should the answer be?",
             reason="The result does not validate.",
+            result=reading.result,
+            sources=reading.sources,
         )
     return Verdict(
         Decision.GOAL_ACHIEVED,
@@ -121,7 +123,13 @@ def _ask_human(case: CaseView, reading: Reading, reason: str) -> Verdict:
     parts = [f"The counterparty wrote:\n\n{said}", *_found(case, reading), *_unsent(case)]
     if reading.is_stuck and not reading.has_remarks:
         parts.append(reason)
-    return Verdict(Decision.INPUT_NEEDED, question="\n\n".join([*parts, "What should the answer be?"]), reason=reason)
+    return Verdict(
+        Decision.INPUT_NEEDED,
+        question="\n\n".join([*parts, "What should the answer be?"]),
+        reason=reason,
+        result=reading.result or None,
+        sources=reading.sources,
+    )
 
 
 def _found(case: CaseView, reading: Reading) -> list[str]:

@@ -20,7 +20,7 @@ import openai
 from django.conf import settings
 
 from outreach.agents import prompting, wire
-from outreach.agents.base import AgentError, AgentGaveUp, CaseView, Draft, Judgement, ModelCall, Verdict
+from outreach.agents.base import AgentError, AgentGaveUp, CaseView, Decision, Draft, Judgement, ModelCall, Verdict
 from outreach.agents.signature import signed
 
 T = TypeVar("T")
@@ -66,6 +66,8 @@ class OpenAIAgent:
         """What to do, given the whole thread and the human's answers. Raises AgentError."""
         conversation = self._conversation("evaluation", wire.EVALUATION, case, faults, settings.OFFLOAD_MODEL)
         verdict = conversation.answer(lambda answer, is_last: wire.verdict_of(answer, case, is_last=is_last))
+        if verdict.decision == Decision.INPUT_NEEDED and verdict.reply_body:  # proposed, for a person to send as theirs
+            verdict = replace(verdict, reply_body=_signed(verdict.reply_body, case))
         return replace(verdict, calls=tuple(conversation.calls))
 
     def judge(self, case: CaseView, draft: Draft) -> Judgement:

@@ -225,7 +225,8 @@ _NEEDED = {
     Decision.INPUT_NEEDED: "question",
     Decision.WAIT: "reason",
 }
-_MAY_WRITE = {Decision.REPLY, Decision.GOAL_ACHIEVED}
+_MAY_WRITE = {Decision.REPLY, Decision.GOAL_ACHIEVED, Decision.INPUT_NEEDED}
+_MAY_KNOW = {Decision.GOAL_ACHIEVED, Decision.INPUT_NEEDED}
 
 
 def verdict_of(answer: dict[str, Any], case: CaseView, *, is_last: bool) -> Verdict:
@@ -242,7 +243,7 @@ def verdict_of(answer: dict[str, Any], case: CaseView, *, is_last: bool) -> Verd
         raise Unusable(f"/{needed}: a decision of {decision} needs it.")
     return Verdict(
         decision=decision,
-        result=_result(known["result"], case) if decision == Decision.GOAL_ACHIEVED else None,
+        result=_result(known["result"], case) if decision in _MAY_KNOW else None,
         sources=tuple(Source(**source) for source in known["sources"]),
         reply_body=(known["reply_body"] or "").strip() if decision in _MAY_WRITE else "",
         question=(known["question"] or "").strip(),
