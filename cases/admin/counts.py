@@ -39,5 +39,5 @@ def ask_at_once(user: Any, questions: Mapping[str, BaseExpression | Combinable])
     """The answers to scalar sub-queries, in one query. `user` is whoever asks: a row that is there for certain."""
     if not questions:
         return {}
-    answers: dict[str, Any] = get_user_model()._default_manager.filter(pk=user.pk).values(**questions).get()
-    return answers
+    row: Any = get_user_model()._default_manager.filter(pk=user.pk).values(**questions).get()
+    return dict(row)

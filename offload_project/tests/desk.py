@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 
-from cases import events, services, work
+from cases import days, events, services, work
 from cases.factories import ApiKeyFactory, CaseFactory
 from cases.models import Case, Client, Status
 from outreach import suppression
@@ -33,6 +33,7 @@ def furnish() -> None:
     _mail_that_waits(client)
     staff = User.objects.create_user("olaf", "olaf@acme.example", "not a secret", is_staff=True)
     LogEntry.objects.log_actions(staff.pk, [staff], CHANGE, "Made an operator", single_object=True)
+    days.count(60, None)
 
 
 def _case(client: Client, name: str, address: str, reference: str, **more: Any) -> dict[str, Any]:

@@ -8,11 +8,9 @@ from playwright.sync_api import Page, expect
 from cases import days, work
 from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Heartbeat, RequestStatus, ResultStatus, Status
-from offload_project.tests.browser import CUT, Scheme, chromium, log_in, look_as, obstacles, page, picture
+from offload_project.tests.browser import CUT, Scheme, log_in, look_as, obstacles, picture
 from outreach.factories import InboundPayloadFactory
 from outreach.models import PayloadState
-
-__all__ = ["chromium", "page"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +30,9 @@ def rows(page: Page) -> None:
         MessageFactory(case=case, created_at=at)
         if back % 4:
             asked = at - timedelta(minutes=10 + 7 * back)
-            InputRequestFactory(case=case, status=RequestStatus.RESOLVED, requested_at=asked, resolved_at=at)
+            InputRequestFactory(
+                case=case, status=RequestStatus.RESOLVED, requested_at=asked, resolved_at=at, used_at=at
+            )
     days.count(60, None)
 
 
