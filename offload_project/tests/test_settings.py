@@ -52,6 +52,19 @@ def test_production_says_what_to_set(tmp_path: Path, missing: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["OFFLOAD_NOTICE_DIGEST_MINUTES", "OFFLOAD_NOTICE_MAIL_HOURS"])
+def test_a_length_that_is_no_number_is_named(tmp_path: Path, name: str) -> None:
+    process = run("manage.py", "check", var=tmp_path, **PRODUCTION, **{name: "soon"})
+    assert process.returncode == 1
+    assert f"ImproperlyConfigured: {name} is 'soon'; give a number, such as " in process.stderr.splitlines()[-1]
+
+
+def test_quiet_hours_that_can_not_be_read_keep_a_worker_from_starting(tmp_path: Path) -> None:
+    process = run("manage.py", "worker", var=tmp_path, **PRODUCTION, OFFLOAD_NOTICE_QUIET_HOURS="20:00-07:00")
+    assert process.returncode == 1
+    assert "OFFLOAD_NOTICE_QUIET_HOURS is '20:00-07:00': name one time zone" in process.stderr
+
+
 def test_a_desk_needs_nothing_but_its_key(tmp_path: Path) -> None:
     (tmp_path / "secret_key").write_text("made-at-the-desk\n")
     names = "s.SECRET_KEY, s.DEBUG, s.OFFLOAD_BASE_URL, s.ALLOWED_HOSTS, s.HTTPS, s.OFFLOAD_TRANSPORT"

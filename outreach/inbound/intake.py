@@ -198,7 +198,8 @@ def _keep_unmatched(claimed: Claim, match: Match, mail: InboundMail | None = Non
             payload.try_again_at = payload.now + TRY_AGAIN
         else:
             payload.state = PayloadState.UNMATCHED
-            notices.tell_staff_of_mail(payload)
+            if mail:  # an event about no mail of ours is nobody's loss
+                notices.tell_staff_of_mail(payload)
         _save(payload)
 
 
