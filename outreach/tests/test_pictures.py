@@ -169,7 +169,7 @@ def test_empty_and_very_large_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def child_says(monkeypatch: pytest.MonkeyPatch, program: str) -> Look:
     monkeypatch.setattr(pictures, "_CHILD", (sys.executable, "-c", program))
-    return draw(b"x", PNG, seconds=5)
+    return draw(b"x", PNG)
 
 
 GOOD = "import base64, json; print(json.dumps({'page': base64.b64encode(b'RIFF....WEBPxxxx').decode()}), flush=True)\n"
