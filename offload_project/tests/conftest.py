@@ -6,6 +6,7 @@ import pytest
 
 pytest.register_assert_rewrite("offload_project.tests.browser")
 
+from offload_project.tests.browser import chromium, page  # noqa: E402, F401 (fixtures)
 from offload_project.tests.processes import Service, installed  # noqa: E402
 from offload_project.tests.steps import RecordingTransport  # noqa: E402
 from outreach import transports  # noqa: E402

@@ -111,9 +111,13 @@ def _mail_that_waits(client: Client) -> None:
 def pages() -> dict[str, str]:
     """The address of every page that needs nothing but a login, and of one row's page of each kind, by name."""
     found = {"home": "/admin/", "password": "/admin/password_change/", "second-factor": "/admin/second-factor/"}
+    found |= {f"{app}-index": f"/admin/{app}/" for app in ("cases", "outreach", "webhooks", "auth", "axes")}
+    adds = {"user": "auth", "group": "auth", "client": "cases", "suppression": "outreach"}
+    found |= {f"{model}-add": f"/admin/{app}/{model}/add/" for model, app in adds.items()}
     for model in admin.site._registry:
         base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         found[f"{model._meta.model_name}-list"] = base
         if row := model._default_manager.order_by("pk").first():
             found[f"{model._meta.model_name}-page"] = f"{base}{row.pk}/change/"
+            found[f"{model._meta.model_name}-history"] = f"{base}{row.pk}/history/"
     return found

@@ -7,9 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from offload_project.tests import desk
-from offload_project.tests.browser import CUT, SIZES, Scheme, chromium, log_in, look_as, obstacles, page, picture
-
-__all__ = ["chromium", "page"]  # fixtures
+from offload_project.tests.browser import CUT, SIZES, Scheme, log_in, look_as, obstacles, picture
 
 
 @pytest.fixture
