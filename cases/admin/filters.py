@@ -23,7 +23,8 @@ def of_client(path: str = "client") -> type[admin.SimpleListFilter]:
     """
 
     class OfClient(admin.SimpleListFilter):
-        title, parameter_name = "client", f"{path}__id__exact"
+        # Of a longer path the admin would take its name for a lookup that is not allowed.
+        title, parameter_name = "client", "client__id__exact" if path == "client" else "client"
 
         def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
             has_cases = Exists(Case.objects.filter(client=OuterRef("pk")).order_by())
