@@ -416,7 +416,7 @@ def test_the_list_takes_as_many_queries_for_many_cases(
 ) -> None:
     for _ in range(8):
         InputRequestFactory()
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         assert len(listed(clerk)) == 8
 
 
