@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
-from cases import search, search_sqlite
+from cases import search, search_postgresql, search_sqlite
 from cases.factories import CaseFactory, MessageFactory
 from cases.models import Case, Message
 from cases.search import Phrase, look_for, phrases
@@ -205,6 +205,20 @@ def test_more_than_is_looked_through_is_said(case: Case, monkeypatch: pytest.Mon
     assert set(found.places.values()) == {message.pk for message in newest}
     monkeypatch.setattr(search, "MOST_FOUND", 3)
     assert not look_for("ananas").has_more
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_search_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's index holds the places of words")
+    message = MessageFactory(text="ananas")
+    monkeypatch.setattr(search_postgresql, "MOST_MILLISECONDS", 50)
+    monkeypatch.setattr(search_postgresql, "MAIL_SQL", "SELECT pg_sleep(5), %s, %s")
+    found = look_for("ananas")
+    assert (found.places, found.has_more) == ({}, True)
+    assert search.mails_with("ananas") == []
+    monkeypatch.undo()
+    assert places("ananas") == {message.case: message}
 
 
 # --- SQLite ---------------------------------------------------------------------------------------
