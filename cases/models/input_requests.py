@@ -57,8 +57,7 @@ class InputRequest(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["requested_at"], name="input_request_pending", condition=Q(status="PENDING")),
-            models.Index(fields=["-requested_at", "-id"], name="input_request_newest"),
-            models.Index(fields=["status", "-requested_at"], name="input_request_by_status"),
+            models.Index(fields=["-requested_at", "-id", "status"], name="input_request_newest"),
         ]
 
     def __str__(self) -> str:

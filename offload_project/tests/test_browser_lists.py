@@ -25,6 +25,7 @@ def rows() -> None:
 def test_a_search_is_saved_had_again_and_deleted(page: Page) -> None:
     rows()
     log_in(page, CASES)
+    expect(page.get_by_role("searchbox")).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("ananas")
     page.keyboard.press("Enter")

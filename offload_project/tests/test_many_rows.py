@@ -22,7 +22,7 @@ from cases.factories import CaseFactory
 from cases.models import Attachment, Case, Client, InputRequest, Message, Status
 from offload_project.tests.processes import ROOT
 from outreach.models import InboundPayload, SandboxMail, StaffNotice, Suppression
-from webhooks.models import Attempt, Delivery
+from webhooks.models import Attempt, Delivery, Endpoint
 
 MADE = (
     Case,
@@ -93,8 +93,10 @@ def test_the_same_seed_makes_the_same_rows() -> None:
     first = list(Message.objects.order_by("pk").values_list("pk", "case", "text"))
     with pytest.raises(CommandError, match="another --seed"):
         call_command("make_cases", cases=20, messages=60, yes=True)
+    InboundPayload.objects.all().delete()
     Delivery.objects.all().delete()
     Case.objects.all().delete()
+    Endpoint.objects.all().delete()
     Client.objects.all().delete()
     call_command("make_cases", cases=20, messages=60)
     assert list(Message.objects.order_by("pk").values_list("pk", "case", "text")) == first
