@@ -159,7 +159,7 @@ class Maker:
             "created_at": created_at,
             "is_test": rng.random() < 0.1,
             "reference": f"{thing[:3].upper()}-{number:06}" if rng.random() < 0.9 else None,
-            "address": f"{_ascii(given)}.{_ascii(family)}{number % 97}@{firm}.example",
+            "address": f"{_ascii(given)}.{_ascii(family)}{number}@{firm}.example",
             "name": f"{given} {family}",
             "company": f"{firm.capitalize()} Ltd",
             "subject": f"{thing.capitalize()} of {month}",

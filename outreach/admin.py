@@ -24,6 +24,7 @@ from cases.admin.attention import AttentionFirst
 from cases.admin.files import as_file, link_to, link_to_case
 from cases.admin.filters import all_words, of_client, one_of
 from cases.errors import CaseError
+from cases.models import Message
 from outreach import suppression
 from outreach.forms import HANDLING_FORMS, HandlingForm, LiftForm, SuppressionForm, offered
 from outreach.inbound.doors import READERS
@@ -62,7 +63,8 @@ class InboundPayloadAdmin(AttentionFirst):
             return queryset, False
         fields = ("note", "last_error", "summary__from", "summary__subject")
         in_row = reduce(or_, (all_words(field, term) for field in fields))
-        found = Q(message__in=search.mails_with(term)) | Q(message__case__in=search.cases_known_by(term))
+        mails = Message.objects.filter(case__in=search.cases_known_by(term)).order_by().values("pk")
+        found = Q(message__in=search.mails_with(term)) | Q(message__in=mails)
         found |= Q(source__in=list(READERS), dedupe_key=term)
         return queryset.filter(found | (Q(state__in=NOT_TAKEN_IN) & in_row)), False
 

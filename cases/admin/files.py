@@ -73,7 +73,8 @@ class AttachmentAdmin(CasePartAdmin):
         if not term:
             return queryset, False
         found = all_words("name", term) | Q(sha256=term.lower())
-        return queryset.filter(found | Q(message__case__in=search.cases_known_by(term))), False
+        mails = Message.objects.filter(case__in=search.cases_known_by(term)).order_by().values("pk")
+        return queryset.filter(found | Q(message__in=mails)), False
 
     @admin.display(description="Name", ordering="name")
     def download_link(self, attachment: Attachment) -> SafeString:

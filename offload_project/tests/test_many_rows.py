@@ -93,7 +93,8 @@ def test_the_same_seed_makes_the_same_rows() -> None:
     first = list(Message.objects.order_by("pk").values_list("pk", "case", "text"))
     with pytest.raises(CommandError, match="another --seed"):
         call_command("make_cases", cases=20, messages=60, yes=True)
-    InboundPayload.objects.all().delete()
+    for model in (InboundPayload, Suppression):
+        model._default_manager.all().delete()
     Delivery.objects.all().delete()
     Case.objects.all().delete()
     Endpoint.objects.all().delete()
