@@ -117,6 +117,15 @@ def _backend() -> Any:
     return search_postgresql if connection.vendor == "postgresql" else search_sqlite
 
 
+def drop_removed_words() -> None:
+    """Rewrite the index without the words of rows that are gone, which it may still hold inside. Takes a while.
+
+    PostgreSQL's index does that at the next (auto)vacuum of the table.
+    """
+    if connection.vendor == "sqlite":
+        search_sqlite.drop_removed_words()
+
+
 def install(using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:
     """Make what the database lacks, and index what is not indexed yet. After each `migrate`; see search_sqlite.py."""
     if connections[using].vendor == "sqlite":

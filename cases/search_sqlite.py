@@ -126,6 +126,13 @@ def _query(wanted: Sequence[Any]) -> str:
     return " AND ".join(f'"{" ".join(phrase.words)}"{" *" if phrase.is_open else ""}' for phrase in wanted)
 
 
+def drop_removed_words() -> None:
+    """Merge each index into one piece: what was taken out is then nowhere in the file's live pages."""
+    with connection.cursor() as cursor:
+        for source in (CASES, MAILS):
+            cursor.execute(f"INSERT INTO {source.index} ({source.index}) VALUES ('optimize')")
+
+
 def install(connection: Any) -> None:
     """Make what is missing and index what is not; all anew where a part was made by another version of this file."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:

@@ -27,6 +27,7 @@ NOT_FOR_CLIENTS = {
     "/healthz": "for whoever operates the service",
     "/readyz": "for whoever operates the service",
     "/admin/second-factor/": "one of the staff's pages",
+    "/admin/now/": "a part of the staff's first page",
     "/admin": "leads to the staff's pages",
     "/": "leads to the staff's pages",
 }

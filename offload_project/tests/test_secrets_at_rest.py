@@ -8,7 +8,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import signing as django_signing
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client as Browser
 from pytest_django import Settings
 
@@ -17,25 +16,12 @@ from cases.factories import AttachmentFactory
 from cases.models import Client
 from cases.testing import run_due
 from cases.tests.conftest import VALID
+from offload_project.tests.maintenance import dump
 from webhooks import signing
 from webhooks.errors import SecretUnreadable
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 EARLIER = "the-earlier-key-of-the-service-which-is-long-enough-for-everything"
-
-
-def dump() -> str:
-    """Every value of every table, as text; bytes as the text they may be."""
-    values: list[str] = []
-    for table in connection.introspection.table_names():
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
-            values.extend(_text(value) for row in cursor.fetchall() for value in row)
-    return "\n".join(values)
-
-
-def _text(value: Any) -> str:
-    return bytes(value).decode("latin-1") if isinstance(value, bytes | memoryview) else str(value)
 
 
 def test_a_dump_has_no_key_no_secret_and_no_credential(client: Browser, settings: Settings, capsys: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from cases import search
 from cases.erasure import Person
 from cases.models import Case
 from offload_project.maintenance import erasure
@@ -70,6 +71,7 @@ elsewhere (your mail provider's, backups, the client's own) are yours to look fo
             return
         erasure.end(is_open)
         self._erase(found, everywhere=client is None)
+        search.drop_removed_words()
         self._check(found.person, everywhere=client is None)
 
     def _tell(self, found: erasure.Found, open_count: int) -> None:
