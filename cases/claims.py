@@ -49,6 +49,11 @@ def open_rows(model: type[Item]) -> QuerySet[Any]:
     return Draft.objects.waiting() if model is Draft else InputRequest.objects.filter(status="PENDING")
 
 
+def of_person(user: Any, now: datetime) -> Q:
+    """Of claimable rows those that the person works at, or was handed."""
+    return (held(now) & Q(claimed_by=user)) | Q(assigned_to=user)
+
+
 def claim(item: Item, user: User) -> None:
     """Take it, or go on holding it. Raises ClaimedByAnother, or NotOpen."""
     with work.transaction():
