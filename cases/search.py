@@ -102,6 +102,12 @@ def _backend() -> Any:
     return search_postgresql if connection.vendor == "postgresql" else search_sqlite
 
 
+def forget() -> None:
+    """Let go of the words of rows that are gone, where the database keeps them in its index for a while."""
+    if connection.vendor == "sqlite":
+        search_sqlite.forget()
+
+
 def install(using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:
     """Make what the database lacks, and index what is not indexed yet. After each `migrate`; see search_sqlite.py."""
     if connections[using].vendor == "sqlite":

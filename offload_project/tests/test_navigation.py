@@ -20,6 +20,8 @@ MAIL = "/admin/outreach/inboundpayload/"
         (f"{MAIL}unmatched/", "Unmatched"),
         ("/admin/outreach/sandboxmail/play/", "Sandbox playground"),
         ("/admin/outreach/sandboxmail/", "Sandbox mail"),
+        ("/admin/cases/inputrequest/0c4a7b9e-0000-4000-8000-000000000000/change/", "Questions"),
+        ("/admin/cases/draft/", "Drafts"),
         ("/admin/elsewhere/", None),
     ],
 )

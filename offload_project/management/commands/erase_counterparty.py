@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from cases import search
 from cases.erasure import Person
 from cases.models import Case
 from offload_project.maintenance import erasure
@@ -98,6 +99,7 @@ elsewhere (your mail provider's, backups, the client's own) are yours to look fo
             erasure.erase_loose_mail(batch)
         if everywhere:
             erasure.forget_elsewhere(found.person)
+        search.forget()
         if left:
             self.stderr.write(f"{left} files could not be deleted; see the log.")
         self.say(f"Erased from {count} cases.")
