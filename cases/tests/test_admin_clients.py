@@ -372,8 +372,8 @@ def test_the_page_counts_cases_by_status_mails_by_day_and_answers(keeper: Browse
     assert (mails.bars[29].day, mails.bars[29].y, mails.bars[0].x) == (now.date(), 0, 0)
     assert page.context["answers"] == {"open": 1, "answered": 3, "median": "5 hours"}
     html = page.content.decode()
-    assert "running: 1</a>" in html
-    assert "input_needed: 1</a>" in html
+    assert ">1 running</a>, <a " in html
+    assert ">1 input needed</a></dd>" in html
     assert "failed: " not in html
     assert f"?client__id__exact={client.pk}&amp;status__exact=RUNNING" in html
 

@@ -25,7 +25,7 @@ PAGES: list[Group] = [
         [
             ("Quarantine", "report", "outreach.inboundpayload", "quarantine/"),
             ("Unmatched", "move_to_inbox", "outreach.inboundpayload", "unmatched/"),
-            ("Incoming", "inbox", "outreach.inboundpayload", ""),
+            ("Incoming mail", "inbox", "outreach.inboundpayload", ""),
             ("Messages", "mail", "cases.message", ""),
             ("Attachments", "attach_file", "cases.attachment", ""),
             ("Suppressed addresses", "block", "outreach.suppression", ""),

@@ -15,7 +15,7 @@ from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 MAX_LOOKED_AT = 50  # deliveries, the newest, of whose attempts the median is taken
 
 STATES: Mapping[str, tuple[str, str]] = {  # the words of a state, and how the page colours them
-    DeliveryState.WAITING: ("on its way", "info"),
+    DeliveryState.WAITING: ("to be delivered", "info"),
     DeliveryState.DELIVERED: ("delivered", "ok"),
     DeliveryState.EXHAUSTED: ("given up after the last attempt", "bad"),
     DeliveryState.FAILED: ("could not be attempted", "bad"),
