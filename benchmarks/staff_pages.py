@@ -140,7 +140,7 @@ def _searches() -> Iterator[tuple[str, str]]:
 
 def bare_list() -> None:
     """What no list of cases can do without."""
-    from cases.admin.cases import listed_cases
+    from cases.admin.case_list import listed_cases
 
     assert list(listed_cases().order_by("-created_at", "-id")[:50])
 

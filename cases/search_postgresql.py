@@ -90,7 +90,8 @@ def _rows(sql: str, wanted: Sequence[Any], most: int) -> list[Any]:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {MOST_MILLISECONDS}")
             cursor.execute(sql, [_query(wanted), most])
-            return cursor.fetchall()
+            rows: list[Any] = cursor.fetchall()
+            return rows
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED:
             return []

@@ -49,7 +49,14 @@ from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 CASES_AT_ONCE = 2000  # in one transaction
 DAYS = 400  # over which the cases are spread
 FRESH_DAYS = 14  # younger ones are mostly open
-CLIENTS = ("Acme Finance", "Brook Logistics", "Castle Insurance", "Delta Travel", "Elm Property", "Forge Parts")
+CLIENTS: tuple[str, ...] = (
+    "Acme Finance",
+    "Brook Logistics",
+    "Castle Insurance",
+    "Delta Travel",
+    "Elm Property",
+    "Forge Parts",
+)
 CLIENTS += ("Grove Health", "Harbour Foods", "Iris Energy", "Juniper Books", "Kiln Ceramics", "Lark Events")
 GIVEN = [
     "Ann",
@@ -200,7 +207,7 @@ class Maker:
     def _id(self) -> uuid.UUID:
         return uuid.UUID(int=self.rng.getrandbits(128), version=4)
 
-    def _add(self, model: type, /, **values: Any) -> None:
+    def _add(self, model: Any, /, **values: Any) -> None:
         self.bulks[model].add(**values)
 
     def _clients(self) -> None:

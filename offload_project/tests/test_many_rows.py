@@ -80,7 +80,7 @@ def test_no_page_takes_more_queries_for_more_rows() -> None:
 def test_as_many_rows_are_made_as_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("make_cases", cases=150, messages=700)
     assert (Case.objects.count(), Message.objects.count()) == (150, 700)
-    assert all(model.objects.exists() for model in MADE)  # type: ignore[attr-defined]
+    assert all(model.objects.exists() for model in MADE)
     assert not Case.objects.exclude(transport="sandbox").exists()
     assert not Case.objects.exclude(counterparty_address__endswith=".example").exists()
     assert {*Case.objects.values_list("status", flat=True)} >= {*Status} - {Status.CREATED}

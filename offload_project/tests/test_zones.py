@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.utils import timezone
 from cases.admin.forms import WaitForm
 from cases.claims import ClaimedByAnother
 from cases.factories import ApiKeyFactory, CaseFactory, MessageFactory
+from cases.models import Case
 from cases.moments import stamp
 from cases.tests.staff import staff
 
@@ -59,11 +61,16 @@ def test_who_has_a_question_and_since_when(db: None) -> None:
     assert stamp(since) == "2026-01-15 12:30 UTC"
 
 
+def clocks(case: Case) -> list[str]:
+    zones: Any = WaitForm(case).fields["zone"]
+    return [name for name, _ in zones.choices]
+
+
 def test_a_person_may_choose_their_own_clock(db: None) -> None:
     case = CaseFactory(counterparty={"address": "a@b.example", "name": "A", "timezone": "Asia/Tokyo"})
     with timezone.override("Europe/Zurich"):
-        assert [name for name, _ in WaitForm(case).fields["zone"].choices] == ["Asia/Tokyo", "Europe/Zurich", "UTC"]
-    assert [name for name, _ in WaitForm(case).fields["zone"].choices] == ["Asia/Tokyo", "UTC"]
+        assert clocks(case) == ["Asia/Tokyo", "Europe/Zurich", "UTC"]
+    assert clocks(case) == ["Asia/Tokyo", "UTC"]
 
 
 def test_the_api_knows_no_zone(db: None) -> None:
