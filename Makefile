@@ -4,6 +4,7 @@ PORT ?= 8000
 ARGS ?=
 export TRANSPORT ?= sandbox
 
+VAR := $(or $(OFFLOAD_VAR_DIR),var)
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null)
@@ -31,7 +32,7 @@ run: desk ## serve at this desk: web, worker and clock
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OFFLOAD_BASE_URL="$${OFFLOAD_BASE_URL:-http://localhost:$(PORT)}" \
 		exec $(VENV)/bin/honcho -e /dev/null start -p $(PORT)
 
-desk: $(RUNTIME) var/secret_key ## prepare this desk, so that `manage.py` works: key and database
+desk: $(RUNTIME) $(VAR)/secret_key ## prepare this desk, so that `manage.py` works: key and database
 	$(PY) manage.py migrate --verbosity 0
 
 test: $(DEV) $(if $(NPM),$(TYPESCRIPT)/node_modules/.installed) ## all tests on SQLite, then those of the engine on PostgreSQL too; ARGS="-k word" narrows
@@ -45,7 +46,7 @@ score: $(DEV) ## how well mail is understood, counted on public samples beside t
 	$(PY) -m scripts.fetch_samples
 	$(PY) -m pytest -q -s outreach/tests/test_score.py $(ARGS)
 
-evaluate: $(RUNTIME) var/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
+evaluate: $(RUNTIME) $(VAR)/secret_key ## play the scenarios, four times each, with the form agent and with a scripted model
 	$(PY) manage.py evaluate_agent --agent form --runs 4 --strict $(ARGS); form=$$?; \
 	$(PY) manage.py evaluate_agent --agent scripted --runs 4 --strict $(ARGS) && exit $$form
 
@@ -106,6 +107,6 @@ $(if $(UV),$(UV) pip install --quiet --python $(PY),$(PY) -m pip install --quiet
 endef
 
 # Only for this machine: a production service gets SECRET_KEY from its environment.
-var/secret_key: | $(PY)
-	mkdir -p var
+$(VAR)/secret_key: | $(PY)
+	mkdir -p $(VAR)
 	umask 077 && $(PY) -c "import secrets; print(secrets.token_urlsafe(64))" > $@.new && mv $@.new $@

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 
 from cases import work
 from cases.errors import CaseError
@@ -33,7 +34,7 @@ class ClaimedByAnother(CaseError):
 
     def __init__(self, holder: User, since: datetime | None) -> None:
         self.holder = holder
-        began = f" since {since:%H:%M} UTC" if since else ""
+        began = f" since {timezone.localtime(since):%H:%M %Z}" if since else ""
         super().__init__(f"{holder.get_username()} has taken it{began}. Take it over first, or leave it to them.")
 
 
@@ -46,6 +47,11 @@ class NotOpen(CaseError):
 def open_rows(model: type[Item]) -> QuerySet[Any]:
     """Those that wait for a decision."""
     return Draft.objects.waiting() if model is Draft else InputRequest.objects.filter(status="PENDING")
+
+
+def of_person(user: Any, now: datetime) -> Q:
+    """Of claimable rows those that the person works at, or was handed."""
+    return (held(now) & Q(claimed_by=user)) | Q(assigned_to=user)
 
 
 def claim(item: Item, user: User) -> None:

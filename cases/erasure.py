@@ -7,12 +7,13 @@ address. Each function is for a transaction in which the case is held locked.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote_plus
 
 from cases.events import record
-from cases.models import Attachment, Case, Direction, Enclosure, Event
+from cases.models import Attachment, Case, Direction, Enclosure, Event, SavedFilter
 
 ERASED = "(erased)"
 NOBODY = "erased@erased.invalid"  # RFC 2606: no mail to it ever leaves
@@ -69,6 +70,10 @@ class Person:
         patterns += [rf"(?<!\w){re.escape(name)}(?!\w)" for name in named]
         return re.compile("|".join(patterns), re.IGNORECASE)
 
+    def is_named_in(self, text: str) -> bool:
+        """Whether an address, a name or a word of a name stands there."""
+        return bool(self._told.search(text))
+
     def struck_from(self, value: Any) -> Any:
         """The JSON value (or text) without them; keys of objects stay."""
         if isinstance(value, str):
@@ -112,7 +117,7 @@ def erase(case: Case, person: Person, *, keep_results: bool, actor: str) -> None
 def _erase_mail(case: Case) -> None:
     Attachment.objects.filter(message__case=case).delete()
     case.enclosures.all().delete()
-    emptied = {"full_text": "", "html": "", "in_reply_to": "", "references": "", "rejection": ""}
+    emptied = {"full_text": "", "html": "", "in_reply_to": "", "references": "", "rejection": "", "assignment_note": ""}
     case.messages.update(subject=ERASED, text=ERASED, cc=[], completion=None, **emptied)
     # By our own Message-IDs a late answer still finds its case; theirs may have their name in it.
     theirs = {"from_address": NOBODY, "from_name": "", "message_id": "", "provider_id": ""}
@@ -122,7 +127,7 @@ def _erase_mail(case: Case) -> None:
 
 def _erase_questions(case: Case) -> None:
     asked = case.input_requests
-    asked.update(question=ERASED, reason="", options=None, answer_schema=None)
+    asked.update(question=ERASED, reason="", options=None, answer_schema=None, proposal=None, assignment_note="")
     asked.exclude(provided_context="").update(provided_context=ERASED)
 
 
@@ -131,13 +136,24 @@ def strike(case: Case, person: Person, *, actor: str) -> None:
     for name in (*CLIENTS_WORDS, "counterparty", "failure_reason", "result", "sources"):
         setattr(case, name, person.struck_from(getattr(case, name)))
     case.save()
-    _strike_from(case.messages.all(), "subject text full_text html from_name cc completion rejection", person)
-    _strike_from(case.input_requests.all(), "question reason options answer_schema provided_context", person)
+    _strike_from(
+        case.messages.all(), "subject text full_text html from_name cc completion rejection assignment_note", person
+    )
+    asked = "question reason options answer_schema provided_context proposal assignment_note"
+    _strike_from(case.input_requests.all(), asked, person)
     _strike_from(Event.objects.filter(case=case), "data", person)
     _strike_from(Attachment.objects.filter(message__case=case), "name text note", person)
     _strike_from(case.enclosures.all(), "name text note", person)
     case.correspondents.filter(address__in=person.addresses).delete()
     record(case, "case.erased", actor=actor, onlyNamed=True)
+
+
+def forget_saved_filters(person: Person) -> int:
+    """Lists of cases that staff have kept to find the person again go: by address or whole name. How many."""
+    person = replace(person, by_words=False)  # others are called Ann, too
+    rows = SavedFilter.objects.values_list("pk", "name", "query")
+    naming = [pk for pk, name, query in rows if person.is_named_in(f"{name} {unquote_plus(query)}")]
+    return SavedFilter.objects.filter(pk__in=naming).delete()[0]
 
 
 def _strike_from(rows: Iterable[Any], columns: str, person: Person) -> None:

@@ -44,6 +44,11 @@ def time(moment: datetime) -> str:
     return f"{_local(moment):%H:%M:%S}{_mark()}"
 
 
+def stamp(moment: datetime) -> str:
+    """As lists and tables show it: `2026-11-26 15:10 CET`."""
+    return dateformat.format(_local(moment), "Y-m-d H:i T")
+
+
 def day(moment: datetime) -> str:
     """The reader's day: `Thursday 26 November 2026`."""
     return dateformat.format(_local(moment), "l j F Y")

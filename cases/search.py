@@ -117,13 +117,10 @@ def _backend() -> Any:
     return search_postgresql if connection.vendor == "postgresql" else search_sqlite
 
 
-def drop_removed_words() -> None:
-    """Rewrite the index without the words of rows that are gone, which it may still hold inside. Takes a while.
-
-    PostgreSQL's index does that at the next (auto)vacuum of the table.
-    """
+def forget() -> None:
+    """Let go of the words of rows that are gone, where the database keeps them in its index for a while."""
     if connection.vendor == "sqlite":
-        search_sqlite.drop_removed_words()
+        search_sqlite.forget()
 
 
 def install(using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:

@@ -16,7 +16,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from cases.database import transaction as work_transaction
+
 MOST_CHARS = 30_000  # of one mail; as in search_postgresql.py
+PAGES_AT_ONCE = 500  # of an index, merged within one transaction
 TOKENS = "unicode61 remove_diacritics 2"
 
 
@@ -126,11 +129,28 @@ def _query(wanted: Sequence[Any]) -> str:
     return " AND ".join(f'"{" ".join(phrase.words)}"{" *" if phrase.is_open else ""}' for phrase in wanted)
 
 
-def drop_removed_words() -> None:
-    """Merge each index into one piece: what was taken out is then nowhere in the file's live pages."""
-    with connection.cursor() as cursor:
-        for source in (CASES, MAILS):
-            cursor.execute(f"INSERT INTO {source.index} ({source.index}) VALUES ('optimize')")
+def forget() -> None:
+    """Rewrite the indexes without the words of rows that are gone: FTS5 keeps these until it merges by itself.
+
+    In short transactions, so that the service goes on meanwhile.
+    """
+    for source in (CASES, MAILS):
+        pages = -PAGES_AT_ONCE  # negative: take in all parts of the index
+        while _merge(source, pages):
+            pages = PAGES_AT_ONCE
+
+
+def _merge(source: Source, pages: int) -> bool:
+    """Whether there was something left to merge; see "merge" in FTS5's documentation for how that is told."""
+    with work_transaction(), connection.cursor() as cursor:
+        before = _changes(cursor)
+        cursor.execute(f"INSERT INTO {source.index} ({source.index}, rank) VALUES ('merge', %s)", [pages])
+        return _changes(cursor) - before >= 2
+
+
+def _changes(cursor: Any) -> int:
+    cursor.execute("SELECT total_changes()")
+    return int(cursor.fetchone()[0])
 
 
 def install(connection: Any) -> None:

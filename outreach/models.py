@@ -45,6 +45,7 @@ class InboundPayload(DueRow):
 
     class Meta:
         ordering = ("-received_at", "-id")
+        verbose_name = verbose_name_plural = "incoming mail"
         indexes: ClassVar = [
             due_index("payload_due"),
             models.Index(
@@ -78,6 +79,7 @@ class SandboxMail(models.Model):
 
     class Meta:
         ordering = ("id",)
+        verbose_name = verbose_name_plural = "sandbox mail"
         indexes: ClassVar = [models.Index(fields=["-delivered_at", "-id"], name="sandbox_mail_newest")]
 
     def __str__(self) -> str:
@@ -195,6 +197,8 @@ class StaffNotice(DueRow):
 
     class Meta:
         ordering = ("-created_at", "-id")
+        verbose_name = "notice to staff"
+        verbose_name_plural = "notices to staff"
         indexes: ClassVar = [
             due_index("notice_due"),
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),

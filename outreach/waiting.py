@@ -6,6 +6,7 @@ from django.urls import reverse
 from cases.admin.waiting import Source, Urgency
 from outreach.models import InboundPayload, NoticeState, PayloadState, StaffNotice
 
+QUEUES = {PayloadState.QUARANTINED: "quarantine", PayloadState.UNMATCHED: "unmatched"}  # pages of their own
 PAYLOADS = (
     (PayloadState.FAILED, "incoming mail that could not be taken in", Urgency.BROKEN),
     (PayloadState.QUARANTINED, "incoming mail kept from its case", Urgency.WAITS),
@@ -24,12 +25,13 @@ def of_mail(request: HttpRequest) -> list[Source]:
 
 
 def _payloads(state: PayloadState, words: str, urgency: Urgency) -> Source:
+    listed = f"{reverse('admin:outreach_inboundpayload_changelist')}?state__exact={state}"
     return Source(
         name=f"{state.lower()}-mail",
         one=words,
         many=words,
         rows=InboundPayload.objects.filter(state=state),
-        url=f"{reverse('admin:outreach_inboundpayload_changelist')}?state__exact={state}",
+        url=reverse(f"admin:outreach_inboundpayload_{QUEUES[state]}") if state in QUEUES else listed,
         urgency=urgency,
         since="received_at",
     )

@@ -71,7 +71,7 @@ def usage(client: Client) -> dict[str, Any]:
     by_status = {status: Count("pk", filter=Q(status=status)) for status in Status.values}
     sums = {"calls": Sum("model_calls"), "tokens": Sum("model_tokens"), "cost": Sum("model_cost")}
     found = client.cases.aggregate(cases=Count("pk"), **sums, **by_status)
-    found["by_status"] = [(status, found.pop(status.value)) for status in Status]
+    found["by_status"] = [(status, count) for status in Status if (count := found.pop(status.value))]
     return found
 
 

@@ -327,7 +327,7 @@ class Filters:
         """For rows of `with_overdue`, or where `overdue` is empty of any claimable row."""
         chosen = Q()
         if self.who == "mine":
-            chosen &= (held(now) & Q(claimed_by=user)) | Q(assigned_to=user)
+            chosen &= claims.of_person(user, now)
         if self.who == "free":
             chosen &= ~held(now) & (Q(assigned_to__isnull=True) | Q(assigned_to=user))
         if self.kind:

@@ -152,13 +152,16 @@ class DraftAdmin(DeskAdmin):
         claim = self.claim_context(request, draft)
         is_for_others = claim["holder"] is not None and not claim["is_mine"]
         can_decide = claim["is_open"] and may_act(request) and (tried is not None or not is_for_others)
+        shown = page.context(case)
+        if claim["is_open"]:  # it stands above the thread, with what is needed to decide on it
+            shown["thread"] = [mail for mail in shown["thread"] if mail.message.pk != draft.pk]
         forms: list[Any] = [form(draft) for form in DECISIONS.values()] if can_decide else []
         if can_decide:
             forms.append(HandOverForm(user_of(request)))
         return self.page(
             request,
             "admin/cases/draft/page.html",
-            **page.context(case),
+            **shown,
             **claim,
             title=title_of(draft),
             draft=draft,

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.module_loading import import_string
 
-from cases import changes, reopening, result_schema, services
+from cases import changes, moments, reopening, result_schema, services
 from cases.admin import schema_form
 from cases.admin.skeleton import skeleton
 from cases.errors import InvalidResult
@@ -329,9 +329,11 @@ class WaitForm(ActionForm):
 
     def __init__(self, case: Case, data: Any = None, *, proposal: Mapping[str, Any] | None = None) -> None:
         super().__init__(case, data, proposal=proposal)
-        theirs = case.counterparty.get("timezone")
-        zones = [(theirs, f"{theirs} (the counterparty's)")] if theirs and theirs != "UTC" else []
-        self.fields["zone"] = forms.ChoiceField(label="Time zone", choices=[*zones, ("UTC", "UTC")])
+        theirs, here = case.counterparty.get("timezone"), str(moments.readers() or "UTC")
+        zones = {theirs: f"{theirs} (the counterparty's)"} if theirs and theirs != "UTC" else {}
+        if here not in {*zones, "UTC"}:
+            zones[here] = f"{here} (yours)"
+        self.fields["zone"] = forms.ChoiceField(label="Time zone", choices=[*zones.items(), ("UTC", "UTC")])
 
     @classmethod
     def applies_to(cls, case: Case) -> bool:

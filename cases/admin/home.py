@@ -20,7 +20,7 @@ from django.views.decorators.http import require_safe
 
 from cases import days
 from cases.admin import charts, service, spans, today, waiting, words
-from cases.admin.access import may_see
+from cases.admin.access import may_act, may_see
 from cases.admin.charts import Chart, Series, Value
 from cases.admin.today import link
 from cases.models import Day, ResultStatus
@@ -32,7 +32,7 @@ CASES, MAIL, QUESTIONS = (f"admin:cases_{model}_changelist" for model in ("case"
 
 def page(request: HttpRequest) -> dict[str, Any]:
     """What templates/admin/index.html needs: the part that changes by itself, as HTML, and the charts."""
-    shown = {"may_see": may_see(request), "now": _marked(_content(request))}
+    shown = {"may_see": may_see(request), "may_act": may_act(request), "now": _marked(_content(request))}
     return shown | {"charts": Charts.of(request)} if shown["may_see"] else shown
 
 

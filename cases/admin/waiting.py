@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from cases import work
+from cases import claims, work
 from cases.admin import counts, words
 from cases.admin.access import may_see
 from cases.admin.lists import in_trouble, overdue, taken_by_nobody
@@ -108,12 +108,21 @@ def of_cases(request: HttpRequest) -> list[Source]:
         return []
     cases, questions = reverse("admin:cases_case_changelist"), reverse("admin:cases_inputrequest_changelist")
     pending = InputRequest.objects.filter(status=RequestStatus.PENDING)
+    its_queue, now = reverse("admin:cases_inputrequest_queue"), work.now()
+    mine = Source(
+        name="my-questions",
+        one="for you",
+        many="for you",
+        rows=pending.filter(claims.of_person(request.user, now)),
+        url=f"{its_queue}?who=mine",
+        urgency=Urgency.WAITS,
+    )
     late = Message.objects.filter(is_after_end=True, created_at__gte=_days_ago(LATE_MAIL))
     is_overdue = Source(
         name="overdue-questions",
         one="overdue",
         many="overdue",
-        rows=overdue(pending, work.now()),
+        rows=overdue(pending, now),
         url=f"{questions}?status__exact=PENDING&overdue=yes",
         urgency=Urgency.BROKEN,
     )
@@ -132,17 +141,17 @@ def of_cases(request: HttpRequest) -> list[Source]:
             one="open question",
             many="open questions",
             rows=pending,
-            url=f"{questions}?status__exact=PENDING",
+            url=its_queue,
             urgency=Urgency.WAITS,
             since="requested_at",
-            parts=(is_overdue,),
+            parts=(mine, is_overdue),
         ),
         Source(
             name="drafts",
             one="draft to approve",
             many="drafts to approve",
             rows=Draft.objects.waiting(),
-            url=reverse("admin:cases_draft_changelist"),
+            url=reverse("admin:cases_draft_queue"),
             urgency=Urgency.WAITS,
             since="drafted_at",
         ),

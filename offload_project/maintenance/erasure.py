@@ -141,12 +141,15 @@ def forget_in_log(case: Case, payloads: Any) -> None:
 
 
 def forget_elsewhere(person: Person) -> int:
-    """Suppressions hold on by fingerprints; the admin's log loses the address wherever it stands. How many of both."""
+    """Suppressions hold on by fingerprints; the admin's log loses the address wherever it stands; saved filters go.
+
+    How many of all three.
+    """
     told = Q()
     for address in person.addresses:
         told |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
     with work.transaction():
-        count = mail_erasure.forget_suppressed(person)
+        count = mail_erasure.forget_suppressed(person) + case_erasure.forget_saved_filters(person)
         for entry in LogEntry.objects.filter(told):
             entry.object_repr = person.struck_from(entry.object_repr)
             entry.change_message = person.struck_from(entry.change_message)

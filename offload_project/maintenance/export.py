@@ -94,6 +94,7 @@ MESSAGE = [
     "edited_by",
     "decided_by",
     "rejection",
+    "assignment_note",
     "completion",
     "sent_by_them_at",
     "absent_until",
@@ -107,6 +108,8 @@ QUESTION = [
     "reason",
     "options",
     "answer_schema",
+    "proposal",
+    "assignment_note",
     "is_operational",
     "status",
     "requested_at",
@@ -194,8 +197,10 @@ def _told(case: Case) -> dict[str, Any]:
             for payload in _payloads(case)
         ],
         "notices": _rows(
-            StaffNotice.objects.filter(Q(question__case=case) | Q(parking__case=case)),
-            ["address", "is_reminder", "state", "note", "created_at", "sent_at"],
+            StaffNotice.objects.filter(
+                Q(case=case) | Q(question__case=case) | Q(draft__case=case) | Q(parking__case=case)
+            ),
+            ["address", "is_reminder", "state", "note", "created_at", "hold", "held_until", "sent_at"],
         ),
         "modelCalls": _rows(ModelCall.objects.filter(case=case), CALL),
         "suppressions": _rows(Suppression.objects.filter(case=case), ["address", "reason", "note", "since"]),

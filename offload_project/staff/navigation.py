@@ -25,7 +25,7 @@ PAGES: list[Group] = [
         [
             ("Quarantine", "report", "outreach.inboundpayload", "quarantine/"),
             ("Unmatched", "move_to_inbox", "outreach.inboundpayload", "unmatched/"),
-            ("Incoming", "inbox", "outreach.inboundpayload", ""),
+            ("Incoming mail", "inbox", "outreach.inboundpayload", ""),
             ("Messages", "mail", "cases.message", ""),
             ("Attachments", "attach_file", "cases.attachment", ""),
             ("Suppressed addresses", "block", "outreach.suppression", ""),
@@ -62,6 +62,8 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     items = [item for group in groups for item in group["items"]]
     here = max((item["link"] for item in items if _is_in(request.path, item["link"])), key=len, default="")
+    if not here:  # a page of something whose menu leads to a part of its pages, as a question is to their queue
+        here = next((item["link"] for item in items if item["area"] and request.path.startswith(item["area"])), "")
     for item in items:
         item["active"] = bool(here) and item["link"] == here
     return groups
@@ -70,7 +72,8 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
 def _item(title: str, icon: str, place: str, rest: str) -> dict[str, Any]:
     link = _link(place)
     permission = _permission(place) if link else _nobody
-    return {"title": title, "icon": icon, "link": link + rest, "permission": permission}
+    area = link if "." in place else ""
+    return {"title": title, "icon": icon, "link": link + rest, "area": area, "permission": permission}
 
 
 def _is_in(path: str, link: str) -> bool:

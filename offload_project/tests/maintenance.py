@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from cases import work
+from cases import search_sqlite, work
 from cases.factories import CaseFactory, ClientFactory
 from cases.models import Case, Client, Enclosure
 from cases.services import provide_input
@@ -40,21 +40,11 @@ def run(*arguments: str, **options: Any) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
-def tables_with_rows() -> list[str]:
-    """All tables but SQLite's full-text indexes: these hold no rows; what they keep inside is in tables beside them."""
-    names = connection.introspection.table_names()
-    if connection.vendor != "sqlite":
-        return names
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%%'")
-        virtual = {name for (name,) in cursor.fetchall()}
-    return [name for name in names if name not in virtual]
-
-
 def dump() -> str:
-    """Every value of every table, as text; bytes as the text they may be."""
+    """Every value of every table, as text; bytes as the text they may be. Of the search index its bytes on disk."""
     values: list[str] = []
-    for table in tables_with_rows():
+    indexes = {search_sqlite.CASES.index, search_sqlite.MAILS.index}  # hold no text that could be asked for
+    for table in sorted({*connection.introspection.table_names()} - indexes):
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
             values.extend(_text(value) for row in cursor.fetchall() for value in row)
@@ -95,6 +85,9 @@ def rich_case(
     enclosed = Enclosure(case=case, position=0, name="ours.txt", type="text/plain", size=4, sha256="0" * 64)
     enclosed.file.save("", ContentFile(b"ours"), save=True)
     ModelCall.objects.create(case=case, client=client, at=work.now(), purpose="check", model="m", cost=0, fault=CANARY)
+    words = {"reply": f"Dear {name}, {CANARY}."}
+    case.input_requests.update(proposal=words, assignment_note=f"{name} is waiting: {CANARY}.")
+    case.messages.update(assignment_note=f"{name} is waiting: {CANARY}.")
     person, _ = User.objects.get_or_create(username="root")
     for row in (case, case.input_requests.get(), case.messages.filter(direction="OUT")[0]):
         LogEntry.objects.create(

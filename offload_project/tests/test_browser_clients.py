@@ -97,7 +97,7 @@ def test_somebody_replays_a_delivery_by_clicking(page: Page) -> None:
     page.get_by_text("Send it again …").click()
     page.get_by_role("button", name="Send again").click()
     expect(page.get_by_text("The event is on its way once more")).to_be_visible()
-    expect(page.get_by_text("on its way", exact=True)).to_be_visible()
+    expect(page.get_by_text("to be delivered", exact=True)).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the bytes as they are sent").click()
     assert Path(download.value.path()).read_bytes() == bytes(delivery.body)

@@ -12,8 +12,8 @@ from django.test import Client as Browser
 from pytest_django import Settings
 
 from cases import encryption, work
-from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory, MessageFactory
-from cases.models import Attachment, Case, Correspondent, Message, Status
+from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory, InputRequestFactory, MessageFactory
+from cases.models import Attachment, Case, Correspondent, Message, SavedFilter, Status
 from cases.testing import run_due
 from offload_project.maintenance import erasure
 from offload_project.tests.maintenance import CANARY, dump, interrupt, rich_case, run
@@ -136,6 +136,15 @@ def test_client_and_staff_can_still_look_at_it(client: Browser, keep: tuple[str,
         assert "Heronby" not in answer.content.decode()
 
 
+def test_lists_that_staff_kept_to_find_them_again_go() -> None:
+    rich_case()
+    clerk = User.objects.create_user("clerk")
+    for name, query in (("a", "q=ANN%40supplier.example"), ("b", "q=Ann+Heronby"), ("c", "q=Ann"), (f"of {ANN}", "")):
+        SavedFilter.objects.create(user=clerk, list="cases.case", name=name, query=query)
+    assert erase("--yes")[0] == 0
+    assert list(SavedFilter.objects.values_list("name", flat=True)) == ["c"]
+
+
 def test_results_may_stay() -> None:
     case = rich_case()
     Case.objects.update(result={"deliveryDate": "14 December 2026", "by": "Ann Heronby"})
@@ -187,6 +196,8 @@ def test_a_dry_run_with_end_cases_ends_none() -> None:
 
 def test_a_case_that_merely_names_them_loses_only_that() -> None:
     case = CaseFactory(status=Status.COMPLETED, counterparty={"address": "bo@x.example", "name": "Bo"})
+    words = {"proposal": {"reply": "Dear Ann Heronby"}, "assignment_note": f"Ask {ANN}."}
+    asked = InputRequestFactory(case=case, status="CLOSED", **words)
     mail = MessageFactory(
         case=case, direction="IN", cc=[ANN, "carl@x.example"], text=f"Ann Heronby <{ANN}> knows more. And Ann? Bo"
     )
@@ -199,6 +210,8 @@ def test_a_case_that_merely_names_them_loses_only_that() -> None:
         ["(erased)", "carl@x.example"],
     )
     assert mail.from_address == "bo@x.example"
+    asked.refresh_from_db()
+    assert (asked.proposal, asked.assignment_note) == ({"reply": "Dear (erased)"}, "Ask (erased).")
     assert (code, words_left(ANN, "Ann Heronby")) == (0, [])
 
 

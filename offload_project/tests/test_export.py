@@ -66,6 +66,8 @@ def test_everything_is_in_it(case: Case, tmp_path: Path) -> None:
     assert [message["purpose"] for message in told["messages"]] == ["OUTREACH", "HUMAN", "REPLY", "HUMAN"]
     assert CANARY in told["messages"][1]["text"]
     assert told["questions"][0]["providedContext"] == f"Tell Ann Heronby: yes, {CANARY}."
+    assert told["questions"][0]["proposal"] == {"reply": f"Dear Ann Heronby, {CANARY}."}
+    assert told["questions"][0]["assignmentNote"] == f"Ann Heronby is waiting: {CANARY}."
     assert [line["type"] for line in told["timeline"]] == list(case.events.values_list("type", flat=True))
     assert [event["eventType"] for event in told["webhooks"]] == ["case.input_needed", "case.completed"]
     assert told["webhooks"][1]["body"]["data"]["result"] == {"deliveryDate": "14 December 2026"}

@@ -52,7 +52,7 @@ def waiting(browser: Browser, path: str = "/admin/") -> dict[str, tuple[str, str
 def listed(browser: Browser, url: str) -> list[Any]:
     response = browser.get(url)
     assert response.status_code == 200, url
-    return list(response.context["cl"].result_list)
+    return list(response.context["cl"].result_list if "cl" in response.context else response.context["rows"])
 
 
 def stuck() -> Case:
@@ -150,6 +150,28 @@ def test_overdue_questions_are_told_apart(viewer: Browser) -> None:
     assert cards["open-questions"][1] == "3"
     page = viewer.get("/admin/").content.decode()
     assert "the oldest for 2 days" in page
+
+
+def test_questions_that_are_ones_own_are_told_apart(viewer: Browser) -> None:
+    me, colleague = User.objects.get(username__contains=roles.VIEWER), User.objects.create_user("bo")
+    handed, taken = InputRequestFactory(assigned_to=me), InputRequestFactory(claimed_by=me)
+    InputRequest.objects.filter(pk=taken.pk).update(claimed_until=work.now() + timedelta(minutes=5))
+    InputRequestFactory(assigned_to=colleague)
+    InputRequestFactory()
+    cards = waiting(viewer)
+    url, number = cards["my-questions"]
+    assert ({row.pk for row in listed(viewer, url)}, number) == ({handed.pk, taken.pk}, "2")
+    assert cards["open-questions"][1] == "4"
+
+
+def test_the_next_question_is_one_button_away_for_who_may_answer(viewer: Browser) -> None:
+    question, button = InputRequestFactory(), ">Next question</button>"
+    assert button not in viewer.get("/admin/").content.decode()
+    operator = of_role(roles.OPERATOR)
+    page = operator.get("/admin/").content.decode()
+    [action] = re.findall(r'<form method="post" action="([^"]+)" class="toolbar">', page)
+    assert button in page
+    assert str(question.pk) in operator.post(action).headers["location"]
 
 
 def test_what_is_broken_comes_first(viewer: Browser) -> None:

@@ -14,12 +14,14 @@ MAIL = "/admin/outreach/inboundpayload/"
     ("path", "title"),
     [
         ("/admin/", "Home"),
-        (MAIL, "Incoming"),
-        (f"{MAIL}0c4a7b9e-0000-4000-8000-000000000000/change/", "Incoming"),
+        (MAIL, "Incoming mail"),
+        (f"{MAIL}0c4a7b9e-0000-4000-8000-000000000000/change/", "Incoming mail"),
         (f"{MAIL}quarantine/", "Quarantine"),
         (f"{MAIL}unmatched/", "Unmatched"),
         ("/admin/outreach/sandboxmail/play/", "Sandbox playground"),
         ("/admin/outreach/sandboxmail/", "Sandbox mail"),
+        ("/admin/cases/inputrequest/0c4a7b9e-0000-4000-8000-000000000000/change/", "Questions"),
+        ("/admin/cases/draft/", "Drafts"),
         ("/admin/elsewhere/", None),
     ],
 )

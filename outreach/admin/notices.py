@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from cases import moments
 from cases.admin.attention import AttentionFirst
 from cases.admin.filters import of_client
 from outreach.models import NoticeState, StaffNotice
@@ -70,7 +71,7 @@ class StaffNoticeAdmin(AttentionFirst):
         """Why it was not sent at once, and until when."""
         if not notice.hold or notice.held_until is None:
             return "–"
-        return f"until {notice.held_until:%Y-%m-%d %H:%M} UTC: {notice.get_hold_display()}"
+        return f"until {moments.stamp(notice.held_until)}: {notice.get_hold_display()}"
 
     @admin.display(description="Digest")
     def digest(self, notice: StaffNotice) -> SafeString | str:

@@ -8,13 +8,14 @@ from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
+from cases import moments
 from cases.admin.words import span
 from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 
 MAX_LOOKED_AT = 50  # deliveries, the newest, of whose attempts the median is taken
 
 STATES: Mapping[str, tuple[str, str]] = {  # the words of a state, and how the page colours them
-    DeliveryState.WAITING: ("on its way", "info"),
+    DeliveryState.WAITING: ("to be delivered", "info"),
     DeliveryState.DELIVERED: ("delivered", "ok"),
     DeliveryState.EXHAUSTED: ("given up after the last attempt", "bad"),
     DeliveryState.FAILED: ("could not be attempted", "bad"),
@@ -78,10 +79,10 @@ def _health(endpoint: Endpoint, times: Iterable[int], now: datetime) -> Health:
 def in_words(endpoint: Endpoint, now: datetime) -> tuple[str, str]:
     """How it is, and a tone: ok, warn, bad or calm."""
     if endpoint.parked_at:
-        return f"parked since {endpoint.parked_at:%Y-%m-%d %H:%M} UTC", "bad"
+        return f"parked since {moments.stamp(endpoint.parked_at)}", "bad"
     if endpoint.failing_since:
         times = "once" if endpoint.failures == 1 else f"{endpoint.failures} times in a row"
-        return f"failing since {endpoint.failing_since:%Y-%m-%d %H:%M} UTC, {times}", "warn"
+        return f"failing since {moments.stamp(endpoint.failing_since)}, {times}", "warn"
     if endpoint.last_success_at:
         return f"well, answered {span(endpoint.last_success_at, now)} ago", "ok"
     return "not called yet", "calm"

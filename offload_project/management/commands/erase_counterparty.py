@@ -71,7 +71,6 @@ elsewhere (your mail provider's, backups, the client's own) are yours to look fo
             return
         erasure.end(is_open)
         self._erase(found, everywhere=client is None)
-        search.drop_removed_words()
         self._check(found.person, everywhere=client is None)
 
     def _tell(self, found: erasure.Found, open_count: int) -> None:
@@ -100,6 +99,7 @@ elsewhere (your mail provider's, backups, the client's own) are yours to look fo
             erasure.erase_loose_mail(batch)
         if everywhere:
             erasure.forget_elsewhere(found.person)
+        search.forget()
         if left:
             self.stderr.write(f"{left} files could not be deleted; see the log.")
         self.say(f"Erased from {count} cases.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from cases import work
+from cases import search, work
 from cases.models import TERMINAL
 from offload_project.maintenance import files, retention
 from offload_project.maintenance.command import LongCommand, add_client, add_yes, client_named, in_bytes, length
@@ -63,7 +63,9 @@ Cases go in batches of 50. Ctrl-C ends the batch and stops; start it again to go
         if not options["client"] and not options["status"]:
             self._loose_mail(before)
             self._unknown_files()
-        if not self.really:
+        if self.really:
+            search.forget()
+        else:
             self.say("Nothing was changed. Add --yes to delete all this.")
 
     def _cases(self, pks: retention.Pks) -> Gone:
