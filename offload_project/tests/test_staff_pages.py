@@ -199,6 +199,7 @@ def test_what_keeps_people_out_is_whole_too(
         log_in(refused.page, "/admin/", "vic")
         refused.go("forbidden", "/admin/auth/user/", 403)
         refused.go("not-found", "/admin/nothing/", 404)
+        context.clear_cookies()
         for _ in range(settings.AXES_FAILURE_LIMIT):
             refused.page.goto("/admin/login/")
             refused.page.get_by_label("Username").fill("vic")

@@ -27,6 +27,11 @@
   });
   markTheme();
 
+  // Cells in which nothing stands take no room on a telephone.
+  document.querySelectorAll("#result_list td").forEach(function (cell) {
+    cell.classList.toggle("says-nothing", /^[\s\u2013-]*$/.test(cell.textContent) && !cell.querySelector("input, img, svg, span"));
+  });
+
   document.addEventListener("keydown", function (event) {
     if (event.key === "Escape" && root.classList.contains("nav-open")) { root.classList.remove("nav-open"); }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) { return; }
