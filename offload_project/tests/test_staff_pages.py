@@ -148,6 +148,7 @@ def empty_the_draft(page: Page) -> None:
 def end_the_case(page: Page) -> None:
     page.locator("#fail > summary").click()
     page.locator("#fail-reason").fill("They closed down.")
+    page.get_by_label("Another reason").check()
     page.get_by_role("button", name="End the case …").click()
     expect(page.locator("#fail .confirm")).to_be_visible()
 
@@ -160,7 +161,7 @@ def assign_to_nothing(page: Page) -> None:
 def discard_all(page: Page) -> None:
     page.get_by_label("All on this page").check()
     press(page, "Put the chosen ones aside…")
-    expect(page.get_by_role("heading", name="Put 1 mail aside")).to_be_visible()
+    expect(page.get_by_role("heading", name="Put one mail aside")).to_be_visible()
 
 
 def issue_a_key(page: Page) -> None:

@@ -27,8 +27,10 @@
   });
   markTheme();
 
-  // Cells in which nothing stands take no room on a telephone.
-  document.querySelectorAll("#result_list td").forEach(function (cell) {
+  // The cards that rows are on a telephone: names begin with a capital, and cells in which nothing stands take no room.
+  document.querySelectorAll("#result_list [data-label]").forEach(function (cell) {
+    var label = cell.dataset.label || "";
+    cell.dataset.label = label.charAt(0).toUpperCase() + label.slice(1);
     cell.classList.toggle("says-nothing", /^[\s\u2013-]*$/.test(cell.textContent) && !cell.querySelector("input, img, svg, span"));
   });
 
