@@ -79,7 +79,7 @@ def log_in(page: Page, path: str, name: str = "ann") -> None:
     gate = "/admin/login/"
     page.request.get(gate)
     token = next(cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "csrftoken")
-    given = {"csrfmiddlewaretoken": token, "username": name, "password": "not a secret"}
+    given: dict[str, str | float | bool] = {"csrfmiddlewaretoken": token, "username": name, "password": "not a secret"}
     assert page.request.post(gate, form=given, max_redirects=0).status == 302
     page.goto(path)
 
