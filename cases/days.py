@@ -56,7 +56,7 @@ def percentile(values: Sequence[float], percent: int) -> int | None:
 
 
 def count(seconds: float, last_at: datetime | None) -> None:
-    """The chore: see the head of this module. What it has no time for, the next run counts."""
+    """Count what happened on each day, for the home page. What it has no time for, the next run counts."""
     deadline = time.monotonic() + seconds
     for day in _uncounted():
         if time.monotonic() > deadline:

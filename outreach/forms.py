@@ -9,7 +9,7 @@ from django.db.models import Case as Choose
 from django.db.models import Q, QuerySet, When
 from django.urls import reverse
 
-from cases.admin.forms import Prose
+from cases.admin.forms import Prose, WithoutColons
 from cases.models import OPEN, Case, Direction, Message
 from outreach import suppression
 from outreach.inbound import candidates, handling
@@ -130,14 +130,14 @@ class BlockForm(HandlingForm):
         suppression.add_by_hand(address=self.payload.summary["from"], client=None, note=note, actor=actor)
 
 
-class BulkDiscardForm(forms.Form):
+class BulkDiscardForm(WithoutColons, forms.Form):
     """Several mails are put aside at once, once the person has seen which."""
 
     note = Prose(label="Note", rows=2, max_length=1000, required=False, help_text="Why; for your colleagues.")
     confirmed = forms.BooleanField(label="Yes: these mails are to act on no case.")
 
 
-class LiftForm(forms.Form):
+class LiftForm(WithoutColons, forms.Form):
     """Staff let mail go to a suppressed address again."""
 
     reason = Prose(label="Why", rows=2, max_length=1000, help_text="For your colleagues, beside the address.")

@@ -44,6 +44,8 @@ class InboundPayload(DueRow):
     admits_sender = models.BooleanField(default=False)  # whether more mail of this sender is to act on that case
 
     class Meta:
+        verbose_name = "incoming mail"
+        verbose_name_plural = "incoming mail"
         ordering = ("-received_at", "-id")
         verbose_name = verbose_name_plural = "incoming mail"
         indexes: ClassVar = [
@@ -78,6 +80,8 @@ class SandboxMail(models.Model):
     delivered_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "sandbox mail"
+        verbose_name_plural = "sandbox mail"
         ordering = ("id",)
         verbose_name = verbose_name_plural = "sandbox mail"
         indexes: ClassVar = [models.Index(fields=["-delivered_at", "-id"], name="sandbox_mail_newest")]
@@ -196,6 +200,8 @@ class StaffNotice(DueRow):
     sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "notice to staff"
+        verbose_name_plural = "notices to staff"
         ordering = ("-created_at", "-id")
         verbose_name = "notice to staff"
         verbose_name_plural = "notices to staff"

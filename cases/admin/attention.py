@@ -23,7 +23,7 @@ class AttentionFirst(ReadOnlyAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: Any, per_page: int, orphans: int = 0, allow_empty_first_page: bool = True
     ) -> Any:
-        if request.GET.get("o"):
+        if request.GET.get("o") or queryset.model is not self.model:  # of the page of what staff did, log entries
             return super().get_paginator(request, queryset, per_page, orphans, allow_empty_first_page)
         orders = {"first_order": self.first_order, "rest_order": self.rest_order}
         return TwoParts(queryset, per_page, first=self.first, **orders)

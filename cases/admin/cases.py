@@ -22,7 +22,7 @@ from cases.admin import page, words
 from cases.admin.access import CasePartAdmin, actor, may_act, may_see
 from cases.admin.case_list import CaseList, badge, listed_cases, place
 from cases.admin.files import as_file
-from cases.admin.filters import CreatedWithin, WaitsForStaff, of_client
+from cases.admin.filters import CreatedWithin, InWords, OfTests, WaitsForStaff, of_client
 from cases.admin.forms import ACTIONS, ActionForm, CompleteForm
 from cases.admin.lists import Trouble
 from cases.admin.saved_filters import SavedFilters
@@ -43,13 +43,17 @@ class CaseHasChanged(CaseError):
 class CaseAdmin(SavedFilters, CasePartAdmin):
     """Read-only, apart from the actions that the service itself knows."""
 
-    list_display = ("reference", "with_whom", "state", "what_next", "age", "client", "is_test")
-    list_filter = ("status", WaitsForStaff, Trouble, "is_test", of_client(), CreatedWithin)
+    list_display = ("reference", "with_whom", "state", "what_next", "age", "client", "test")
+    list_filter = (("status", InWords), WaitsForStaff, Trouble, ("is_test", OfTests), of_client(), CreatedWithin)
     search_fields = ("client_reference_id",)  # that there is a search: `search` says what is looked through
     search_help_text = "Reference, id, address, name, or words of a mail"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
         return listed_cases()
+
+    @admin.display(description="Test", boolean=True, ordering="is_test")
+    def test(self, case: Case) -> bool:
+        return case.is_test
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[CaseList]:
         return CaseList

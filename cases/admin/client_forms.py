@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.utils import timezone
 
+from cases.admin.forms import WithoutColons
 from cases.models import Client, Scope
 from cases.serializers import ClientChange
 
@@ -27,7 +28,7 @@ EVENTS: Mapping[str, str] = {
 HOURS = [("0", "Not at all: it is refused at once"), ("1", "1 hour"), ("24", "24 hours"), ("168", "7 days")]
 
 
-class KeyForm(forms.Form):
+class KeyForm(WithoutColons, forms.Form):
     """What is chosen for a new key. Its id comes with the form: sent twice, the form makes one key."""
 
     key_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
@@ -70,7 +71,7 @@ class KeyForm(forms.Form):
         return {**wanted, "expires_at": end}
 
 
-class ReplaceForm(forms.Form):
+class ReplaceForm(WithoutColons, forms.Form):
     """How a key is replaced."""
 
     key_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
@@ -88,7 +89,7 @@ class ReplaceForm(forms.Form):
         return timedelta(hours=self.cleaned_data["hours"])
 
 
-class SettingsForm(ModelForm):
+class SettingsForm(WithoutColons, ModelForm):
     """What goes for all cases of a client. What the API checks, the API's own serializer checks here, too."""
 
     event_types = forms.MultipleChoiceField(

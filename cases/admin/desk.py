@@ -145,7 +145,7 @@ class DeskAdmin(CasePartAdmin):
             row.waits_for = words.span(getattr(row, claims.WAITS_SINCE[self.item_model]), now)
             row.holder_now = row.holder(now)
             row.is_mine = row.holder_now == request.user
-            row.line = " ".join((row.question if isinstance(row, InputRequest) else row.subject).split())
+            row.line = words.in_one_line(row.question if isinstance(row, InputRequest) else row.subject)
             row.page_url = self.url("change", row.pk)
             row.claim_url = self.url("claim", row.pk)
         return rows
@@ -242,6 +242,7 @@ class DeskAdmin(CasePartAdmin):
     def _bar(self, request: HttpRequest, item: Any, warning: str = "") -> HttpResponse:
         item = self.item_model.objects.select_related("claimed_by", "assigned_to", "case").get(pk=item.pk)
         context = {**self.claim_context(request, item), "warning": warning, "may_act": may_act(request)}
+        context["settled"] = settled_words(item)  # under the eyes of somebody who has waited
         return TemplateResponse(request, "admin/cases/inputrequest/_claim.html", context)
 
     def claim_context(self, request: HttpRequest, item: Any) -> dict[str, Any]:
@@ -256,7 +257,7 @@ class DeskAdmin(CasePartAdmin):
             "is_open": item.is_pending if isinstance(item, InputRequest) else item.waits_on(item.case),
             "since": words.span(item.claimed_at, now) if holder and item.claimed_at else "",
             "urls": {name: self.url(name, item.pk) for name in ("claim", "take_over", "release", "keep", "bar")},
-            "settled": settled_words(item),
+            "settled": settled_words(item).removeprefix(FASTER),
         }
 
     def _must_act(self, request: HttpRequest) -> None:
@@ -386,13 +387,14 @@ def settled_words(item: Any) -> str:
     return "The case has moved on without this draft."
 
 
+FASTER = "Someone was faster: "
 ENDINGS = ("case.completed", "case.failed", "message.queued", "case.waiting")
 
 
 def why_settled(question: InputRequest) -> str:
     """Who has settled a question, and how; empty while it is open."""
     if question.status == "RESOLVED":
-        return f"Someone was faster: {question.answered_by} has answered this question."
+        return f"{FASTER}{question.answered_by} has answered this question."
     if question.status == "SUPERSEDED":
         return "A later question has taken this one's place."
     if question.status != "CLOSED":
@@ -400,5 +402,5 @@ def why_settled(question: InputRequest) -> str:
     since = Event.objects.filter(case=question.case_id, type__in=ENDINGS, at__gte=question.resolved_at)
     event = since.exclude(actor="system").order_by("at", "id").first()
     if event is not None:
-        return f"Someone was faster: {event.actor} has decided for this case. {words.told(event)[0]}."
+        return f"{FASTER}{event.actor} has decided for this case. {words.told(event)[0]}."
     return "The case has gone on without an answer, or has ended."

@@ -1,5 +1,6 @@
 """Filters whose choices cost next to nothing to offer, however many rows there are."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -91,3 +92,19 @@ class CreatedWithin(admin.SimpleListFilter):
         if self.value() not in self.DAYS:
             return cases
         return cases.filter(created_at__gte=work.now() - timedelta(days=int(self.value() or 0)))
+
+
+class InWords(admin.ChoicesFieldListFilter):
+    """By a field's choices, each written as a sentence begins."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": str(choice["display"]).capitalize()}
+
+
+class OfTests(admin.BooleanFieldListFilter):
+    """By whether a case is a test's."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.title = "test"

@@ -39,6 +39,13 @@ class Prose(forms.CharField):
         return str(super().to_python(value)).replace("\r\n", "\n")
 
 
+class WithoutColons(forms.BaseForm):
+    """A form of which no label ends with a colon, as on all of our pages."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **options})
+
+
 class AnswerForm(forms.Form):
     """The answer to a question."""
 

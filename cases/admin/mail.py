@@ -12,7 +12,7 @@ from django.urls import reverse
 from cases import search
 from cases.admin import words
 from cases.admin.access import CasePartAdmin, may_see
-from cases.models import Message
+from cases.models import Direction, Message
 
 
 def found_mail(mails: QuerySet[Any], text: str) -> QuerySet[Any]:
@@ -27,7 +27,7 @@ def found_mail(mails: QuerySet[Any], text: str) -> QuerySet[Any]:
 class MessageAdmin(CasePartAdmin):
     """A list; the page of a mail is its place in the thread of its case."""
 
-    list_display = ("subject_or_none", "kind", "status", "from_address", "case", "created_at", "is_after_end")
+    list_display = ("subject_or_none", "kind", "status", "counterparty", "case", "created_at", "came_late")
     list_filter = ("is_after_end", "direction", "purpose", "status", "created_at", "case__is_test")
     list_select_related = ("case",)
     search_fields = ("subject",)
@@ -49,6 +49,14 @@ class MessageAdmin(CasePartAdmin):
     @admin.display(description="Kind", ordering="purpose")
     def kind(self, message: Message) -> str:
         return f"{words.kind_of_mail(message)}, {message.get_direction_display()}"
+
+    @admin.display(description="Counterparty")
+    def counterparty(self, message: Message) -> str:
+        return message.from_address if message.direction == Direction.IN else message.to_address
+
+    @admin.display(description="After the end", ordering="is_after_end")
+    def came_late(self, message: Message) -> str:
+        return "yes" if message.is_after_end else ""
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -62,7 +62,7 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
 
     @admin.display(description="Question", ordering="question")
     def asked(self, question: InputRequest) -> str:
-        line = " ".join(question.question.split())
+        line = words.in_one_line(question.question)
         return line if len(line) <= 100 else f"{line[:99]}…"
 
     @admin.display(description="Asked", ordering="requested_at")

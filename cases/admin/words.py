@@ -64,6 +64,11 @@ REPORTED: Mapping[str, str] = {  # of a mail that the case ended with
 }
 
 
+def in_one_line(text: str) -> str:
+    """The text without its line breaks, and without the marks of what is quoted in it."""
+    return " ".join(line.lstrip("> \t") for line in text.splitlines()).strip()
+
+
 def span(since: datetime, until: datetime) -> str:
     """How long between the two, in its largest unit: `3 days`."""
     words = timesince(since, until, depth=1).replace("\xa0", " ")

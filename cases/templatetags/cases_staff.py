@@ -8,6 +8,7 @@ from django import template
 from django.http import HttpRequest
 
 from cases import values
+from cases.models import Status
 from cases.values import Entry
 
 register = template.Library()
@@ -17,6 +18,12 @@ register = template.Library()
 def pretty_json(value: Any) -> str:
     """The value as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@register.filter
+def status_words(status: str) -> str:
+    """A case's status as people say it."""
+    return str(Status(status).label).capitalize()
 
 
 @register.filter

@@ -253,3 +253,12 @@ def test_markup_in_saved_lists_stays_text(clerk: Browser) -> None:
 def test_what_is_kept_of_a_query() -> None:
     assert kept("p=3&q=a b&status__exact=&o=1.-2&e=1&all=") == "o=1.-2&q=a+b"
     assert kept("") == ""
+
+
+@pytest.mark.parametrize("model", ["inputrequest", "draft", "case"])
+def test_what_staff_did_with_a_row_is_listed_on_a_page_of_its_own(clerk: Browser, model: str) -> None:
+    case = InputRequestFactory().case
+    MessageFactory(case=case, status=MessageStatus.DRAFT, drafted_at=work.now())
+    row = {"inputrequest": case.input_requests.get(), "draft": case.messages.get(), "case": case}[model]
+    browser = staff(f"view_{model}", "view_case", "view_message", "view_inputrequest", "view_draft")
+    assert browser.get(reverse(f"admin:cases_{model}_history", args=[row.pk])).status_code == 200

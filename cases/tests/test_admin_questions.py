@@ -550,4 +550,5 @@ def test_the_page_of_the_case_is_no_way_around_a_claim(clerk: Browser) -> None:
     assert [told(response)[0][:12] for response in refused] == ["zoe has take"] * 3
     case.refresh_from_db()
     assert (case.status, case.messages.count()) == (Status.INPUT_NEEDED, 0)
-    assert act("cancel", confirmed="on").status_code == 302  # to stop a case is never a colleague's to prevent
+    # To stop a case is never a colleague's to prevent.
+    assert act("cancel", confirmed="on", sure="yes").status_code == 302

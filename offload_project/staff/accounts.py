@@ -52,6 +52,9 @@ class StaffAdmin(_UserAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {"title": "Staff", **(extra_context or {})})
+
     @admin.display(description="Role")
     def role(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all()) or "–"
@@ -107,3 +110,6 @@ class RoleAdmin(_GroupAdmin):
     """For superusers: no role has permissions on groups."""
 
     filter_horizontal = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(request, {"title": "Roles", **(extra_context or {})})

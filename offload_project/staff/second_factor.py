@@ -26,6 +26,8 @@ from django.views.decorators.http import require_http_methods
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from qrcode.image.svg import SvgPathImage
 
+from cases.admin.forms import WithoutColons
+
 FREE = ("admin:login", "admin:logout", "second_factor")  # what somebody gets to who has still to give the code
 
 
@@ -54,7 +56,7 @@ def device_of(user: User, *, confirmed: bool = True) -> TOTPDevice | None:
     return device
 
 
-class CodeForm(forms.Form):
+class CodeForm(WithoutColons, forms.Form):
     """The six digits that the authenticator shows."""
 
     code = forms.RegexField(

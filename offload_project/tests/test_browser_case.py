@@ -3,14 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from cases import work
 from cases.events import record
 from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Case, Status
-from offload_project.tests.browser import CUT, SIZES, Scheme, log_in, look_as, obstacles, picture
+from offload_project.tests.browser import log_in, picture
 from outreach.models import InboundPayload
 from webhooks.models import Attempt, Delivery
 
@@ -220,19 +219,3 @@ def test_a_value_leads_to_the_words_that_it_rests_on(page: Page) -> None:
     page.locator("#result").get_by_role("link", name="their mail of").click()
     expect(page.locator(f"#message-{reply.pk}")).to_be_in_viewport()
     picture(page, "case-result")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", SIZES)
-def test_nothing_of_the_page_is_cut_or_closed_to_anybody(page: Page, width: int, scheme: Scheme) -> None:
-    case = case_with_everything()
-    look_as(page, width, scheme)
-    log_in(page, page_of(case))
-    expect(page.locator("#timeline")).to_be_attached()
-    picture(page, f"case-{width}-{scheme}")
-    assert page.evaluate(CUT) == []
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-    for part in page.locator("#actions > details > summary").all():
-        part.click()
-    assert [*obstacles(page), *page.evaluate(CUT)] == []
-    picture(page, f"case-actions-{width}-{scheme}")

@@ -5,20 +5,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
-from cases import chores, work
+from cases import work
 from cases.factories import ApiKeyFactory, AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import ApiKey, Attachment, Case, RequestStatus, Status
-from offload_project.tests.browser import CUT, SIZES, Scheme, chromium, log_in, look_as, obstacles, page, picture
+from offload_project.tests.browser import log_in, picture
 from outreach.tests.reading_files import pdf
 from webhooks import sender, tasks
 from webhooks.models import Delivery
 from webhooks.tests.test_listeners import fail
-
-__all__ = ["chromium", "page"]  # fixtures
 
 HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
 
@@ -180,39 +177,3 @@ def test_files_are_seen_without_being_opened(page: Page) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Download", exact=True).click()
     assert Path(download.value.path()).read_bytes() == HOSTILE.encode()
-
-
-def sweep(seconds: float, last_at: Any) -> None:
-    """Sweep the floor."""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", SIZES)
-def test_every_page_is_seen_at_every_width(
-    page: Page,
-    settings: Any,
-    scheme: Scheme,
-    width: int,
-) -> None:
-    settings.OFFLOAD_CHORES = {"sweep": ("offload_project.tests.test_browser_clients.sweep", 900)}
-    chores.plan()
-    case = busy_client()
-    files = files_of(CaseFactory(client=case.client, status=Status.RUNNING))
-    delivery = Delivery.objects.get()
-    look_as(page, width, scheme)
-    log_in(page, "/admin/")
-    paths = {
-        "client": f"/admin/cases/client/{case.client_id}/change/",
-        "endpoint": f"/admin/webhooks/endpoint/{delivery.endpoint_id}/change/",
-        "endpoints": "/admin/webhooks/endpoint/",
-        "delivery": f"/admin/webhooks/delivery/{delivery.pk}/change/",
-        "deliveries": "/admin/webhooks/delivery/",
-        "file": f"/admin/cases/attachment/{files['pdf'].pk}/look/",
-        "files": "/admin/cases/attachment/",
-        "chores": "/admin/cases/chore/",
-    }
-    for name, path in paths.items():
-        page.goto(path)
-        picture(page, f"clientpages-{width}-{scheme}-{name}")
-        assert [*page.evaluate(CUT), *obstacles(page)] == [], path
-        assert page.locator("h1").count() == 1, path

@@ -8,9 +8,7 @@ from playwright.sync_api import Page, expect
 from cases import days, work
 from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Heartbeat, RequestStatus, ResultStatus, Status
-from offload_project.tests.browser import CUT, Scheme, log_in, look_as, obstacles, picture
-from outreach.factories import InboundPayloadFactory
-from outreach.models import PayloadState
+from offload_project.tests.browser import log_in
 
 
 @pytest.fixture(autouse=True)
@@ -81,22 +79,3 @@ def test_charts_lead_to_their_lists_and_are_tables_too(page: Page) -> None:
     chart.locator(".pointed a").first.click()
     expect(page.locator("#changelist")).to_be_visible()
     assert "__gte=" in page.url
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_the_page_is_for_everybody(page: Page, scheme: Scheme, width: int) -> None:
-    for _ in range(2):
-        InputRequestFactory()
-        InboundPayloadFactory(state=PayloadState.UNMATCHED, due_at=None)
-    CaseFactory(created_at=work.now() - timedelta(minutes=9))
-    look_as(page, width, scheme)
-    log_in(page, "/admin/")
-    page.wait_for_load_state("networkidle")
-    picture(page, f"home-{width}-{scheme}")
-    assert page.evaluate(CUT) == []
-    assert obstacles(page) == []
-    for summary in page.get_by_text("As a table").all():
-        summary.click()
-    assert page.evaluate(CUT) == []
-    assert obstacles(page) == []

@@ -115,8 +115,6 @@ class InboundPayloadAdmin(AttentionFirst):
         "beginning",
         "note",
         "in_case",
-        "decided_by",
-        "source",
         "last_error",
     )
     list_filter = ("state", one_of("source", "door", [(name, name) for name in READERS]), "received_at")

@@ -1,8 +1,11 @@
 """What models were asked."""
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from cases.admin import words
 from cases.admin.access import ReadOnlyAdmin
 from cases.admin.files import link_to_case
 from cases.admin.filters import of_client
@@ -13,7 +16,7 @@ from outreach.models import ModelCall
 class ModelCallAdmin(ReadOnlyAdmin):
     """What models were asked, and what it cost."""
 
-    list_display = ("at", "purpose", "model", "prompt_tokens", "completion_tokens", "cost", "of_case", "fault")
+    list_display = ("asked", "purpose", "model", "prompt_tokens", "completion_tokens", "price", "of_case", "fault")
     list_filter = ("at", of_client())
     list_select_related = ("case",)
     search_fields = ("=case__id", "case__client_reference_id", "fault")
@@ -24,6 +27,14 @@ class ModelCallAdmin(ReadOnlyAdmin):
     )
     readonly_fields = fields
     ordering = ("-at", "-id")
+
+    @admin.display(description="Asked", ordering="at")
+    def asked(self, call: ModelCall) -> datetime:
+        return call.at
+
+    @admin.display(description="Cost", ordering="cost")
+    def price(self, call: ModelCall) -> str:
+        return words.money(call.cost)
 
     @admin.display(description="Case")
     def of_case(self, call: ModelCall) -> SafeString:

@@ -6,24 +6,24 @@ from typing import Self
 from django import forms
 from django.db.models import QuerySet
 
-from cases.admin.forms import WallTime
+from cases.admin.forms import WallTime, WithoutColons
 from webhooks import replay
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
 
-class ParkForm(forms.Form):
+class ParkForm(WithoutColons, forms.Form):
     """Why nothing is to be sent any more."""
 
     reason = forms.CharField(label="Reason", max_length=500, help_text="The client reads it, too.")
 
 
-class UnparkForm(forms.Form):
+class UnparkForm(WithoutColons, forms.Form):
     """What becomes of the events that were kept."""
 
     replay = forms.BooleanField(label="Send what was kept, too", required=False, initial=True)
 
 
-class ReplayForm(forms.Form):
+class ReplayForm(WithoutColons, forms.Form):
     """Which events are sent once more."""
 
     moment = WallTime(label="Since (UTC)")

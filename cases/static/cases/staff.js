@@ -27,6 +27,13 @@
   });
   markTheme();
 
+  // The cards that rows are on a telephone: names begin with a capital, and cells in which nothing stands take no room.
+  document.querySelectorAll("#result_list [data-label]").forEach(function (cell) {
+    var label = cell.dataset.label || "";
+    cell.dataset.label = label.charAt(0).toUpperCase() + label.slice(1);
+    cell.classList.toggle("says-nothing", /^[\s\u2013-]*$/.test(cell.textContent) && !cell.querySelector("input, img, svg, span"));
+  });
+
   document.addEventListener("keydown", function (event) {
     if (event.key === "Escape" && root.classList.contains("nav-open")) { root.classList.remove("nav-open"); }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) { return; }
