@@ -14,7 +14,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -34,6 +34,7 @@ SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # secon
 LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)  # of what others are asked for
 
 defined: dict[str, MetricWrapperBase] = {}  # by the name under which it is exported
+_counters: "list[Counter]" = []
 
 
 # --- Slots ----------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def _count(act: Callable[[], object]) -> None:
     try:
         with _start_lock:
             if not _is_started:
-                values.ValueClass = values.MultiProcessValue(_slot)
+                values.ValueClass = values.MultiProcessValue(_slot)  # type: ignore[no-untyped-call]
                 _is_started = True
         act()
     except Exception:  # a full disk, a broken file
@@ -118,11 +119,23 @@ def _count(act: Callable[[], object]) -> None:
 
 
 class Counter:
-    """A sum that only grows."""
+    """A sum that only grows. Its name ends in `_total`.
 
-    def __init__(self, name: str, meaning: str, labels: Sequence[str]) -> None:
+    A first one, were it the first that Prometheus ever hears of, would be no increase to it. So what alerts look for
+    (`expected`: labels) is told as nought before it has happened.
+    """
+
+    def __init__(
+        self, name: str, meaning: str, labels: Sequence[str], *, expected: Iterable[Mapping[str, str]] = ()
+    ) -> None:
         self._metric = prometheus_client.Counter(name, meaning, labels, registry=None)
-        defined[f"{name.removesuffix('_total')}_total"] = self._metric
+        self._expected = list(expected)
+        defined[name] = self._metric
+        _counters.append(self)
+
+    def show_noughts(self) -> None:
+        """Have what is expected stand in the figures."""
+        _count(lambda: [self._metric.labels(**labels) for labels in self._expected])
 
     def add(self, amount: float = 1.0, **labels: str) -> None:
         """Add to the sum with these labels."""
@@ -148,7 +161,18 @@ class Histogram:
 # --- What this room counts ------------------------------------------------------------------------
 
 STEPS = Histogram("offload_step_seconds", "Steps of work and how each ended", ("kind", "outcome"))
-EVENTS = Counter("offload_events_total", "What has happened to cases, as on their timelines", ("type",))
+EVENTS = Counter(
+    "offload_events_total",
+    "What has happened to cases, as on their timelines",
+    ("type",),
+    expected=[{"type": f"case.{word}"} for word in ("created", "completed", "failed", "input_needed")],
+)
+
+
+def show_noughts() -> None:
+    """Have this process tell of all that is expected; for whoever is asked for the figures."""
+    for counter in _counters:
+        counter.show_noughts()
 
 
 def outcome_of(error: BaseException | None, names: Mapping[type[BaseException], str]) -> str:

@@ -37,7 +37,7 @@ class SharedFlag:
 
 stopping = SharedFlag()  # set by SIGTERM, for all workers of the cluster: stop claiming, finish, release
 _at_work = threading.Event()
-OUTCOMES = {MovedOn: "moved_on", LeaseLost: "lease_lost"}  # of steps, beside done and failed
+OUTCOMES: dict[type[BaseException], str] = {MovedOn: "moved_on", LeaseLost: "lease_lost"}  # beside done and failed
 LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
 
 

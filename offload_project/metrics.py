@@ -26,7 +26,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from cases import database, leases
+from cases import database, leases, metrics
 from cases.client_address import address_of
 from cases.models import Heartbeat, InputRequest, RequestStatus, Role
 from outreach import metrics as _of_outreach  # noqa: F401 (defines what is exported)
@@ -54,6 +54,7 @@ def page() -> bytes:
     registry = CollectorRegistry()
     directory = Path(settings.OFFLOAD_METRICS_DIR)
     directory.mkdir(parents=True, exist_ok=True)
+    metrics.show_noughts()
     MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
     registry.register(FromDatabase())
     return generate_latest(registry)

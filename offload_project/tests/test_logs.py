@@ -84,7 +84,7 @@ def key() -> Any:
     return ApiKeyFactory(is_test=True)
 
 
-def post_case(key: Any, hook: str = "", **headers: str) -> Any:
+def post_case(key: Any, hook: str = "", **headers: Any) -> Any:
     case = {
         "channel": "EMAIL",
         "goal": {"objective": f"Get the invoice of {CANARY}.", "knowledge": {"order": CANARY}},
@@ -186,8 +186,8 @@ def test_the_traceback_of_a_failed_step_has_no_words_of_libraries(
     assert said["type"].endswith(f".{type(error).__name__}")
     assert "KeyError" in said["causes"]
     assert any(frame.startswith("outreach/advance.py:") and frame.endswith(" send_queued") for frame in said["at"])
-    expected = {OperationalError: "OperationalError: server closed the connection"}
-    assert said["said"] == expected.get(type(error), type(error).__name__)
+    words = ": server closed the connection" if type(error) is OperationalError else ""
+    assert said["said"] == type(error).__name__ + words
     assert CANARY in Case.objects.get(pk=case.pk).last_error or isinstance(error, ValueError)  # staff may read it
 
 

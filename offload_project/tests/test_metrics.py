@@ -6,14 +6,16 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import make_server
 
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -152,9 +154,8 @@ def test_a_scrape_asks_a_bounded_number_of_questions(django_assert_max_num_queri
 def test_of_a_database_that_does_not_answer_only_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics.EVENTS.add(type="case.created")
 
-    def refuse(*args: Any) -> Iterator[Any]:
+    def refuse(*args: Any) -> Any:
         raise OperationalError("no route to 10.1.2.3")
-        yield
 
     monkeypatch.setattr(door, "_look", refuse)
     seen = figures()
@@ -200,7 +201,13 @@ def test_model_calls_are_counted_with_their_cost(gained: Gained, settings: Setti
     settings.OFFLOAD_MODEL_PRICES = {"m": [2.0, 10.0]}
     case = CaseFactory()
     (held,) = work.claim("case", 1)
-    call = {"purpose": "check", "model": "m", "prompt_version": "1", "prompt_tokens": 1000, "completion_tokens": 100}
+    call: dict[str, Any] = {
+        "purpose": "check",
+        "model": "m",
+        "prompt_version": "1",
+        "prompt_tokens": 1000,
+        "completion_tokens": 100,
+    }
     calls = [ModelCall(**call, duration_ms=1500, fault=""), ModelCall(**call, duration_ms=500, fault="no JSON")]
     budget.write_down(held, iter(calls))
     assert Case.objects.get(pk=case.pk).model_calls == 2
@@ -224,6 +231,13 @@ def test_requests_are_counted_by_route_and_never_by_what_was_asked_for(client: C
     assert gained("offload_http_requests_total", method="other", route="/healthz", status="405") == 1
     assert gained("offload_http_request_seconds_count", area="api") == 1
     assert "canary" not in door.page().decode().lower()
+
+
+@pytest.mark.django_db
+def test_what_alerts_look_for_is_told_before_it_has_happened() -> None:
+    seen = figures()
+    for state in ("delivered", "exhausted", "failed", "parked"):
+        assert ("offload_webhook_deliveries_total", (("state", state),)) in seen
 
 
 @pytest.mark.django_db(transaction=True)
@@ -259,9 +273,9 @@ def test_a_dead_processs_files_are_gone_on_with(tmp_path: Path, settings: Settin
 
 
 def read_counters(directory: Path) -> Figures:
-    registry = door.CollectorRegistry()
-    door.MultiProcessCollector(registry, path=str(directory))
-    return read(door.generate_latest(registry).decode())
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    return read(generate_latest(registry).decode())
 
 
 def test_living_processes_have_slots_of_their_own(tmp_path: Path, settings: Settings) -> None:
@@ -296,8 +310,12 @@ def test_counting_never_fails_what_it_counts(
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_has_a_door_of_its_own(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
-    make = door.make_server
-    monkeypatch.setattr(door, "make_server", lambda *args: opened.append(make(*args)) or opened[0])
+
+    def open_door(*args: Any) -> Any:
+        opened.append(make_server(*args))
+        return opened[0]
+
+    monkeypatch.setattr(door, "make_server", open_door)
     settings.OFFLOAD_METRICS_PORT = "127.0.0.1:0"
     door.serve()
     (server,) = opened
