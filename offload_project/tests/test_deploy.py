@@ -53,7 +53,8 @@ def faults(expression: str) -> list[str]:
     found += [name for name in sorted(names) if name not in known]
     for name, selector in SELECTOR.findall(expression):
         unquoted = re.sub(r'"[^"]*"', '""', selector)
-        found += [f"{name}.{label}" for label in LABEL.findall(unquoted) if label not in known.get(name, {}) | {"job"}]
+        allowed = {*known.get(name, ()), "job"}
+        found += [f"{name}.{label}" for label in LABEL.findall(unquoted) if label not in allowed]
     for group in GROUPING.findall(expression):
         allowed = set.union(set(), *(known.get(name, set()) for name in names))
         found += [label.strip() for label in group.split(",") if label.strip() not in allowed]
