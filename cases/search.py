@@ -71,22 +71,37 @@ def look_for(text: str) -> Found:
     wanted = phrases(text)
     if not wanted:
         return Found({}, has_more=False)
-    cases, mails = _backend().cases(wanted, MOST_FOUND + 1), _backend().mails(wanted, MOST_FOUND + 1)
+    cases, mails, took_too_long = _cases(wanted), [], False
+    try:
+        mails = _backend().mails(wanted, MOST_FOUND + 1)
+    except search_postgresql.TookTooLong:
+        took_too_long = True
     places: dict[uuid.UUID, uuid.UUID | None] = dict.fromkeys(cases[:MOST_FOUND], None)
     for message_pk, case_pk in mails[:MOST_FOUND]:
         places.setdefault(case_pk, message_pk)
-    return Found(places, has_more=len(cases) > MOST_FOUND or len(mails) > MOST_FOUND)
+    return Found(places, has_more=took_too_long or len(cases) > MOST_FOUND or len(mails) > MOST_FOUND)
 
 
 def cases_known_by(text: str) -> list[uuid.UUID]:
     """Ids of the cases whose id, reference, address or name it is, at most MOST_FOUND."""
-    cases: list[uuid.UUID] = _by_id(text.strip()) or _backend().cases(phrases(text), MOST_FOUND)
-    return cases
+    return (_by_id(text.strip()) or _cases(phrases(text)))[:MOST_FOUND]
 
 
 def mails_with(text: str) -> list[uuid.UUID]:
     """Ids of the mails in which it stands, the newest MOST_FOUND."""
-    return [message_pk for message_pk, _ in _backend().mails(phrases(text), MOST_FOUND)]
+    try:
+        return [message_pk for message_pk, _ in _backend().mails(phrases(text), MOST_FOUND)]
+    except search_postgresql.TookTooLong:
+        return []
+
+
+def _cases(wanted: list[Phrase]) -> list[uuid.UUID]:
+    """One more than MOST_FOUND where there are more; none where it takes too long."""
+    try:
+        found: list[uuid.UUID] = _backend().cases(wanted, MOST_FOUND + 1)
+    except search_postgresql.TookTooLong:
+        return []
+    return found
 
 
 def _by_id(text: str) -> list[uuid.UUID]:

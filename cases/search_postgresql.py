@@ -69,18 +69,22 @@ def mails(wanted: Sequence[Any], most: int) -> list[tuple[uuid.UUID, uuid.UUID]]
     An index of words knows no order. Where more match than are worth sorting, the newest mails are read instead, and
     the rest is filled up with others.
     """
-    sql = f"SELECT id, case_id, created_at FROM cases_message WHERE {MAIL_WORDS} @@ %s::tsquery LIMIT %s"
-    rows = sorted(_rows(sql, wanted, MOST_SEEN), key=lambda row: row[2], reverse=True)
+    rows = sorted(_rows(MAIL_SQL, wanted, MOST_SEEN), key=lambda row: row[2], reverse=True)
     if len(rows) == MOST_SEEN:
         rows = [*_rows(_AMONG_THE_NEWEST, wanted, most), *rows]
     return list(dict.fromkeys((pk, case_pk) for pk, case_pk, _ in rows))[:most]
 
 
+MAIL_SQL = f"SELECT id, case_id, created_at FROM cases_message WHERE {MAIL_WORDS} @@ %s::tsquery LIMIT %s"
 _AMONG_THE_NEWEST = (
     "SELECT id, case_id, created_at FROM (SELECT id, case_id, created_at, direction, from_name, from_address, subject, "
     f"text FROM cases_message ORDER BY created_at DESC, id DESC LIMIT {NEWEST}) AS newest "
     f"WHERE {MAIL_WORDS} @@ %s::tsquery LIMIT %s"
 )
+
+
+class TookTooLong(Exception):
+    """Too many mails would have to be read to answer."""
 
 
 def _rows(sql: str, wanted: Sequence[Any], most: int) -> list[Any]:
@@ -90,10 +94,11 @@ def _rows(sql: str, wanted: Sequence[Any], most: int) -> list[Any]:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {MOST_MILLISECONDS}")
             cursor.execute(sql, [_query(wanted), most])
-            return cursor.fetchall()
+            rows: list[Any] = cursor.fetchall()
+            return rows
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED:
-            return []
+            raise TookTooLong from error
         raise
 
 

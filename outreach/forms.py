@@ -37,7 +37,7 @@ class HandlingForm(forms.Form):
 
     def __init__(self, payload: InboundPayload, data: Any = None) -> None:
         self.payload = payload
-        super().__init__(data, auto_id=f"{self.name}-%s")
+        super().__init__(data, auto_id=f"{self.name}-%s", label_suffix="")
 
     @property
     def url(self) -> str:

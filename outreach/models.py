@@ -52,8 +52,7 @@ class InboundPayload(DueRow):
                 name="payload_for_staff",
                 condition=Q(state__in=["FAILED", "QUARANTINED", "UNMATCHED"]),
             ),
-            models.Index(fields=["-received_at", "-id"], name="payload_newest"),
-            models.Index(fields=["state", "-received_at"], name="payload_newest_of_state"),
+            models.Index(fields=["-received_at", "-id", "state", "source"], name="payload_newest"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="payload_taken_once", fields=["source", "dedupe_key"]),
@@ -201,8 +200,7 @@ class StaffNotice(DueRow):
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
             models.Index(fields=["address", "-sent_at"], name="notice_last_sent", condition=Q(state="SENT")),
             models.Index(fields=["address", "begun_at"], name="notice_waiting", condition=Q(state="WAITING")),
-            models.Index(fields=["-created_at", "-id"], name="notice_newest"),
-            models.Index(fields=["state", "-created_at"], name="notice_by_state"),
+            models.Index(fields=["-created_at", "-id", "state"], name="notice_newest"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(name="notice_once_an_address", fields=["question", "address", "is_reminder"]),

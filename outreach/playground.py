@@ -69,7 +69,7 @@ class Step(forms.Form):
 
     def __init__(self, case: Case, data: Any = None, files: Any = None) -> None:
         self.case = case
-        super().__init__(data, files, auto_id=f"{self.name}-%s", initial=self.start())
+        super().__init__(data, files, auto_id=f"{self.name}-%s", initial=self.start(), label_suffix="")
 
     def start(self) -> dict[str, Any]:
         """What is filled in already."""
@@ -311,7 +311,7 @@ class NewCaseForm(forms.Form):
     body = Prose(label="Case (JSON, as the API takes it)", rows=24, max_length=200_000)
 
     def __init__(self, data: Any = None) -> None:
-        super().__init__(data, auto_id="new-%s", initial={"body": curl.pretty(NEW_CASE)})
+        super().__init__(data, auto_id="new-%s", initial={"body": curl.pretty(NEW_CASE)}, label_suffix="")
         self.fields["client"].queryset = Client.objects.filter(is_active=True)  # type: ignore[attr-defined]
 
     @property

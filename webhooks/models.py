@@ -109,7 +109,7 @@ class Delivery(DueRow):
         indexes: ClassVar = [
             due_index("delivery_due"),
             models.Index(fields=["-created_at"], name="delivery_newest"),
-            models.Index(fields=["state", "-created_at"], name="delivery_by_state"),
+            models.Index(fields=["-created_at", "-sequence", "-id", "state"], name="delivery_newest_first"),
             models.Index(fields=["endpoint"], name="delivery_kept", condition=Q(state="PARKED")),
             models.Index(fields=["client", "-created_at", "-id"], name="delivery_of_client"),
             models.Index(fields=["endpoint"], name="delivery_held", condition=Q(lease_until__isnull=False)),

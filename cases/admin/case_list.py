@@ -28,7 +28,7 @@ def add_what_next_reads(cases: list[Case]) -> None:
 
     As annotations they would be sought for every row that the list has to sort.
     """
-    by_pk: dict[UUID, Any] = {case.pk: case for case in cases if not case.is_terminal}
+    by_pk: dict[UUID, Any] = {case.pk: case for case in cases}
     for case in by_pk.values():
         case.asked_at = case.drafted_at = None
         case.has_queued = case.has_unread = False

@@ -146,7 +146,8 @@ class AttachmentAdmin(CasePartAdmin):
         if not term:
             return queryset, False
         found = all_words("name", term) | Q(sha256=term.lower())
-        return queryset.filter(found | Q(message__case__in=search.cases_known_by(term))), False
+        mails = Message.objects.filter(case__in=search.cases_known_by(term)).order_by().values("pk")
+        return queryset.filter(found | Q(message__in=mails)), False
 
     @admin.display(description="Kind", ordering="type")
     def kind(self, attachment: Attachment) -> str:

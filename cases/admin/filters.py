@@ -23,7 +23,8 @@ def of_client(path: str = "client") -> type[admin.SimpleListFilter]:
     """
 
     class OfClient(admin.SimpleListFilter):
-        title, parameter_name = "client", f"{path}__id__exact"
+        # Of a longer path the admin would take its name for a lookup that is not allowed.
+        title, parameter_name = "client", "client__id__exact" if path == "client" else "client"
 
         def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
             has_cases = Exists(Case.objects.filter(client=OuterRef("pk")).order_by())
@@ -71,10 +72,10 @@ class WaitsForStaff(admin.SimpleListFilter):
         return [("yes", "For an answer or a decision"), ("answer", "For an answer"), ("draft", "For an approval")]
 
     def queryset(self, request: HttpRequest, cases: QuerySet[Case]) -> QuerySet[Case]:
-        asked = Q(pk__in=InputRequest.objects.filter(status=RequestStatus.PENDING).order_by().values("case"))
-        drafted = Q(pk__in=Draft.objects.waiting().order_by().values("case"))
-        wanted = {"yes": asked | drafted, "answer": asked, "draft": drafted}.get(self.value() or "")
-        return cases.filter(wanted) if wanted else cases
+        asked = InputRequest.objects.filter(status=RequestStatus.PENDING).order_by().values("case")
+        drafted = Draft.objects.waiting().order_by().values("case")
+        wanted: dict[str | None, QuerySet[Any, Any]] = {"answer": asked, "draft": drafted, "yes": asked.union(drafted)}
+        return cases.filter(pk__in=wanted[self.value()]) if self.value() in wanted else cases
 
 
 class CreatedWithin(admin.SimpleListFilter):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 
 from cases.admin.counts import bounded, in_words
@@ -41,7 +41,7 @@ class BoundedPaginator(AnyPaginator):
     """Pages of the first MOST_LISTED rows."""
 
     @cached_property
-    def count(self) -> Length:  # type: ignore[override]
+    def count(self) -> Length:
         return length(self.object_list, MOST_LISTED)  # type: ignore[arg-type]
 
 
@@ -63,7 +63,7 @@ class TwoParts(BoundedPaginator):
         return length(self.first, MOST_LISTED)
 
     @cached_property
-    def count(self) -> Length:  # type: ignore[override]
+    def count(self) -> Length:
         rest = length(self.rest, MOST_LISTED - self.first_count)
         return Length(self.first_count + rest, is_more=self.first_count.is_more or rest.is_more)
 
@@ -75,4 +75,4 @@ class TwoParts(BoundedPaginator):
         rows = list(self.first[begin : min(end, first)]) if begin < first else []
         if end > first:
             rows += self.rest[max(begin - first, 0) : end - first]
-        return self._get_page(rows, number, self)
+        return Page(rows, number, self)

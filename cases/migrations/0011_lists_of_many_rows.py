@@ -18,9 +18,10 @@ class Migration(migrations.Migration):
         AddIndex("case", models.Index(fields=["-created_at", "-id"], name="case_newest")),
         AddIndex("case", models.Index(fields=["-created_at"], name="case_failing", condition=Q(failures__gt=0))),
         AddIndex("case", models.Index(fields=["-created_at"], name="case_for_test", condition=Q(is_test=True))),
-        AddIndex("message", models.Index(fields=["-created_at", "-id"], name="message_newest")),
-        AddIndex("message", models.Index(fields=["status", "-created_at"], name="message_by_status")),
-        AddIndex("message", models.Index(fields=["purpose", "-created_at"], name="message_by_purpose")),
+        AddIndex(
+            "message",
+            models.Index(fields=["-created_at", "-id", "status", "purpose", "direction"], name="message_newest"),
+        ),
         AddIndex(
             "message", models.Index(fields=["-created_at"], name="message_after_end", condition=Q(is_after_end=True))
         ),
@@ -30,8 +31,7 @@ class Migration(migrations.Migration):
         ),
         AddIndex("attachment", models.Index(fields=["-created_at", "-id"], name="attachment_newest")),
         AddIndex("attachment", models.Index(fields=["sha256"], name="attachment_by_sha256")),
-        AddIndex("inputrequest", models.Index(fields=["-requested_at", "-id"], name="input_request_newest")),
-        AddIndex("inputrequest", models.Index(fields=["status", "-requested_at"], name="input_request_by_status")),
+        AddIndex("inputrequest", models.Index(fields=["-requested_at", "-id", "status"], name="input_request_newest")),
         MakeSearchable(),
         migrations.CreateModel(
             name="SavedFilter",

@@ -64,8 +64,7 @@ class InputRequest(Claimable):
             models.Index(
                 fields=["resolved_at"], name="input_request_settled", condition=Q(resolved_at__isnull=False)
             ),  # for what was answered on a day
-            models.Index(fields=["-requested_at", "-id"], name="input_request_newest"),
-            models.Index(fields=["status", "-requested_at"], name="input_request_by_status"),
+            models.Index(fields=["-requested_at", "-id", "status"], name="input_request_newest"),
         ]
 
     def __str__(self) -> str:

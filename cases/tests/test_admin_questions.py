@@ -544,8 +544,8 @@ def test_the_page_of_the_case_is_no_way_around_a_claim(clerk: Browser) -> None:
 
     refused = [
         act("reply", text="Hello."),
-        act("complete", result="{}"),
-        act("fail", why="failed_by_staff", reason="No."),
+        act("complete", result="{}", sure="yes"),
+        act("fail", why="failed_by_staff", reason="No.", sure="yes"),
     ]
     assert [told(response)[0][:12] for response in refused] == ["zoe has take"] * 3
     case.refresh_from_db()

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
-from cases import search, search_sqlite
+from cases import search, search_postgresql, search_sqlite
 from cases.factories import CaseFactory, MessageFactory
 from cases.models import Case, Message
 from cases.search import Phrase, look_for, phrases
@@ -207,6 +207,20 @@ def test_more_than_is_looked_through_is_said(case: Case, monkeypatch: pytest.Mon
     assert not look_for("ananas").has_more
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_search_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's index holds the places of words")
+    message = MessageFactory(text="ananas")
+    monkeypatch.setattr(search_postgresql, "MOST_MILLISECONDS", 50)
+    monkeypatch.setattr(search_postgresql, "MAIL_SQL", "SELECT pg_sleep(5), %s, %s")
+    found = look_for("ananas")
+    assert (found.places, found.has_more) == ({}, True)
+    assert search.mails_with("ananas") == []
+    monkeypatch.undo()
+    assert places("ananas") == {message.case: message}
+
+
 # --- SQLite ---------------------------------------------------------------------------------------
 
 
@@ -253,8 +267,8 @@ def test_django_may_alter_the_tables(sqlite: None) -> None:
     """It copies them, and the triggers go with the old one."""
     early = MessageFactory(text="apricot")
     with connection.schema_editor() as editor:
-        editor._remake_table(Message)
-        editor._remake_table(Case)
+        editor._remake_table(Message)  # type: ignore[attr-defined]
+        editor._remake_table(Case)  # type: ignore[attr-defined]
     search.install()
     late = MessageFactory(text="banana")
     assert places("apricot") == {early.case: early}

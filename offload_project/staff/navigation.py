@@ -57,7 +57,9 @@ PAGES: list[Group] = [
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of pages as the theme wants them, for the person of the request. One of them is where they are."""
-    groups = [{"title": title, "items": [_item(*page) for page in pages]} for title, pages in PAGES]
+    groups: list[dict[str, Any]] = [
+        {"title": title, "items": [_item(*page) for page in pages]} for title, pages in PAGES
+    ]
     items = [item for group in groups for item in group["items"]]
     here = max((item["link"] for item in items if _is_in(request.path, item["link"])), key=len, default="")
     for item in items:

@@ -1,13 +1,14 @@
 """The staff's pages show times in the reader's zone, which cases/static/cases/zone.js tells in a cookie."""
 
-import zoneinfo
 from collections.abc import Callable
 from datetime import tzinfo
-from functools import cache
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+
+from cases.fields import zones
 
 COOKIE = "offload_zone"
 PAGES = "/admin/"
@@ -31,9 +32,4 @@ def in_the_readers_zone(
 def zone_of(request: HttpRequest) -> tzinfo | None:
     """The zone that the cookie names by its IANA name; None without one that we know."""
     name = request.COOKIES.get(COOKIE, "")
-    return zoneinfo.ZoneInfo(name) if name in _names() else None
-
-
-@cache
-def _names() -> set[str]:
-    return zoneinfo.available_timezones()
+    return ZoneInfo(name) if name in zones() else None

@@ -121,4 +121,17 @@ def pages() -> dict[str, str]:
         if row := model._default_manager.order_by("pk").first():
             found[f"{model._meta.model_name}-page"] = f"{base}{row.pk}/change/"
             found[f"{model._meta.model_name}-history"] = f"{base}{row.pk}/history/"
+    return found | _pages_of_mail()
+
+
+def _pages_of_mail() -> dict[str, str]:
+    """Those that are no model's: the queues, a mail as it came in, and the playground."""
+    mail, played = "/admin/outreach/inboundpayload/", "/admin/outreach/sandboxmail/play/"
+    unmatched = InboundPayload.objects.filter(state=PayloadState.UNMATCHED).first()
+    question = Case.objects.filter(status=Status.INPUT_NEEDED, transport="sandbox").first()
+    found = {name: f"{mail}{name}/" for name in ("quarantine", "unmatched", "failed")} | {"playground": played}
+    if unmatched:
+        found |= {"unmatched-page": f"{mail}{unmatched.pk}/change/", "source": f"{mail}{unmatched.pk}/source/"}
+    if question:
+        found["play"] = f"{played}{question.pk}/"
     return found

@@ -85,7 +85,7 @@ def rich_case(
     enclosed.file.save("", ContentFile(b"ours"), save=True)
     ModelCall.objects.create(case=case, client=client, at=work.now(), purpose="check", model="m", cost=0, fault=CANARY)
     person, _ = User.objects.get_or_create(username="root")
-    for row in (case, case.input_requests.first(), case.messages.first()):
+    for row in (case, case.input_requests.get(), case.messages.filter(direction="OUT")[0]):
         LogEntry.objects.create(
             user=person,
             content_type=ContentType.objects.get_for_model(row),

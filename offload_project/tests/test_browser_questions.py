@@ -13,21 +13,9 @@ from cases import correspondence, work
 from cases.events import record
 from cases.factories import CaseFactory, InputRequestFactory
 from cases.models import Case, Draft, InputRequest, MessageStatus, Purpose, RequestStatus, Status
-from offload_project.tests.browser import (
-    CUT,
-    SIZES,
-    Scheme,
-    chromium,
-    log_in,
-    look_as,
-    new_context,
-    obstacles,
-    page,
-    picture,
-)
+from offload_project.tests.browser import CUT, SIZES, Scheme, log_in, look_as, new_context, obstacles, picture
 from offload_project.tests.test_browser import question_with_a_history
 
-__all__ = ["chromium", "page"]  # fixtures
 QUEUE = "/admin/cases/inputrequest/queue/"
 SCHEMA = {
     "type": "object",

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.test import Client as Browser
 from pytest_django import Settings
 
 from cases import encryption, work
-from cases.factories import CaseFactory, ClientFactory, MessageFactory
+from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory, MessageFactory
 from cases.models import Attachment, Case, Correspondent, Message, Status
 from cases.testing import run_due
 from offload_project.maintenance import erasure
@@ -108,6 +110,30 @@ def test_what_stays_is_the_case_with_its_dates_and_end() -> None:
     assert event["data"]["resultStatus"] == "goal_achieved"
     assert event["data"]["attachments"] == []
     assert "result" not in event["data"]
+
+
+@pytest.mark.parametrize("keep", [(), ("--keep-results",)])
+def test_client_and_staff_can_still_look_at_it(client: Browser, keep: tuple[str, ...]) -> None:
+    key = ApiKeyFactory(is_test=True)
+    case = rich_case(client=key.client)
+    assert erase("--yes", *keep)[0] == 0
+    headers = {"x-api-key": key.key}
+    for path in ("?includeTranscript=true", "/messages", "/timeline"):
+        assert client.get(f"/cases/{case.pk}{path}", headers=headers).status_code == 200, path
+    told = client.get(f"/cases/{case.pk}", headers=headers).json()["data"]
+    assert (told["status"], told["counterparty"]["name"]) == ("COMPLETED", "(erased)")
+    client.force_login(User.objects.create_superuser("chief"))
+    [delivery] = case.deliveries.filter(event_type="case.completed")
+    [payload, _] = InboundPayload.objects.all()
+    for page in (
+        f"cases/case/{case.pk}",
+        f"cases/inputrequest/{case.input_requests.get().pk}",
+        f"webhooks/delivery/{delivery.pk}",
+        f"outreach/inboundpayload/{payload.pk}",
+    ):
+        answer = client.get(f"/admin/{page}/change/", follow=True)
+        assert answer.status_code == 200, page
+        assert "Heronby" not in answer.content.decode()
 
 
 def test_results_may_stay() -> None:

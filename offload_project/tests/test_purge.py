@@ -13,6 +13,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
 
 from cases import database, idempotency, work
 from cases.errors import CaseNotFound
@@ -284,8 +285,9 @@ def test_a_reply_that_comes_while_its_case_goes_is_kept_for_staff(monkeypatch: p
 
     def work_on_it() -> None:
         assert deleted.wait(10)
-        run_due("payload", failing=(CaseNotFound, database.UNAVAILABLE))
+        run_due("payload", failing=(CaseNotFound, *database.UNAVAILABLE))
         taken_in.set()
+        connection.close()
 
     with ThreadPoolExecutor(1) as other:
         worker = other.submit(work_on_it)

@@ -26,6 +26,7 @@ from cases.admin.attention import AttentionFirst
 from cases.admin.files import as_file, link_to, link_to_case
 from cases.admin.filters import all_words, one_of
 from cases.errors import CaseError
+from cases.models import Message
 from outreach.forms import HANDLING_FORMS, BulkDiscardForm, HandlingForm, offered
 from outreach.inbound import handling, mime
 from outreach.inbound.arrival import DoorError
@@ -137,9 +138,14 @@ class InboundPayloadAdmin(AttentionFirst):
             return queryset, False
         fields = ("note", "last_error", "summary__from", "summary__subject")
         in_row = reduce(or_, (all_words(field, term) for field in fields))
-        found = Q(message__in=search.mails_with(term)) | Q(message__case__in=search.cases_known_by(term))
-        found |= Q(source__in=list(READERS), dedupe_key=term)
-        return queryset.filter(found | (Q(state__in=NOT_TAKEN_IN) & in_row)), False
+        mails = Message.objects.filter(case__in=search.cases_known_by(term)).order_by().values("pk")
+        rows = InboundPayload.objects.order_by().values("pk")
+        found = rows.filter(in_row, state__in=NOT_TAKEN_IN).union(  # each along an index of its own
+            rows.filter(message__in=search.mails_with(term)),
+            rows.filter(message__in=mails),
+            rows.filter(source__in=list(READERS), dedupe_key=term),
+        )
+        return queryset.filter(pk__in=found), False
 
     def get_ordering(self, request: HttpRequest) -> Any:
         return (FIRST_STATES, "-received_at")

@@ -43,7 +43,8 @@ class Match:
     may_come: bool = False
     evidence: frozenset[Evidence] = field(default=frozenset())
     sent: Message | None = None
-    candidates: dict[UUID, list[Evidence]] = field(default_factory=dict)  # of several cases, what speaks for each
+    # Of several cases, what speaks for each; for people, and no part of the outcome.
+    candidates: dict[UUID, list[Evidence]] = field(default_factory=dict, compare=False)
 
 
 def find_case(mail: InboundMail, envelope: Envelope) -> Match:

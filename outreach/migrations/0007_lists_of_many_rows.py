@@ -11,10 +11,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndex("inboundpayload", models.Index(fields=["-received_at", "-id"], name="payload_newest")),
-        AddIndex("inboundpayload", models.Index(fields=["state", "-received_at"], name="payload_newest_of_state")),
+        AddIndex(
+            "inboundpayload",
+            models.Index(fields=["-received_at", "-id", "state", "source"], name="payload_newest"),
+        ),
         AddIndex("sandboxmail", models.Index(fields=["-delivered_at", "-id"], name="sandbox_mail_newest")),
         AddIndex("suppression", models.Index(fields=["-since", "-id"], name="suppression_newest")),
-        AddIndex("staffnotice", models.Index(fields=["-created_at", "-id"], name="notice_newest")),
-        AddIndex("staffnotice", models.Index(fields=["state", "-created_at"], name="notice_by_state")),
+        AddIndex("staffnotice", models.Index(fields=["-created_at", "-id", "state"], name="notice_newest")),
     ]

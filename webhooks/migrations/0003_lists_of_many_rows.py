@@ -11,7 +11,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndex("delivery", models.Index(fields=["state", "-created_at"], name="delivery_by_state")),
+        AddIndex(
+            "delivery",
+            models.Index(fields=["-created_at", "-sequence", "-id", "state"], name="delivery_newest_first"),
+        ),
         AddIndex(
             "delivery",
             models.Index(fields=["endpoint"], name="delivery_kept", condition=models.Q(state="PARKED")),
