@@ -599,6 +599,7 @@ LOGGING = {
         "urllib3": {"level": "INFO"},  # at DEBUG it writes the paths of URLs, which of staff's webhooks are secrets
         # At DEBUG these write whole requests and answers, keys and mails in them.
         **{name: {"level": "INFO"} for name in ("openai", "httpx2", "httpcore2", "botocore", "boto3", "s3transfer")},
+        "django-q": {"level": "WARNING"},  # its own log_level counts only where nobody else has configured logging
         "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },

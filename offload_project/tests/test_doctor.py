@@ -180,6 +180,17 @@ def test_work_without_a_worker() -> None:
     assert due[1].startswith("a row has been due for 36")
 
 
+def test_a_log_of_text_is_warned_of_but_at_a_desk(settings: Settings) -> None:
+    warned = "the log is text, whose tracebacks may quote mails"
+    settings.OFFLOAD_LOG_FORMAT = "text"
+    settings.AT_A_DESK = True
+    assert ("WARN", warned) not in found(project_doctor.settings_are_safe)
+    settings.AT_A_DESK = False
+    assert ("WARN", warned) in found(project_doctor.settings_are_safe)
+    settings.OFFLOAD_LOG_FORMAT = "json"
+    assert ("WARN", warned) not in found(project_doctor.settings_are_safe)
+
+
 def test_doctor_fails_for_waiting_work_when_readyz_does_and_warns_before(settings: Settings) -> None:
     CaseFactory(created_at=database.now() - timedelta(minutes=2))
     assert found(doctor.work_is_done)[3][0] == "WARN"  # /readyz is content for five minutes

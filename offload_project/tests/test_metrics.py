@@ -1,11 +1,13 @@
 """/metrics: who may read it, what it counts, and that it never harms what it counts."""
 
+import json
 import multiprocessing
 import os
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,12 @@ from cases.metrics import Slot
 from cases.models import Case, Heartbeat
 from cases.testing import run_due
 from offload_project import metrics as door
+from offload_project.tests.processes import Service
 from outreach import budget
 from outreach.agents.base import ModelCall
 from outreach.factories import FORM, Played
 from outreach.transports import TRANSPORTS, TransportError
+from scripts import demo
 
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 TOKEN = "a-token-of-the-scraper"
@@ -339,3 +343,38 @@ def test_a_worker_has_a_door_of_its_own(settings: Settings, monkeypatch: pytest.
 def test_no_door_is_opened_where_no_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "make_server", lambda *args: pytest.fail("opened"))
     door.serve()
+
+
+# --- In real processes ---
+
+
+def test_one_door_tells_of_web_and_workers_and_the_log_is_json(on_sqlite: Service) -> None:
+    on_sqlite.environment |= {
+        "DJANGO_SETTINGS_MODULE": "offload_project.settings",
+        "OFFLOAD_LOG_FORMAT": "json",
+        "OFFLOAD_METRICS_PORT": str(demo.free_port()),
+    }
+    client = json.loads(on_sqlite.manage("create_client", "Acme", "--test", "--json"))
+    base = on_sqlite.start_web()
+    on_sqlite.start("clock")
+    on_sqlite.start("worker")
+    with closing(demo.Api(base, client["apiKey"])) as api:
+        case_id = api.call("POST", "/cases", demo.CASE, expect=201)["caseId"]
+        demo.wait_for("the case to run", lambda: api.call("GET", f"/cases/{case_id}")["status"] == "RUNNING")
+
+    def door_of(address: str) -> Figures:
+        with urllib.request.urlopen(f"{address}/metrics", timeout=20) as answer:
+            return read(answer.read().decode())
+
+    for address in (base, f"http://127.0.0.1:{on_sqlite.environment['OFFLOAD_METRICS_PORT']}"):
+        seen = door_of(address)
+        assert of(seen, "offload_http_requests_total", method="POST", route="/cases", status="201") == 1  # web's
+        assert of(seen, "offload_send_seconds_count", transport="sandbox", outcome="sent") == 1  # a worker's
+        assert of(seen, "offload_events_total", type="case.created") == 1
+        assert of(seen, "offload_processes_alive", role="worker") == 1
+        assert of(seen, "offload_processes_alive", role="clock") == 1
+    lines = [json.loads(line) for line in on_sqlite.log("worker").splitlines()]
+    assert [line["message"] for line in lines if line["logger"] == "django-q"] == []  # else one for each wake-up
+    (sent,) = [line for line in lines if line["message"] == f"case {case_id}: message.sent by system"]
+    assert (sent["case_id"], sent["client_id"], sent["step"]) == (case_id, client["clientId"], "send_queued")
+    assert client["apiKey"] not in on_sqlite.log("web") + on_sqlite.log("worker")
