@@ -12,7 +12,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from cases import key_use, rates
+from cases import key_use, log_context, rates
 from cases.client_address import address_of, counted_as
 from cases.models import ApiKey, Client, Scope, hash_key
 
@@ -53,6 +53,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             _count_failure(request)
             raise _refusal(request, key)
         key_use.note(key)
+        log_context.add(client_id=key.client_id)
         return Caller(key.client, key), key
 
     def authenticate_header(self, request: Request) -> str:

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Min, Q
+from django.db.models import Q
 
 from cases import database, leases, work
 from cases.examination import Examination, Finding, fail, ok, warn
@@ -112,15 +112,20 @@ def work_is_done(examination: Examination) -> Iterator[Finding]:
     else:
         remedy = "Start `manage.py clock`: without it follow-ups and repeated attempts wait for other work."
         yield fail("clock process", "none has looked for due work for 60 s", remedy)
-    oldest = min(
-        filter(None, (leases.due(kind).aggregate(at=Min("due_at"))["at"] for kind in leases.kinds())), default=None
-    )
-    if oldest is None or database.now() - oldest < OVERDUE:
+    yield from _due_work()
+
+
+def _due_work() -> Iterator[Finding]:
+    """As /readyz has it, and a warning before."""
+    oldest = min(filter(None, map(leases.oldest_due, leases.kinds())), default=None)
+    waited = database.now() - oldest if oldest else timedelta(0)
+    limit = timedelta(seconds=settings.OFFLOAD_READY_OLDEST_DUE_SECONDS)
+    if waited < min(OVERDUE, limit or OVERDUE):
         yield ok("due work", "none waits")
         return
-    waited = (database.now() - oldest).total_seconds()
     remedy = "Start what is missing, or more workers; `manage.py requeue_stuck` says why a row waits."
-    yield fail("due work", f"a row has been due for {waited:.0f} s and nobody has taken it", remedy)
+    make = fail if limit and waited >= limit else warn
+    yield make("due work", f"a row has been due for {waited.total_seconds():.0f} s and nobody has taken it", remedy)
 
 
 def keys_are_in_order(examination: Examination) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from cases import log_context, metrics
 from cases.models import Case, Event
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,14 @@ def record(case: Case, type: str, *, actor: str = SYSTEM, **data: Any) -> Event:
     event = Event.objects.create(case=case, type=type, actor=actor, at=case.now, data=data)
     for listener in listeners().get(type, ()):
         listener(case, event)
-    transaction.on_commit(partial(logger.info, "case %s: %s by %s", case.pk, type, actor), robust=True)
+    metrics.EVENTS.add_after_commit(type=type)
+    transaction.on_commit(partial(_log, event, case.client_id), robust=True)
     return event
+
+
+def _log(event: Event, client_id: Any) -> None:
+    with log_context.bound(case_id=event.case_id, client_id=client_id):
+        logger.info("case %s: %s by %s", event.case_id, event.type, event.actor)
 
 
 @cache

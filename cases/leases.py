@@ -85,6 +85,13 @@ def due(kind: str) -> QuerySet[Any]:
     return with_room
 
 
+def oldest_due(kind: str) -> datetime | None:
+    """Since when the row has been due that has waited longest of those which a claim would take now."""
+    rows = due(kind).order_by("due_at").values_list("due_at", flat=True)
+    oldest: datetime | None = rows.first()
+    return oldest
+
+
 def held_by_owner(kind: str) -> QuerySet[Any]:
     """For a kind with `at_most_by`: each of its values with the number of rows that are `held` now, if any are."""
     owner = str(kinds()[kind].at_most_by)

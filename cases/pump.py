@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
-from cases import leases
+from cases import leases, log_context, metrics
 from cases.database import UNAVAILABLE, let_go_of_connection
 from cases.leases import Claim, LeaseLost, MovedOn
 
@@ -37,6 +37,7 @@ class SharedFlag:
 
 stopping = SharedFlag()  # set by SIGTERM, for all workers of the cluster: stop claiming, finish, release
 _at_work = threading.Event()
+OUTCOMES: dict[type[BaseException], str] = {MovedOn: "moved_on", LeaseLost: "lease_lost"}  # beside done and failed
 LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
 
 
@@ -131,15 +132,29 @@ class Pump:
 
 def run_step(held: Claim[Any]) -> None:
     """One step in a thread of the pump, or in the caller's own in tests."""
+    began_at, ended_by = time.monotonic(), None
     try:
-        if held.lost_leases >= leases.HANDED_OVER_AT:
-            held.kind.give_up(held, f"Its work was begun {held.lost_leases} times and never came to an end.")
-        else:
-            held.kind.step(held)
+        with log_context.bound(**_about(held)):
+            if held.lost_leases >= leases.HANDED_OVER_AT:
+                held.kind.give_up(held, f"Its work was begun {held.lost_leases} times and never came to an end.")
+            else:
+                held.kind.step(held)
+    except BaseException as error:
+        ended_by = error
+        raise
     finally:
+        metrics.STEPS.note(
+            time.monotonic() - began_at, kind=held.kind.name, outcome=metrics.outcome_of(ended_by, OUTCOMES)
+        )
         for connection in connections.all(initialized_only=True):
             if not connection.in_atomic_block:
                 connection.close()
+
+
+def _about(held: Claim[Any]) -> dict[str, Any]:
+    """What the lines of a step's log name."""
+    is_case = held.kind.of_case == "pk"
+    return {"kind": held.kind.name, "row_id": held.pk, "case_id": held.pk if is_case else None}
 
 
 def settle(outcomes: dict[Claim[Any], BaseException | None]) -> None:
@@ -152,8 +167,9 @@ def settle(outcomes: dict[Claim[Any], BaseException | None]) -> None:
         let_go_of_connection()
     for held, error in outcomes.items():
         if error is not None and not isinstance(error, MovedOn | LeaseLost):
-            logger.warning("%s %s: the step failed", held.kind.name, held.pk, exc_info=error)
-            _count_failure(held, error)
+            with log_context.bound(**_about(held)):
+                logger.warning("%s %s: the step failed", held.kind.name, held.pk, exc_info=error)
+                _count_failure(held, error)
 
 
 def _count_failure(held: Claim[Any], error: BaseException) -> None:

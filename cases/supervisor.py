@@ -21,6 +21,7 @@ from typing import Any
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
+from django.utils.module_loading import import_string
 
 from cases import work
 from cases.daemon import Complaints, Termination
@@ -213,6 +214,7 @@ class Supervisor:
 
 def run(termination: Termination) -> None:
     """Supervise clusters of this installation until told to stop."""
+    import_string(settings.OFFLOAD_METRICS_DOOR)()
     name = f"{socket.gethostname()[:80]}:{os.getpid()}"
     manage = str(settings.BASE_DIR / "manage.py")
     cluster = ["worker", "--skip-checks", "--cluster", name, "--supervisor", str(os.getpid())]

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from cases import changes, downloads, idempotency, listing, reopening, services
+from cases import changes, downloads, idempotency, listing, log_context, reopening, services
 from cases.authentication import caller_of
 from cases.errors import AttachmentNotFound, CaseError, CaseNotFound, Forbidden
 from cases.idempotency import AlreadyAnswered, Asked
@@ -77,6 +77,7 @@ def own_case(request: Request, case_id: str) -> Case:
         raise CaseNotFound
     if case.client_id != caller_of(request).client.pk:
         raise Forbidden
+    log_context.add(case_id=case.pk)
     return case
 
 

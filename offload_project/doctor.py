@@ -36,6 +36,10 @@ def settings_are_safe(examination: Examination) -> Iterator[Finding]:
         )
     if "*" in settings.ALLOWED_HOSTS:
         yield warn("settings", "ALLOWED_HOSTS takes any host", "Name the hosts.")
+    if settings.OFFLOAD_LOG_FORMAT == "text" and not settings.AT_A_DESK:
+        yield warn(
+            "settings", "the log is text, whose tracebacks may quote mails", "Set OFFLOAD_LOG_FORMAT=json, or unset it."
+        )
     if not settings.OFFLOAD_RATE_PER_MINUTE:
         yield warn(
             "settings", "keys have no rate limit", "Unset OFFLOAD_RATE_PER_MINUTE, or limit rates in your proxy."

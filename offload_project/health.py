@@ -1,4 +1,4 @@
-"""Two questions an orchestrator asks: is the process up (`/healthz`), and can it do its work (`/readyz`).
+"""Two questions an orchestrator asks: is the process up (`/healthz`), and is the work done (`/readyz`).
 
 Plain views, kept out of the API's schema: they need no key, and 503 is a documented answer of one of them.
 """
@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
+from cases import database, leases
 from cases.models import Heartbeat, Role
 
 from .api import Detail, failure, read_only, success
@@ -32,11 +34,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @read_only
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 where database, storage and a worker are there, else 503 NOT_READY naming what is not."""
+    """200 where database, storage and a worker are there and no work is left lying, else 503 NOT_READY naming what is
+    wrong."""
     checks: dict[str, Callable[[], str | None]] = {
         "database": check_database,
         "storage": check_storage,
         "worker": check_worker,
+        "dueWork": check_due_work,
     }
     faults: list[Detail] = [{"path": name, "message": fault} for name, check in checks.items() if (fault := check())]
     if faults:
@@ -62,6 +66,19 @@ def check_worker() -> str | None:
         return None if Heartbeat.objects.alive(Role.WORKER).exists() else "no heartbeat for 60 s"
     except DatabaseError:
         return "unknown: the database does not answer"
+
+
+def check_due_work() -> str | None:
+    """None where no row has been due for OFFLOAD_READY_OLDEST_DUE_SECONDS with nobody taking it; 0: not looked at."""
+    limit = settings.OFFLOAD_READY_OLDEST_DUE_SECONDS
+    if not limit:
+        return None
+    try:
+        waits = [(at, kind) for kind in leases.kinds() if (at := leases.oldest_due(kind))]
+        seconds = (database.now() - min(waits)[0]).total_seconds() if waits else 0.0
+    except DatabaseError:
+        return "unknown: the database does not answer"
+    return f"a {min(waits)[1]} has been due for {seconds:.0f} s" if seconds >= limit else None
 
 
 def _write_and_delete() -> str | None:

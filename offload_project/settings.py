@@ -7,7 +7,9 @@ file exists and SECRET_KEY is not set, the rest defaults to this machine over pl
 Lengths of time are in seconds; tests shorten them through the environment of the processes they start.
 """
 
+import socket
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,6 +91,8 @@ INSTALLED_APPS = [
     "offload_project",  # for its commands
 ]
 MIDDLEWARE = [
+    "offload_project.tracing.follow",
+    "offload_project.metrics.answer",
     "django.middleware.security.SecurityMiddleware",
     "offload_project.answers.add_headers",
     "offload_project.api.refuse_nul",
@@ -552,20 +556,50 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+# --- Figures and readiness ---
+
+# Each machine's own, also where machines or containers share OFFLOAD_VAR_DIR: see cases/metrics.py.
+OFFLOAD_METRICS_DIR = VAR_DIR / "metrics" / socket.gethostname()
+env.ENVIRON["PROMETHEUS_MULTIPROC_DIR"] = str(OFFLOAD_METRICS_DIR)  # where prometheus_client looks, and nowhere else
+OFFLOAD_METRICS_CIDRS = env.list("OFFLOAD_METRICS_CIDRS", default=["127.0.0.0/8", "::1/128"])  # may read /metrics
+OFFLOAD_METRICS_TOKEN = env("OFFLOAD_METRICS_TOKEN", default="")  # as may whoever sends this: Authorization: Bearer …
+OFFLOAD_METRICS_PORT = env("OFFLOAD_METRICS_PORT", default="")  # a worker's own door: PORT (this machine) or HOST:PORT
+OFFLOAD_METRICS_DOOR = "offload_project.metrics.serve"
+try:
+    _networks = [ip_network(cidr, strict=False) for cidr in OFFLOAD_METRICS_CIDRS]
+except ValueError as error:
+    raise ImproperlyConfigured(f"OFFLOAD_METRICS_CIDRS: {error}") from error
+if OFFLOAD_METRICS_PORT and not OFFLOAD_METRICS_PORT.rpartition(":")[2].isdecimal():
+    raise ImproperlyConfigured(f"OFFLOAD_METRICS_PORT is {OFFLOAD_METRICS_PORT!r}; give PORT or HOST:PORT.")
+# For so long a row may be due and taken by nobody before /readyz says 503; 0: for ever.
+OFFLOAD_READY_OLDEST_DUE_SECONDS = _number("OFFLOAD_READY_OLDEST_DUE_SECONDS", default=300)
+
 # --- Logs: to stderr, for whoever collects them; no bodies, no keys ---
 
 OFFLOAD_LOG_LEVEL = env("OFFLOAD_LOG_LEVEL", default="INFO").upper()
+OFFLOAD_LOG_FORMAT = env("OFFLOAD_LOG_FORMAT", default="text" if AT_A_DESK else "json")
+if OFFLOAD_LOG_FORMAT not in {"json", "text"}:
+    raise ImproperlyConfigured(f"OFFLOAD_LOG_FORMAT is {OFFLOAD_LOG_FORMAT!r}; give json or text.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "json": {"()": "offload_project.logs.JsonFormatter"},
+        "text": {
+            "()": "offload_project.logs.TextFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": OFFLOAD_LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": OFFLOAD_LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": OFFLOAD_LOG_LEVEL, "propagate": True},
         "mail.log": {"level": "WARNING"},  # aiosmtpd's: else a line for each word that is said
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
         "urllib3": {"level": "INFO"},  # at DEBUG it writes the paths of URLs, which of staff's webhooks are secrets
+        # At DEBUG these write whole requests and answers, keys and mails in them.
+        **{name: {"level": "INFO"} for name in ("openai", "httpx2", "httpcore2", "botocore", "boto3", "s3transfer")},
+        "django-q": {"level": "WARNING"},  # its own log_level counts only where nobody else has configured logging
         "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },

@@ -5,6 +5,7 @@ to, with no transaction and no connection held; then one short transaction write
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -13,10 +14,10 @@ from typing import Any
 
 from django.conf import settings
 
-from cases import correspondence, drafts, services, transitions, work
+from cases import correspondence, drafts, log_context, services, transitions, work
 from cases.events import record
 from cases.models import Case, Message, MessageStatus, Purpose, ResultStatus, Status
-from outreach import budget, deliberation, enclosures, limits, proposals, robots, suppression
+from outreach import budget, deliberation, enclosures, limits, metrics, proposals, robots, suppression
 from outreach.agents import guard, registry
 from outreach.agents.base import Agent, AgentAsks, AgentGaveUp, CaseView, Decision, Verdict
 from outreach.budget import Meter, metered
@@ -24,7 +25,7 @@ from outreach.deliberation import Written
 from outreach.inbound import reply_address
 from outreach.models import SuppressionReason
 from outreach.situation import Situation
-from outreach.transports import OutgoingMail, TransportError, transport_named
+from outreach.transports import OutgoingMail, Receipt, TransportError, transport_named
 
 logger = logging.getLogger(__name__)
 Claim = work.Claim[Case]
@@ -34,6 +35,7 @@ def advance(claimed: Claim) -> None:
     """Do the next right thing for the claimed case. Safe to run twice, or to be killed anywhere."""
     now = Situation.of(claimed.read())
     act = next((act for applies, act in TABLE if applies(now)), derive_again)
+    log_context.add(client_id=now.case.client_id, step=act.__name__)
     try:
         act(claimed, now)
     except AgentGaveUp as error:
@@ -82,7 +84,7 @@ def send_queued(claimed: Claim, now: Situation) -> None:
     if not claimed.renewed():
         raise work.LeaseLost(f"case {claimed.pk}: too little of the lease is left to send")
     try:
-        receipt = transport_named(case.transport).send(mail)
+        receipt = hand_over(case.transport, mail)
     except TransportError as error:
         if not error.permanent:
             raise
@@ -97,6 +99,20 @@ def send_queued(claimed: Claim, now: Situation) -> None:
             thread_id=receipt.thread_id,
         )
     )
+
+
+def hand_over(transport: str, mail: OutgoingMail) -> Receipt:
+    """Give the mail to the transport, and count what it answers. Raises TransportError."""
+    began_at, outcome = time.monotonic(), "failed"
+    try:
+        receipt = transport_named(transport).send(mail)
+        outcome = "sent"
+        return receipt
+    except TransportError as error:
+        outcome = "refused" if error.permanent else "failed"
+        raise
+    finally:
+        metrics.SENDS.note(time.monotonic() - began_at, transport=transport, outcome=outcome)
 
 
 def _stop_leak(case: Case, message: Message, leaked: list[str]) -> None:

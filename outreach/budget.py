@@ -12,6 +12,7 @@ from django.db.models import F, Sum
 from cases import work
 from cases.events import record
 from cases.models import Case
+from outreach import metrics
 from outreach.agents.base import AgentError
 from outreach.agents.base import ModelCall as Call
 from outreach.models import ModelCall
@@ -59,6 +60,7 @@ def metered(claimed: work.Claim[Case]) -> Iterator[Meter]:
 
 def write_down(claimed: work.Claim[Case], calls: Iterable[Call]) -> None:
     """Store the calls with their cost, on the timeline too. A fact: written whatever becomes of the step."""
+    calls = list(calls)
     with work.transaction():
         case = Case.objects.locked(claimed.pk)
         for call in calls:
@@ -81,6 +83,17 @@ def write_down(claimed: work.Claim[Case], calls: Iterable[Call]) -> None:
                 model_tokens=F("model_tokens") + call.prompt_tokens + call.completion_tokens,
                 model_cost=F("model_cost") + cost,
             )
+    for call in calls:
+        _count(call)
+
+
+def _count(call: Call) -> None:
+    metrics.MODEL_CALLS.note(
+        call.duration_ms / 1000, purpose=call.purpose, outcome="faulty" if call.fault else "usable"
+    )
+    metrics.MODEL_TOKENS.add(call.prompt_tokens, purpose=call.purpose, direction="read")
+    metrics.MODEL_TOKENS.add(call.completion_tokens, purpose=call.purpose, direction="written")
+    metrics.MODEL_COST.add(float(price(call)), purpose=call.purpose)
 
 
 def price(call: Call) -> Decimal:

@@ -6,6 +6,7 @@ Each function is for a transaction in which the case is held locked (see Endpoin
 import uuid
 
 from cases import work
+from webhooks import metrics
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
 
@@ -15,6 +16,7 @@ def end(delivery: Delivery, state: DeliveryState) -> None:
     delivery.retry_at = None
     work.reschedule(delivery)
     delivery.save()  # before the successor looks whether anything is ahead of it
+    metrics.DELIVERIES.add_after_commit(state=delivery.state.lower())
     successor = Delivery.objects.waiting(delivery.case_id).values_list("pk", flat=True).first()
     if successor is not None:
         _reschedule(successor)
@@ -37,10 +39,12 @@ def end_all(endpoint: Endpoint, state: DeliveryState) -> None:
     There may be thousands, so they are ended by one statement: of an ended row `work.reschedule` would say no more.
     """
     waiting = Delivery.objects.filter(endpoint=endpoint, state=DeliveryState.WAITING)
-    list(waiting.order_by("case_id", "sequence").select_for_update(of=("self",)).values_list("pk"))
+    locked = list(waiting.order_by("case_id", "sequence").select_for_update(of=("self",)).values_list("pk"))
     others = Delivery.objects.filter(state=DeliveryState.WAITING).exclude(endpoint=endpoint)
     behind = list(others.filter(case_id__in=waiting.values("case_id")).values_list("pk", flat=True))
     work.end_all(waiting, state=state)
+    if locked:
+        metrics.DELIVERIES.add_after_commit(len(locked), state=state.lower())
     for pk in behind:
         _reschedule(pk)
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 
-from cases import work
+from cases import log_context, work
 from cases.models import Case
-from webhooks import endpoints, order, sender, signing
+from webhooks import endpoints, metrics, order, sender, signing
 from webhooks.connections import LIMIT_SECONDS
 from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 from webhooks.retry_after import asked_for
@@ -42,6 +42,7 @@ def deliver(claimed: work.Claim[Delivery]) -> None:
     delivery = claimed.read(Delivery.objects.select_related("client"))
     if delivery.state != DeliveryState.WAITING:
         return
+    log_context.add(case_id=delivery.case_id, client_id=delivery.client_id, step="deliver")
     secrets, started_at = signing.secrets_for(delivery.client), work.now()
     work.let_go_of_connection()
     if not claimed.renewed():
@@ -53,6 +54,7 @@ def deliver(claimed: work.Claim[Delivery]) -> None:
         headers=signing.headers(secrets, delivery.event_id, datetime.now(UTC), body),
         limit_seconds=min(LIMIT_SECONDS, claimed.remaining()),
     )
+    metrics.ATTEMPTS.note(outcome.duration_ms / 1000, outcome=metrics.word_for(outcome))
     claimed.insist(lambda: record_attempt(delivery.pk, started_at, outcome))
 
 

@@ -29,6 +29,7 @@ os.environ |= {
     "OFFLOAD_VAR_DIR": str(scratch),
     "OFFLOAD_SQLITE_SYNCHRONOUS": "OFF",  # a test database need not survive a power cut
     "OFFLOAD_FAILED_KEYS_PER_MINUTE": "0",  # all tests come from one address
+    "OFFLOAD_LOG_FORMAT": "text",  # for people, who read the logs of failed tests
     "OFFLOAD_KEY_USE_SECONDS": "0",  # its thread would wait for the transaction that a test is wrapped in
     "DJANGO_SETTINGS_MODULE": "offload_project.settings",  # for processes that tests start
 }

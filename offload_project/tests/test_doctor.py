@@ -21,7 +21,7 @@ from pytest_httpserver import HTTPServer
 from cases import database, doctor
 from cases.examination import Examination, Finding, Level, findings
 from cases.factories import ApiKeyFactory, CaseFactory, ClientFactory
-from cases.models import Heartbeat
+from cases.models import Case, Heartbeat
 from offload_project import doctor as project_doctor
 from outreach import doctor as outreach_doctor
 from outreach import fingerprints
@@ -178,6 +178,29 @@ def test_work_without_a_worker() -> None:
     assert clock == ("FAIL", "none has looked for due work for 60 s")
     assert due[0] == "FAIL"
     assert due[1].startswith("a row has been due for 36")
+
+
+def test_a_log_of_text_is_warned_of_but_at_a_desk(settings: Settings) -> None:
+    warned = "the log is text, whose tracebacks may quote mails"
+    settings.OFFLOAD_LOG_FORMAT = "text"
+    settings.AT_A_DESK = True
+    assert ("WARN", warned) not in found(project_doctor.settings_are_safe)
+    settings.AT_A_DESK = False
+    assert ("WARN", warned) in found(project_doctor.settings_are_safe)
+    settings.OFFLOAD_LOG_FORMAT = "json"
+    assert ("WARN", warned) not in found(project_doctor.settings_are_safe)
+
+
+def test_doctor_fails_for_waiting_work_when_readyz_does_and_warns_before(settings: Settings) -> None:
+    CaseFactory(created_at=database.now() - timedelta(minutes=2))
+    assert found(doctor.work_is_done)[3][0] == "WARN"  # /readyz is content for five minutes
+    settings.OFFLOAD_READY_OLDEST_DUE_SECONDS = 119
+    assert found(doctor.work_is_done)[3][0] == "FAIL"
+    settings.OFFLOAD_READY_OLDEST_DUE_SECONDS = 0
+    assert found(doctor.work_is_done)[3][0] == "WARN"
+    settings.OFFLOAD_READY_OLDEST_DUE_SECONDS = 130
+    Case.objects.update(due_at=database.now() - timedelta(seconds=50))
+    assert found(doctor.work_is_done)[3] == ("OK", "none waits")
 
 
 def test_work_that_is_done() -> None:

@@ -8,7 +8,10 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
+from cases import database, work
+from cases.factories import CaseFactory
 from cases.models import Heartbeat
 from offload_project import health
 
@@ -59,7 +62,7 @@ def test_a_clock_is_no_worker(client: Client) -> None:
 def test_ready_with_a_worker_that_finished_lately(client: Client, media_root: Path) -> None:
     heartbeat(finished=timedelta(seconds=50))
     response = client.get("/readyz")
-    checks = {"database": "up", "storage": "up", "worker": "up"}
+    checks = {"database": "up", "storage": "up", "worker": "up", "dueWork": "up"}
     assert (response.status_code, response.json()["data"]) == (200, {"status": "ready", "checks": checks})
     assert list(media_root.iterdir()) == []  # the probe leaves nothing behind
 
@@ -112,4 +115,38 @@ def test_a_database_that_does_not_answer_is_named(client: Client, monkeypatch: p
     assert faults(client) == {
         "database": "does not answer",
         "worker": "unknown: the database does not answer",
+        "dueWork": "unknown: the database does not answer",
     }
+
+
+@pytest.mark.engine
+@pytest.mark.django_db
+@pytest.mark.parametrize(("seconds", "ready"), [(290, True), (301, False)])
+def test_work_that_nobody_takes_is_named_with_its_age(client: Client, seconds: int, ready: bool) -> None:
+    heartbeat(finished=timedelta(0))
+    CaseFactory(created_at=database.now() - timedelta(seconds=seconds))
+    if ready:
+        assert client.get("/readyz").status_code == 200
+    else:
+        assert faults(client)["dueWork"].startswith("a case has been due for 30")
+
+
+@pytest.mark.django_db
+def test_work_that_somebody_holds_is_not_left_lying(client: Client) -> None:
+    heartbeat(finished=timedelta(0))
+    CaseFactory(created_at=database.now() - timedelta(hours=1))
+    assert list(faults(client)) == ["dueWork"]
+    assert len(work.claim("case", 1)) == 1
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db
+def test_how_long_work_may_wait_is_a_setting(client: Client, settings: Settings) -> None:
+    heartbeat(finished=timedelta(0))
+    CaseFactory(created_at=database.now() - timedelta(hours=1))
+    settings.OFFLOAD_READY_OLDEST_DUE_SECONDS = 0
+    assert client.get("/readyz").status_code == 200
+    settings.OFFLOAD_READY_OLDEST_DUE_SECONDS = 3700
+    assert client.get("/readyz").status_code == 200
+    settings.OFFLOAD_READY_OLDEST_DUE_SECONDS = 3500
+    assert list(faults(client)) == ["dueWork"]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from cases import correspondence, correspondents, work
+from cases import correspondence, correspondents, log_context, work
 from cases.correspondence import ReceivedMail, StoredFile
 from cases.events import SYSTEM, record
 from cases.models import Admission, Case, Message, Purpose
@@ -142,6 +142,7 @@ def _let_in_by_staff(payload: InboundPayload, mail: InboundMail, case: Case) -> 
 def _let_act(
     claimed: Claim, payload: InboundPayload, mail: InboundMail, case: Case, newcomers: tuple[Newcomer, ...]
 ) -> None:
+    log_context.add(case_id=case.pk, client_id=case.client_id)
     if mail.attachments:  # to store and to read them takes time
         work.let_go_of_connection()
     files = read_files(claimed, mail, store_files(payload, mail))
