@@ -293,16 +293,17 @@ DATABASES = {"default": _database(env("DATABASE_URL", default=f"sqlite:///{VAR_D
 
 
 def _broker(url: str) -> dict[str, Any]:
-    """django-q2's part of Q_CLUSTER for `orm`, `redis://…` or `sqs://<region>`."""
+    """django-q2's part of Q_CLUSTER for `orm`, `redis://…` or `sqs://<region>[/<queue>]`."""
     if url == "orm":
         return {"orm": "default", "poll": 0.2}
     if url.startswith(("redis://", "rediss://")):
-        return {"redis": url}
+        return {"broker_class": "cases.brokers.RedisBroker", "redis": url}
     if url.startswith("sqs://"):
         if endpoint := env("SQS_ENDPOINT_URL", default=""):
-            # django-q2 passes its options to boto3.Session, which takes no endpoint; boto3 reads it from here.
-            env.ENVIRON["AWS_ENDPOINT_URL_SQS"] = endpoint
-        return {"sqs": {"aws_region": url.removeprefix("sqs://"), "receive_message_wait_time_seconds": 1}}
+            env.ENVIRON["AWS_ENDPOINT_URL_SQS"] = endpoint  # boto3 reads it from here
+        region, _, queue = url.removeprefix("sqs://").partition("/")
+        options = {"aws_region": region, "receive_message_wait_time_seconds": 1}
+        return {"broker_class": "cases.brokers.SqsBroker", "sqs": options, "name": queue or "offload"}
     raise ImproperlyConfigured("Q_BROKER must be orm, redis://… or sqs://<region>.")
 
 

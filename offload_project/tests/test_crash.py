@@ -41,19 +41,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("round_number", range(1, metafunc.config.getoption("--rounds") + 1))
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of a migrated database to be copied."""
-    with new_postgres_database(postgres_url) as (name, url):
-        Service(Path(), {**os.environ, "DATABASE_URL": url}).manage("migrate", "--skip-checks", "-v0")
-        yield name
-
-
 @pytest.fixture
-def service(postgres_url: str, template: str, tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
+def service(postgres_url: str, postgres_template: str, tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
     """A service on PostgreSQL with short times, not started yet."""
     with (
-        new_postgres_database(postgres_url, template) as (_, url),
+        new_postgres_database(postgres_url, postgres_template) as (_, url),
         installed(url, tmp_path, django_db_blocker, **SHORT) as service,
     ):
         yield service
