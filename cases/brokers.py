@@ -78,6 +78,10 @@ class SqsBroker(Sqs):  # type: ignore[misc]
         self.queue.load()  # boto3 keeps what it has once read
         return int(super().queue_size())
 
+    def lock_size(self) -> int:
+        self.queue.load()
+        return int(super().lock_size())
+
     def delete(self, task_id: str) -> None:
         """Acknowledge a message, by its receipt."""
         self.queue.meta.client.delete_message(QueueUrl=self.queue.url, ReceiptHandle=task_id)

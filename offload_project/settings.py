@@ -329,7 +329,7 @@ Q_CLUSTER = {
 MEDIA_ROOT = VAR_DIR / "media"  # never served as it stands: downloads go through signed links
 STATIC_URL = "/static/"
 # Over HTTPS `manage.py collectstatic` fills STATIC_ROOT once per release; at a desk nothing has to be collected.
-STATIC_ROOT = VAR_DIR / "static" if HTTPS else None
+STATIC_ROOT = Path(env("OFFLOAD_STATIC_DIR", default=str(VAR_DIR / "static"))) if HTTPS else None
 WHITENOISE_USE_FINDERS = not HTTPS
 
 
@@ -568,6 +568,7 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
         "urllib3": {"level": "INFO"},  # at DEBUG it writes the paths of URLs, which of staff's webhooks are secrets
         "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
+        "botocore": {"level": "WARNING"},  # else two lines for each of its clients
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },
 }
