@@ -3,7 +3,8 @@
 A migration with one of them has `atomic = False`. Each can be repeated after a migration that was interrupted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import migrations
@@ -23,14 +24,29 @@ class AddIndex(migrations.AddIndex):
         model = to_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
-        drop(schema_editor, self.index.name)
-        if schema_editor.connection.vendor == "postgresql":
-            schema_editor.add_index(model, self.index, concurrently=True)
-        else:
-            schema_editor.add_index(model, self.index)
+        with patience(schema_editor):
+            drop(schema_editor, self.index.name)
+            if schema_editor.connection.vendor == "postgresql":
+                schema_editor.add_index(model, self.index, concurrently=True)
+            else:
+                schema_editor.add_index(model, self.index)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         drop(schema_editor, self.index.name)
+
+
+@contextmanager
+def patience(schema_editor: Any) -> Iterator[None]:
+    """Wait as long as it takes: whoever builds an index concurrently waits for others, and they do not wait for it."""
+    if schema_editor.connection.vendor != "postgresql":
+        yield
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        [usual] = cursor.fetchone()
+        cursor.execute("SET lock_timeout = 0")
+        yield
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [usual])
 
 
 def drop(schema_editor: Any, name: str) -> None:
@@ -50,9 +66,10 @@ def _on_postgresql(act: Callable[[Any], None]) -> Callable[[Any, Any], None]:
 def _make_search(schema_editor: Any) -> None:
     for statement in search_postgresql.functions():
         schema_editor.execute(statement)
-    for name, statement in search_postgresql.indexes().items():
-        drop(schema_editor, name)
-        schema_editor.execute(statement)
+    with patience(schema_editor):
+        for name, statement in search_postgresql.indexes().items():
+            drop(schema_editor, name)
+            schema_editor.execute(statement)
 
 
 def _remove_search(schema_editor: Any) -> None:

@@ -1,16 +1,23 @@
 """What a migration may do while the code of the release before runs on the same database (docs/deploy.md)."""
 
+import threading
+import time
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import migrations, models
+from django.core.management import call_command
+from django.core.management.commands.migrate import Command as MigrateCommand
+from django.db import OperationalError, connection, connections, migrations, models, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.models import NOT_PROVIDED
 
+from cases import work
 from cases.migration_operations import AddIndex
+from cases.models import Heartbeat
 
 # The newest migrations that were there before upgrades had to go without a pause.
 FREE_UNTIL = {"cases": "0010", "outreach": "0006", "webhooks": "0002"}
@@ -84,3 +91,56 @@ def test_a_right_operation_is_left_alone(operation: Operation) -> None:
 def test_the_tables_that_grow_are_there() -> None:
     names = {model._meta.model_name for model in apps.get_models()}
     assert names >= TABLES_THAT_GROW
+
+
+# --- The command ----------------------------------------------------------------------------------
+
+
+def change_a_table(self: MigrateCommand, *args: Any, **options: Any) -> None:
+    tries.append(time.monotonic())
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cases_heartbeat ADD COLUMN trial text")
+        cursor.execute("ALTER TABLE cases_heartbeat DROP COLUMN trial")
+
+
+tries: list[float] = []
+
+
+@pytest.mark.engine
+@pytest.mark.django_db(transaction=True)
+def test_a_change_of_a_table_gives_way_to_those_who_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    tries.clear()
+    monkeypatch.setattr(MigrateCommand, "handle", change_a_table)
+    began, at = threading.Event(), work.now()
+
+    def work_for_a_while() -> None:
+        with transaction.atomic():
+            Heartbeat.objects.create(name="works", started_at=at, finished_at=at)
+            began.set()
+            time.sleep(1.2)
+        connections.close_all()
+
+    worker = threading.Thread(target=work_for_a_while)
+    worker.start()
+    began.wait(10)
+    call_command("migrate", verbosity=0, stdout=StringIO())
+    worker.join()
+    assert len(tries) >= 2
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+@pytest.mark.django_db
+def test_any_other_error_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: MigrateCommand, *args: Any, **options: Any) -> None:
+        tries.append(time.monotonic())
+        raise OperationalError("no such column")
+
+    tries.clear()
+    monkeypatch.setattr(MigrateCommand, "handle", fail)
+    with pytest.raises(OperationalError, match="no such column"):
+        call_command("migrate", verbosity=0)
+    assert len(tries) == 1
