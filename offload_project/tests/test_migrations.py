@@ -40,7 +40,7 @@ def faults(operation: Operation) -> Iterator[str]:
         if not (field.null or field.db_default is not NOT_PROVIDED or isinstance(field, models.ManyToManyField)):
             yield f"{operation.describe()}: the release before leaves it out of its INSERTs; give it a db_default"
     blocks = isinstance(operation, migrations.AddIndex) and not isinstance(operation, AddIndex)
-    if blocks and operation.model_name_lower in TABLES_THAT_GROW:
+    if blocks and getattr(operation, "model_name", "").lower() in TABLES_THAT_GROW:
         yield f"{operation.describe()}: nobody could write meanwhile; use cases.migration_operations.AddIndex"
 
 

@@ -9,14 +9,16 @@ from typing import Any
 from django.core.management.commands.migrate import Command as MigrateCommand
 from django.db import DatabaseError, OperationalError, connections
 
-LOCK_MILLISECONDS = 500  # below PostgreSQL's deadlock_timeout: of two that wait for each other the migration gives way
-TRY_SECONDS = 300.0
+LOCK_MILLISECONDS = (
+    200  # far below PostgreSQL's deadlock_timeout: of two that wait for each other the migration gives way
+)
+TRY_SECONDS = 1800.0
 PAUSE_SECONDS = (0.2, 1.0)
 IN_THE_WAY = {"55P03", "40P01"}  # lock_not_available, deadlock_detected
 
 
 class Command(MigrateCommand):
-    """A change of a table waits half a second for it, and keeps others waiting no longer; then it is tried again.
+    """A change of a table waits a fifth of a second for it, and keeps others waiting no longer; then it is tried again.
 
     Without that a change that waits behind a long transaction holds up everybody who comes after it, and one of two
     that wait for each other is killed, which may be a request.
