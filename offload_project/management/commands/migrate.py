@@ -9,9 +9,7 @@ from typing import Any
 from django.core.management.commands.migrate import Command as MigrateCommand
 from django.db import DatabaseError, OperationalError, connections
 
-LOCK_MILLISECONDS = (
-    200  # far below PostgreSQL's deadlock_timeout: of two that wait for each other the migration gives way
-)
+LOCK_MILLISECONDS = 200  # far below deadlock_timeout: of two that wait for each other the migration gives way
 TRY_SECONDS = 1800.0
 PAUSE_SECONDS = (0.2, 1.0)
 IN_THE_WAY = {"55P03", "40P01"}  # lock_not_available, deadlock_detected
