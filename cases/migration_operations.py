@@ -3,7 +3,8 @@
 A migration with one of them has `atomic = False`. Each can be repeated after a migration that was interrupted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import migrations
@@ -23,14 +24,62 @@ class AddIndex(migrations.AddIndex):
         model = to_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
-        drop(schema_editor, self.index.name)
-        if schema_editor.connection.vendor == "postgresql":
-            schema_editor.add_index(model, self.index, concurrently=True)
-        else:
-            schema_editor.add_index(model, self.index)
+        with patience(schema_editor):
+            drop(schema_editor, self.index.name)
+            if schema_editor.connection.vendor == "postgresql":
+                schema_editor.add_index(model, self.index, concurrently=True)
+            else:
+                schema_editor.add_index(model, self.index)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         drop(schema_editor, self.index.name)
+
+
+class AddField(migrations.AddField):
+    """As Django's; on PostgreSQL it locks its table for one statement, and builds the field's index beside writers.
+
+    So that a migration of several tables never holds one while it waits for another. A column that is there is left.
+    """
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        model = to_state.apps.get_model(app_label, self.model_name)
+        field = model._meta.get_field(self.name)
+        before = len(schema_editor.deferred_sql)
+        if _has_column(schema_editor, model._meta.db_table, field.column):
+            schema_editor.deferred_sql.extend(schema_editor._field_indexes_sql(model, field))
+        else:
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+        later = schema_editor.deferred_sql[before:]
+        del schema_editor.deferred_sql[before:]
+        with patience(schema_editor):
+            for statement in later:
+                drop(schema_editor, str(statement.parts["name"]).strip('"'))
+                schema_editor.execute(str(statement).replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1), None)
+
+
+def _has_column(schema_editor: Any, table: str, column: str) -> bool:
+    connection = schema_editor.connection
+    with connection.cursor() as cursor:
+        return column in {found.name for found in connection.introspection.get_table_description(cursor, table)}
+
+
+@contextmanager
+def patience(schema_editor: Any) -> Iterator[None]:
+    """Wait as long as it takes: whoever builds an index concurrently waits for others, and they do not wait for it."""
+    if schema_editor.connection.vendor != "postgresql":
+        yield
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        [usual] = cursor.fetchone()
+        cursor.execute("SET lock_timeout = 0")
+        yield
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [usual])
 
 
 def drop(schema_editor: Any, name: str) -> None:
@@ -50,9 +99,10 @@ def _on_postgresql(act: Callable[[Any], None]) -> Callable[[Any, Any], None]:
 def _make_search(schema_editor: Any) -> None:
     for statement in search_postgresql.functions():
         schema_editor.execute(statement)
-    for name, statement in search_postgresql.indexes().items():
-        drop(schema_editor, name)
-        schema_editor.execute(statement)
+    with patience(schema_editor):
+        for name, statement in search_postgresql.indexes().items():
+            drop(schema_editor, name)
+            schema_editor.execute(statement)
 
 
 def _remove_search(schema_editor: Any) -> None:

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import transaction as django_transaction
 from django.db.models import Q
 from django_q.brokers import Broker, get_broker
@@ -30,6 +31,7 @@ from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
 from cases import leases, pump
+from cases.daemon import Complaints
 from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
 from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, end_all, kinds, release, renew
 from cases.models import DueRow, Heartbeat, Role
@@ -69,8 +71,18 @@ def reschedule(row: DueRow) -> None:
 # --- The bell -------------------------------------------------------------------------------------
 
 WAKE_SECONDS = 0.05  # wake-ups of one kind from one process within this time are one
+REST_SECONDS = 5.0  # after a broker has failed: no request waits for it meanwhile
 _last_wake: dict[str, float] = {}
 _last_wake_lock = threading.Lock()
+_rest_until = 0.0
+_clients = threading.local()
+
+
+def _broker() -> Broker:
+    """This thread's client of the broker, which keeps its connection. A forked child makes its own."""
+    if getattr(_clients, "owner", None) != os.getpid():
+        _clients.broker, _clients.owner = get_broker(), os.getpid()
+    return _clients.broker
 
 
 def wake_after_commit(row: DueRow) -> None:
@@ -83,29 +95,33 @@ def wake_after_commit(row: DueRow) -> None:
 
 def wake(kind: str) -> None:
     """Say that there is due work of this kind. May get lost without harm: the clock says it again."""
+    global _rest_until
     if pump.is_at_work():
         return  # this very process looks for due rows before it rests
+    if time.monotonic() < _rest_until:
+        return
     with _last_wake_lock:
         if time.monotonic() - _last_wake.get(kind, 0.0) < WAKE_SECONDS:
             return
         _last_wake[kind] = time.monotonic()
     try:
-        async_task(kinds()[kind].task)
+        async_task(kinds()[kind].task, broker=_broker())
     except Exception:  # whatever a broker raises: the row is safe, and the clock will ring
+        _rest_until = time.monotonic() + REST_SECONDS
         logger.warning("no wake-up for %s: the broker failed", kind, exc_info=True)
 
 
 def wake_for_due_rows() -> None:
     """Ring for each kind that has due rows which nobody holds, unless enough wake-ups are waiting. The clock's look."""
     waiting = [name for name in kinds() if due(name).exists()]
-    if waiting and get_broker().queue_size() <= 2 * settings.OFFLOAD_WORKERS:
+    if waiting and waiting_wakes() <= 2 * settings.OFFLOAD_WORKERS:
         for name in waiting:
             wake(name)
 
 
 def waiting_wakes() -> int:
     """How many wake-ups wait in the broker. Raises whatever the broker's client does where it can't be reached."""
-    return int(get_broker().queue_size())
+    return int(_broker().queue_size())
 
 
 def run_pump(kind: str) -> None:
@@ -142,20 +158,44 @@ def _with_beats(broker: Broker) -> Broker:
     """The broker, whose `dequeue` hands its own cluster a beat every now and then.
 
     A beat takes the whole way of a wake-up: pusher, worker, monitor. It is not sent through the broker, for there
-    another cluster might take it, and beats for a cluster that hangs would pile up.
+    another cluster might take it, and beats for a cluster that hangs would pile up. While the broker is away the
+    cluster looks for due rows itself: wake-ups that were to come, or were kept there, are missed by nobody.
     """
     dequeue, pause, last = broker.dequeue, settings.OFFLOAD_STALL_SECONDS / 4, -math.inf
+    complaints = Complaints(logger)
 
     def dequeue_or_beat() -> Any:
         nonlocal last
-        if time.monotonic() - last < pause:
-            return dequeue()
-        last = time.monotonic()
-        task = {"id": uuid.uuid4().hex, "name": "beat", "func": "cases.work.beat", "args": (), "kwargs": {}}
-        return [(None, SignedPackage.dumps({**task, "started": datetime.now(UTC)}))]
+        if time.monotonic() - last >= pause:
+            last = time.monotonic()
+            return [_package("cases.work.beat")]
+        try:
+            taken = dequeue()
+        except DatabaseError:  # there is nothing to look at either; django-q2 starts its pusher anew
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever the client of a broker raises)
+            complaints.about("the broker can't be reached, this cluster looks for due rows by itself", error)
+            time.sleep(settings.OFFLOAD_CLOCK_SECONDS)
+            return _own_wake_up()
+        complaints.are_over()
+        return taken
 
     broker.dequeue = dequeue_or_beat
     return broker
+
+
+def _own_wake_up() -> list[tuple[None, str]]:
+    """One for all kinds, if any has due rows: a pump serves them all."""
+    try:
+        return [_package(kinds()[name].task) for name in kinds() if due(name).exists()][:1]
+    finally:
+        let_go_of_connection()
+
+
+def _package(function: str) -> tuple[None, str]:
+    """A call as a broker would hand it over; nobody has to acknowledge it."""
+    task = {"id": uuid.uuid4().hex, "name": function.rpartition(".")[2], "func": function, "args": (), "kwargs": {}}
+    return None, SignedPackage.dumps({**task, "started": datetime.now(UTC)})
 
 
 def register_cluster(name: str) -> None:

@@ -297,16 +297,17 @@ DATABASES = {"default": _database(env("DATABASE_URL", default=f"sqlite:///{VAR_D
 
 
 def _broker(url: str) -> dict[str, Any]:
-    """django-q2's part of Q_CLUSTER for `orm`, `redis://…` or `sqs://<region>`."""
+    """django-q2's part of Q_CLUSTER for `orm`, `redis://…` or `sqs://<region>[/<queue>]`."""
     if url == "orm":
         return {"orm": "default", "poll": 0.2}
     if url.startswith(("redis://", "rediss://")):
-        return {"redis": url}
+        return {"broker_class": "cases.brokers.RedisBroker", "redis": url}
     if url.startswith("sqs://"):
         if endpoint := env("SQS_ENDPOINT_URL", default=""):
-            # django-q2 passes its options to boto3.Session, which takes no endpoint; boto3 reads it from here.
-            env.ENVIRON["AWS_ENDPOINT_URL_SQS"] = endpoint
-        return {"sqs": {"aws_region": url.removeprefix("sqs://"), "receive_message_wait_time_seconds": 1}}
+            env.ENVIRON["AWS_ENDPOINT_URL_SQS"] = endpoint  # boto3 reads it from here
+        region, _, queue = url.removeprefix("sqs://").partition("/")
+        options = {"aws_region": region, "receive_message_wait_time_seconds": 1}
+        return {"broker_class": "cases.brokers.SqsBroker", "sqs": options, "name": queue or "offload"}
     raise ImproperlyConfigured("Q_BROKER must be orm, redis://… or sqs://<region>.")
 
 
@@ -332,7 +333,7 @@ Q_CLUSTER = {
 MEDIA_ROOT = VAR_DIR / "media"  # never served as it stands: downloads go through signed links
 STATIC_URL = "/static/"
 # Over HTTPS `manage.py collectstatic` fills STATIC_ROOT once per release; at a desk nothing has to be collected.
-STATIC_ROOT = VAR_DIR / "static" if HTTPS else None
+STATIC_ROOT = Path(env("OFFLOAD_STATIC_DIR", default=str(VAR_DIR / "static"))) if HTTPS else None
 WHITENOISE_USE_FINDERS = not HTTPS
 
 
@@ -601,6 +602,7 @@ LOGGING = {
         **{name: {"level": "INFO"} for name in ("openai", "httpx2", "httpcore2", "botocore", "boto3", "s3transfer")},
         "django-q": {"level": "WARNING"},  # its own log_level counts only where nobody else has configured logging
         "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
+        "botocore": {"level": "WARNING"},  # else two lines for each of its clients
         "flufl.bounce": {"level": "WARNING"},  # else a line for each of its detectors and each mail
     },
 }

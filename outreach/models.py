@@ -194,7 +194,9 @@ class StaffNotice(DueRow):
     note = models.TextField(blank=True)  # why it failed, or was not needed
     created_at = models.DateTimeField()
     held_until = models.DateTimeField(null=True, blank=True)  # not before; null: it was never held
-    hold = models.CharField(max_length=10, choices=NoticeHold.choices, default=NoticeHold.NONE, blank=True)
+    hold = models.CharField(
+        max_length=10, choices=NoticeHold.choices, default=NoticeHold.NONE, db_default=NoticeHold.NONE, blank=True
+    )
     begun_at = models.DateTimeField(null=True, blank=True)  # from here it may be out there, alone or with its digest
     leader = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="joined")
     sent_at = models.DateTimeField(null=True, blank=True)

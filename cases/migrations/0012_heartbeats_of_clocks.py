@@ -10,6 +10,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="heartbeat",
             name="role",
-            field=models.CharField(choices=[("worker", "Worker"), ("clock", "Clock")], default="worker", max_length=10),
+            field=models.CharField(
+                choices=[("worker", "Worker"), ("clock", "Clock")],
+                db_default="worker",
+                default="worker",
+                max_length=10,
+            ),
         ),
     ]

@@ -5,16 +5,18 @@ from django.conf import settings
 from django.db import migrations, models
 
 import cases.models.json
+from cases.migration_operations import AddField
 
 
 class Migration(migrations.Migration):
+    atomic = False  # one table is locked at a time
     dependencies = [
         ("cases", "0012_heartbeats_of_clocks"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
-        migrations.AddField(
+        AddField(
             model_name="inputrequest",
             name="assigned_to",
             field=models.ForeignKey(
@@ -26,17 +28,17 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="inputrequest",
             name="assignment_note",
             field=models.TextField(blank=True, db_default="", default=""),
         ),
-        migrations.AddField(
+        AddField(
             model_name="inputrequest",
             name="claimed_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
-        migrations.AddField(
+        AddField(
             model_name="inputrequest",
             name="claimed_by",
             field=models.ForeignKey(
@@ -48,17 +50,17 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="inputrequest",
             name="claimed_until",
             field=models.DateTimeField(blank=True, null=True),
         ),
-        migrations.AddField(
+        AddField(
             model_name="inputrequest",
             name="proposal",
             field=cases.models.json.KeptJSONField(blank=True, null=True),
         ),
-        migrations.AddField(
+        AddField(
             model_name="message",
             name="assigned_to",
             field=models.ForeignKey(
@@ -70,17 +72,17 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="message",
             name="assignment_note",
             field=models.TextField(blank=True, db_default="", default=""),
         ),
-        migrations.AddField(
+        AddField(
             model_name="message",
             name="claimed_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
-        migrations.AddField(
+        AddField(
             model_name="message",
             name="claimed_by",
             field=models.ForeignKey(
@@ -92,7 +94,7 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="message",
             name="claimed_until",
             field=models.DateTimeField(blank=True, null=True),

@@ -3,14 +3,28 @@
 from decimal import Decimal
 
 from django.db import migrations, models
+from django.db.models import Q
+
+from cases.migration_operations import AddIndex
 
 
 class Migration(migrations.Migration):
+    atomic = False  # the indexes are built while others write
     dependencies = [
         ("cases", "0013_claims_and_proposals"),
     ]
 
     operations = [
+        AddIndex(
+            "case", models.Index(fields=["updated_at"], name="case_ended", condition=Q(result_status__isnull=False))
+        ),
+        AddIndex(
+            "inputrequest",
+            models.Index(fields=["resolved_at"], name="input_request_settled", condition=Q(resolved_at__isnull=False)),
+        ),
+        AddIndex("message", models.Index(fields=["sent_at"], name="message_sent", condition=Q(sent_at__isnull=False))),
+        AddIndex("message", models.Index(fields=["drafted_at"], name="message_draft", condition=Q(status="DRAFT"))),
+        # The last one, so that a migration which was interrupted can be repeated.
         migrations.CreateModel(
             name="Day",
             fields=[
@@ -34,25 +48,5 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ("date",),
             },
-        ),
-        migrations.AddIndex(
-            model_name="case",
-            index=models.Index(
-                condition=models.Q(("result_status__isnull", False)), fields=["updated_at"], name="case_ended"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="inputrequest",
-            index=models.Index(
-                condition=models.Q(("resolved_at__isnull", False)), fields=["resolved_at"], name="input_request_settled"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(condition=models.Q(("sent_at__isnull", False)), fields=["sent_at"], name="message_sent"),
-        ),
-        migrations.AddIndex(
-            model_name="message",
-            index=models.Index(condition=models.Q(("status", "DRAFT")), fields=["drafted_at"], name="message_draft"),
         ),
     ]

@@ -29,7 +29,7 @@ class Heartbeat(models.Model):
     """
 
     name = models.CharField(max_length=100, primary_key=True)  # host and process id of its supervisor, or of the clock
-    role = models.CharField(max_length=10, choices=Role.choices, default=Role.WORKER)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.WORKER, db_default=Role.WORKER)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()  # when the cluster last finished a wake-up, acknowledgement included
     busy_until = models.DateTimeField(null=True, blank=True)  # a pump says: still at work, look again then

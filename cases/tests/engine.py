@@ -90,8 +90,9 @@ def kinds_are(settings: Settings, **paths: str) -> Iterator[None]:
 def bench_fixture(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """One kind of row, `case`; no wake-up goes to a broker."""
     bench.__init__()  # type: ignore[misc]
-    monkeypatch.setattr(work, "async_task", lambda task: bench.rung.append(task.removeprefix("bench.pump_")))
+    monkeypatch.setattr(work, "async_task", lambda task, **_: bench.rung.append(task.removeprefix("bench.pump_")))
     monkeypatch.setattr(work, "_last_wake", {})
+    monkeypatch.setattr(work, "_rest_until", 0.0)
     monkeypatch.setattr(pump, "stopping", pump.SharedFlag())
     with kinds_are(settings, case="cases.tests.engine.CASES"):
         yield bench

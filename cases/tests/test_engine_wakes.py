@@ -115,7 +115,7 @@ def test_a_pump_at_work_needs_no_bell(bench: Bench) -> None:
 
 
 def test_a_broker_that_fails_undoes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(task: str) -> None:
+    def refuse(task: str, **_: Any) -> None:
         raise ConnectionError("no broker")
 
     monkeypatch.setattr(work, "async_task", refuse)

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 pytest.register_assert_rewrite("offload_project.tests.browser")
 
 from offload_project.tests.browser import chromium, page  # noqa: E402, F401 (fixtures)
-from offload_project.tests.processes import Service, installed  # noqa: E402
+from offload_project.tests.processes import Service, installed, new_postgres_database  # noqa: E402
 from offload_project.tests.steps import RecordingTransport  # noqa: E402
 from outreach import transports  # noqa: E402
 
@@ -26,3 +27,11 @@ def on_sqlite(tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
     with installed(url, tmp_path, django_db_blocker) as service:
         service.manage("migrate", "--skip-checks", "-v0")
         yield service
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database to be copied."""
+    with new_postgres_database(postgres_url) as (name, url):
+        Service(Path(), {**os.environ, "DATABASE_URL": url}).manage("migrate", "--skip-checks", "-v0")
+        yield name

@@ -83,6 +83,17 @@ class Service:
         wait_for(lambda: answers(f"{base}/healthz"), 30, "the web server answers")
         return base
 
+    @contextmanager
+    def on_machine(self, name: str) -> Iterator[None]:
+        """What is started in this block shares no files with what is started elsewhere."""
+        before = self.environment
+        (self.var_dir / name).mkdir()
+        self.environment = {**before, "OFFLOAD_VAR_DIR": str(self.var_dir / name)}
+        try:
+            yield
+        finally:
+            self.environment = before
+
     def start_all(self) -> ProcessGroup:
         """Start worker and clock and wait until a cluster works; returns the worker."""
         self.start("clock")

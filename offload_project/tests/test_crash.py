@@ -13,11 +13,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
+import redis
 from django.db.models import Max
 
 from cases import services, work
 from cases.factories import ApiKeyFactory
 from cases.models import Case, Heartbeat
+from conftest import require
 from offload_project.tests import processes
 from offload_project.tests.processes import (
     SHORT,
@@ -30,7 +32,7 @@ from offload_project.tests.processes import (
     wait_for,
 )
 from outreach.models import SandboxMail
-from scripts import demo
+from scripts import demo, servers
 
 pytestmark = pytest.mark.crash
 WITHIN_SECONDS = 60.0
@@ -41,19 +43,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("round_number", range(1, metafunc.config.getoption("--rounds") + 1))
 
 
-@pytest.fixture(scope="module")
-def template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of a migrated database to be copied."""
-    with new_postgres_database(postgres_url) as (name, url):
-        Service(Path(), {**os.environ, "DATABASE_URL": url}).manage("migrate", "--skip-checks", "-v0")
-        yield name
-
-
 @pytest.fixture
-def service(postgres_url: str, template: str, tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
+def service(postgres_url: str, postgres_template: str, tmp_path: Path, django_db_blocker: Any) -> Iterator[Service]:
     """A service on PostgreSQL with short times, not started yet."""
     with (
-        new_postgres_database(postgres_url, template) as (_, url),
+        new_postgres_database(postgres_url, postgres_template) as (_, url),
         installed(url, tmp_path, django_db_blocker, **SHORT) as service,
     ):
         yield service
@@ -159,6 +153,24 @@ def test_what_is_left_of_a_cluster_without_supervisor_and_first_process(service:
     os.kill(supervisor.id, signal.SIGKILL)
     os.kill(cluster, signal.SIGKILL)
     wait_for(lambda: not members(cluster), 20, "it ends by itself")
+
+
+def test_a_broker_that_is_killed_and_started_again(service: Service, round_number: int) -> None:
+    """What lay in Redis is gone with it, and meanwhile nobody can ring: the cluster looks for itself."""
+    require("redis")
+    port = servers.free_ports(1)[0]
+    service.environment["Q_BROKER"] = f"redis://127.0.0.1:{port}/0"
+    with servers.redis_server(port):
+        service.start_all()
+        assert_each_has_one_mail(service, service.post(3))
+    assert_each_has_one_mail(service, service.post(5))
+    assert "this cluster looks for due rows by itself" in service.log()
+    with servers.redis_server(port) as url, closing(redis.from_url(url)) as client:
+        info: Any = client.info
+        wait_for(lambda: info("clients")["blocked_clients"] == 1, 20, "the cluster waits for wake-ups again")
+        assert_each_has_one_mail(service, service.post(3))
+        assert info("commandstats")["cmdstat_rpush"]["calls"] > 0
+    assert len(service.clusters()) == 1  # none had to be replaced
 
 
 # --- Hung and stopped -------------------------------------------------------------------------------------------------

@@ -1,153 +1,166 @@
-"""deploy/: dashboard, alerts and docs speak of the figures that the service exports, and of no others."""
+"""What lies in deploy/: its names are those that the service reads, and its commands are those that it has."""
 
-import json
+import os
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from django.core.management import get_commands
 
-from cases import metrics
-from offload_project import (
-    metrics as door,
-)
-from offload_project import (
-    tracing,  # noqa: F401 (defines what is exported)
-)
+from conftest import require
+from offload_project.tests.processes import ROOT
+from offload_project.tests.test_settings import PRODUCTION, run
+from scripts import image
 
-ROOT = Path(__file__).parents[2]
-DASHBOARD = ROOT / "deploy" / "grafana" / "offload.json"
-ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
-DOCS = ROOT / "docs" / "observability.md"
-NAME = re.compile(r"\boffload_\w+")
-SELECTOR = re.compile(r"\b(offload_\w+)\{([^}]*)\}")
-GROUPING = re.compile(r"\bby \(([^)]*)\)")
-LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
+DEPLOY = ROOT / "deploy"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+OF_BOTO = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+OF_COMPOSE = {"OFFLOAD_HOST", "FILES_HOST", "POSTGRES_PASSWORD"}
 
 
-def labels_of() -> dict[str, set[str]]:
-    """Every name that can be asked for, with its labels."""
-    known = {name: set[str]() for name in door.GAUGES}
-    for kinds in ("offload_due_rows", "offload_oldest_due_age_seconds", "offload_in_flight_rows"):
-        known[kinds] = {"kind"}
-    for roles in ("offload_processes_alive", "offload_heartbeat_age_seconds"):
-        known[roles] = {"role"}
-    for name, metric in metrics.defined.items():
-        labels = set(metric._labelnames)
-        if name.endswith("_total"):
-            known[name] = labels
-        else:
-            known |= {f"{name}_{part}": labels for part in ("sum", "count")}
-            known[f"{name}_bucket"] = {*labels, "le"}
-    return known
+def names_that_are_read() -> set[str]:
+    """The variables of the settings module, of boto3 and of the line that starts the web server."""
+    settings = (ROOT / "offload_project" / "settings.py").read_text()
+    of_web = re.findall(r"\$\{(\w+):-", (ROOT / "Procfile").read_text())
+    return set(re.findall(r'"([A-Z][A-Z0-9_]+)"', settings)) | set(of_web) | OF_BOTO
 
 
-def faults(expression: str) -> list[str]:
-    """What the expression names that the service does not export."""
-    known, found = labels_of(), []
-    names = set(NAME.findall(expression))
-    found += [name for name in sorted(names) if name not in known]
-    for name, selector in SELECTOR.findall(expression):
-        unquoted = re.sub(r'"[^"]*"', '""', selector)
-        allowed = {*known.get(name, ()), "job"}
-        found += [f"{name}.{label}" for label in LABEL.findall(unquoted) if label not in allowed]
-    for group in GROUPING.findall(expression):
-        allowed = set.union(set(), *(known.get(name, set()) for name in names))
-        found += [label.strip() for label in group.split(",") if label.strip() not in allowed]
-    return found
+def example() -> dict[str, bool]:
+    """The variables of the example, and whether each has to be set."""
+    text = (DEPLOY / "offload.env.example").read_text()
+    return {name: not hidden for hidden, name in re.findall(r"^(#?)([A-Z][A-Z0-9_]+)=", text, re.MULTILINE)}
 
 
-def dashboard() -> Any:
-    return json.loads(DASHBOARD.read_text())
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return loaded
 
 
-def rules() -> list[dict[str, Any]]:
-    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    found: list[dict[str, Any]] = group["rules"]
-    return found
+def of_offload() -> dict[str, Any]:
+    services = compose()["services"]
+    return {name: service for name, service in services.items() if service["image"].startswith("offload:")}
 
 
-def expressions() -> Iterator[tuple[str, str]]:
-    for panel in dashboard()["panels"]:
-        yield from ((panel["title"], target["expr"]) for target in panel.get("targets", []))
-    yield from ((rule["alert"], rule["expr"]) for rule in rules())
+def options(command: str) -> str:
+    """What granian is told, without the places that differ."""
+    told = command.partition("granian ")[2]
+    return re.sub(r"--(host|port|workers|backpressure) \S+ ", "", told).strip(' "]')
 
 
-def test_every_expression_names_only_what_is_exported() -> None:
-    found = list(expressions())
-    assert len(found) > 35
-    assert [(title, faults(expression)) for title, expression in found if faults(expression)] == []
-    assert all(NAME.search(expression) for _, expression in found)
+def test_the_example_names_what_is_read() -> None:
+    names = example()
+    assert set(names) - OF_COMPOSE <= names_that_are_read()
+    assert {name for name, is_set in names.items() if is_set} == {
+        "SECRET_KEY",
+        "OFFLOAD_ENCRYPTION_KEYS",
+        *OF_COMPOSE,
+        *OF_BOTO,
+    }
+
+
+def test_compose_sets_what_is_read_and_asks_for_what_the_example_names() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    assert set(re.findall(r"\$\{(\w+)", text)) - {"OFFLOAD_VERSION"} <= set(example())
+    for name, service in of_offload().items():
+        assert set(service["environment"]) <= names_that_are_read(), name
+        assert set(PRODUCTION) - {"SECRET_KEY"} <= set(service["environment"]), name
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+    assert set(of_offload()) == {"migrate", "web", "worker", "clock"}
+
+
+def test_every_process_is_there_and_waits_for_the_migration() -> None:
+    services = compose()["services"]
+    for role in ("web", "worker", "clock"):
+        assert services[role]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    for role in ("migrate", "worker", "clock"):
+        python, manage, command, *_ = services[role]["command"]
+        assert (python, manage) == ("python", "manage.py")
+        assert command in get_commands()
+    known = set(services)
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= known
+        volumes = [volume.partition(":")[0] for volume in service.get("volumes", [])]
+        assert set(volumes) <= set(compose()["volumes"])
+
+
+def test_the_compose_settings_are_those_of_a_safe_deployment(tmp_path: Path) -> None:
+    given = {**PRODUCTION, "OFFLOAD_HOST": "offload.example.com", "FILES_HOST": "f.example.com"}
+    given |= {"POSTGRES_PASSWORD": "p4ss", "OFFLOAD_STATIC_DIR": str(tmp_path / "static")}
+    environment = {
+        name: re.sub(r"\$\{(\w+)[^}]*\}", lambda found: given[found[1]], value)
+        for name, value in compose()["services"]["web"]["environment"].items()
+    }
+    keys = {"SECRET_KEY": PRODUCTION["SECRET_KEY"], **dict.fromkeys(OF_BOTO, "key")}
+    process = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", var=tmp_path, **{**environment, **keys})
+    assert process.returncode == 0, process.stderr
+    names = "s.Q_CLUSTER['broker_class'], s.STORAGES['default']['OPTIONS']['endpoint_url'], s.SECURE_PROXY_SSL_HEADER"
+    read = run("-c", f"import offload_project.settings as s; print({names})", var=tmp_path, **{**environment, **keys})
+    assert read.stdout.split("\n")[0] == (
+        "cases.brokers.RedisBroker https://f.example.com ('HTTP_X_FORWARDED_PROTO', 'https')"
+    )
+
+
+def test_static_files_are_collected_by_the_step_of_the_image(tmp_path: Path) -> None:
+    [step] = [step for step in image.build_steps() if "collectstatic" in step]
+    words = dict(word.split("=", 1) for word in step.split() if "=" in word)
+    words |= {"OFFLOAD_STATIC_DIR": str(tmp_path / "static")}
+    del words["OFFLOAD_VAR_DIR"]
+    process = run("manage.py", "collectstatic", "--noinput", "-v0", var=tmp_path, **words)
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "static" / "staticfiles.json").is_file()
+    assert list((tmp_path / "static" / "cases").glob("staff.*.css"))
+
+
+def test_all_start_the_web_server_alike() -> None:
+    [procfile] = [line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("web:")]
+    unit = (DEPLOY / "systemd" / "offload-web.service").read_text()
+    [started] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    assert options(" ".join(image.served_by())) == options(procfile) == options(started) != ""
 
 
 @pytest.mark.parametrize(
-    ("expression", "wrong"),
+    ("path", "is_left_out"),
     [
-        ("max(offload_no_such)", ["offload_no_such"]),
-        ("rate(offload_step_seconds[5m])", ["offload_step_seconds"]),  # a histogram has no such series
-        ('offload_due_rows{client="x"}', ["offload_due_rows.client"]),
-        ("sum by (le, transport) (offload_step_seconds_bucket)", ["transport"]),
-        ('offload_due_rows{kind="a=b",job=~"x"}', []),
+        ("cases/work.py", False),
+        ("cases/tests/test_work.py", True),
+        ("deploy/healthcheck.py", False),
+        ("deploy/compose.yaml", True),
+        (".ci/run", True),
+        ("templates/admin/.hidden.html", False),
+        ("requirements-dev.lock", True),
+        ("requirements.lock", False),
+        ("docs/api.md", True),
     ],
 )
-def test_a_wrong_expression_is_found(expression: str, wrong: list[str]) -> None:
-    assert faults(expression) == wrong
+def test_the_image_gets_the_service_and_nothing_else(path: str, is_left_out: bool) -> None:
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert image.is_left_out(path, patterns) == is_left_out
 
 
-def test_the_dashboard_can_be_imported() -> None:
-    board = dashboard()
-    panels = board["panels"]
-    assert (board["uid"], board["schemaVersion"]) == ("offload", 39)
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    assert {variable["name"] for variable in board["templating"]["list"]} == {"datasource", "job"}
-    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
-    assert len(set(places)) == len(places)
-    for panel in panels:
-        assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
-        if panel["type"] != "row":
-            assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-            assert panel["targets"]
+def test_no_secret_is_in_an_example() -> None:
+    text = "".join(path.read_text() for path in DEPLOY.rglob("*") if path.is_file())
+    for name in ("SECRET_KEY", "OFFLOAD_ENCRYPTION_KEYS", "POSTGRES_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        assert re.findall(rf"^{name}=(.+)$", text, re.MULTILINE) == [], name
 
 
-def test_every_figure_is_shown_or_alerted_on_or_known_to_be_neither() -> None:
-    named = {name for _, expression in expressions() for name in NAME.findall(expression)}
-    bases = {name for name in (*metrics.defined, *door.GAUGES) if not any(one.startswith(name) for one in named)}
-    assert bases == {"offload_heartbeat_age_seconds"}  # what offload_processes_alive says in one word
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_whole_and_hardened(unit: Path, tmp_path: Path) -> None:
+    analyze = require("systemd")
+    (tmp_path / unit.name).write_text(re.sub(r"/opt/offload/\.venv/bin/\w+", "/bin/true", unit.read_text()))
+    command = [analyze, "verify", "--man=no", str(tmp_path / unit.name)]
+    verified = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    assert (verified.returncode, [line for line in verified.stderr.splitlines() if unit.name in line]) == (0, [])
+    command = [analyze, "security", "--offline=true", "--threshold=20", str(unit)]
+    judged = subprocess.run(command, capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stdout[-500:]  # an exposure of at most 2.0 of 10
 
 
-def test_alerts_say_what_to_do() -> None:
-    for rule in rules():
-        assert rule["alert"].startswith("Offload")
-        assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-        assert set(rule["annotations"]) == {"summary", "description"}
-    assert len({rule["alert"] for rule in rules()}) == len(rules())
-
-
-def test_promtool_finds_no_fault_and_the_alerts_go_off_when_they_should() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("needs promtool (Debian: in the package prometheus); the tests above read the files without it")
-    for command in (["check", "rules", "alerts.yml"], ["check", "config", "prometheus.yml"]):
-        subprocess.run([promtool, *command], cwd=ALERTS.parent, check=True, timeout=60)
-    subprocess.run([promtool, "test", "rules", "alerts_test.yml"], cwd=ALERTS.parent, check=True, timeout=60)
-
-
-def test_every_figure_is_described_with_its_labels() -> None:
-    described = {}
-    for line in DOCS.read_text().splitlines():
-        if match := re.match(r"\| `(offload_\w+)` \| (\w+) \| ([^|]*) \|", line):
-            described[match[1]] = (match[2], set(re.findall(r"`(\w+)`", match[3])))
-    known = labels_of()
-    expected = {name: ("gauge", known[name]) for name in door.GAUGES}
-    for name, metric in metrics.defined.items():
-        expected[name] = ("counter" if name.endswith("_total") else "histogram", set(metric._labelnames))
-    assert described == expected
-
-
-def test_every_alert_is_described() -> None:
-    text = DOCS.read_text()
-    assert [rule["alert"] for rule in rules() if f"`{rule['alert']}`" not in text] == []
+def test_there_is_a_unit_for_each_process() -> None:
+    assert [unit.name for unit in UNITS] == ["offload-clock.service", "offload-web.service", "offload-worker.service"]
+    names = names_that_are_read() | {"PYTHONUNBUFFERED"}
+    for unit in UNITS:
+        environment = " ".join(re.findall(r"^Environment=(.*)$", unit.read_text(), re.MULTILINE))
+        assert {word.partition("=")[0] for word in environment.split()} <= names

@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
                     ("PATIENCE", "only told of if nobody has decided by then"),
                     ("BEHIND", "an earlier one could not be sent yet"),
                 ],
+                db_default="",
                 default="",
                 max_length=10,
             ),

@@ -2,16 +2,16 @@
 
 from django.db import migrations, models
 
+from cases.migration_operations import AddIndex
+
 
 class Migration(migrations.Migration):
+    atomic = False  # the index is built while others write
     dependencies = [
         ("cases", "0014_days_in_numbers"),
         ("outreach", "0009_fingerprints_of_erased_addresses"),
     ]
 
     operations = [
-        migrations.AddIndex(
-            model_name="modelcall",
-            index=models.Index(fields=["at"], name="model_call_at"),
-        ),
+        AddIndex("modelcall", models.Index(fields=["at"], name="model_call_at")),
     ]
