@@ -35,13 +35,13 @@ from webhooks import metrics as _of_webhooks  # noqa: F401
 logger = logging.getLogger(__name__)
 
 PATH = "/metrics"
-COUNTED_AT_MOST = 10_000  # due rows of a kind, so that a scrape stays quick when there is most to see
+COUNTED_AT_MOST = 2_000  # due rows of a kind, so that a scrape stays quick when there is most to see
 
 GAUGES = {
     "offload_database_up": "Whether the database has answered this scrape; where it has not, what follows is missing",
-    "offload_due_rows": "Rows that are due and held by nobody, 10000 at most",
+    "offload_due_rows": "Rows that are due and held by nobody, 2000 at most",
     "offload_oldest_due_age_seconds": "For how long the row has been due that waits longest to be taken",
-    "offload_in_flight_rows": "Due rows that a worker holds, 10000 at most with those that wait",
+    "offload_in_flight_rows": "Due rows that a worker holds, 2000 at most with those that wait",
     "offload_processes_alive": "Workers and clocks that have shown a sign of life within a minute",
     "offload_heartbeat_age_seconds": "Since the newest sign of life of any worker, of any clock",
     "offload_pending_questions": "Questions that wait for people",

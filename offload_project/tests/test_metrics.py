@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from cases import database, metrics, work
-from cases.factories import CaseFactory, InputRequestFactory
+from cases.factories import CaseFactory, ClientFactory, InputRequestFactory
 from cases.metrics import Slot
 from cases.models import Case, Heartbeat
 from cases.testing import run_due
@@ -120,8 +120,9 @@ def test_behind_a_proxy_the_proxys_own_address_opens_nothing(client: Client, set
 @pytest.mark.django_db
 def test_depth_age_and_what_is_in_flight_are_read_from_the_rows() -> None:
     now = database.now()
+    client = ClientFactory()
     for minutes in (1, 2, 3):
-        CaseFactory(created_at=now - timedelta(minutes=minutes))
+        CaseFactory(client=client, created_at=now - timedelta(minutes=minutes))
     (held,) = work.claim("case", 1)  # the one of three minutes
     seen = figures()
     assert of(seen, "offload_due_rows", kind="case") == 2
