@@ -105,6 +105,6 @@ class InWords(admin.ChoicesFieldListFilter):
 class OfTests(admin.BooleanFieldListFilter):
     """By whether a case is a test's."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.title = "test"
