@@ -3,43 +3,42 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+from cases.migration_operations import AddField
+
 
 class Migration(migrations.Migration):
+    atomic = False  # one table is locked at a time
     dependencies = [
         ("cases", "0010_questions_with_options_and_an_end"),
         ("outreach", "0007_lists_of_many_rows"),
     ]
 
     operations = [
-        migrations.RemoveConstraint(
-            model_name="staffnotice",
-            name="notice_of_one_thing",
-        ),
-        migrations.AddField(
+        AddField(
             model_name="staffnotice",
             name="begun_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
-        migrations.AddField(
+        AddField(
             model_name="staffnotice",
             name="case",
             field=models.ForeignKey(
                 null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="cases.case"
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="staffnotice",
             name="draft",
             field=models.ForeignKey(
                 null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="cases.draft"
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="staffnotice",
             name="held_until",
             field=models.DateTimeField(blank=True, null=True),
         ),
-        migrations.AddField(
+        AddField(
             model_name="staffnotice",
             name="hold",
             field=models.CharField(
@@ -56,7 +55,7 @@ class Migration(migrations.Migration):
                 max_length=10,
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="staffnotice",
             name="leader",
             field=models.ForeignKey(
@@ -67,60 +66,11 @@ class Migration(migrations.Migration):
                 to="outreach.staffnotice",
             ),
         ),
-        migrations.AddField(
+        AddField(
             model_name="staffnotice",
             name="payload",
             field=models.ForeignKey(
                 null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="outreach.inboundpayload"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="staffnotice",
-            index=models.Index(
-                condition=models.Q(("state", "SENT")), fields=["address", "-sent_at"], name="notice_last_sent"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="staffnotice",
-            index=models.Index(
-                condition=models.Q(("state", "WAITING")), fields=["address", "begun_at"], name="notice_waiting"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="staffnotice",
-            constraint=models.UniqueConstraint(fields=("draft", "address"), name="notice_of_draft_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="staffnotice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("draft__isnull", True),
-                        ("parking__isnull", True),
-                        ("payload__isnull", True),
-                        ("question__isnull", False),
-                    ),
-                    models.Q(
-                        ("draft__isnull", False),
-                        ("parking__isnull", True),
-                        ("payload__isnull", True),
-                        ("question__isnull", True),
-                    ),
-                    models.Q(
-                        ("draft__isnull", True),
-                        ("parking__isnull", True),
-                        ("payload__isnull", False),
-                        ("question__isnull", True),
-                    ),
-                    models.Q(
-                        ("draft__isnull", True),
-                        ("parking__isnull", False),
-                        ("payload__isnull", True),
-                        ("question__isnull", True),
-                    ),
-                    _connector="OR",
-                ),
-                name="notice_of_one_thing",
             ),
         ),
     ]
