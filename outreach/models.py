@@ -47,7 +47,6 @@ class InboundPayload(DueRow):
         verbose_name = "incoming mail"
         verbose_name_plural = "incoming mail"
         ordering = ("-received_at", "-id")
-        verbose_name = verbose_name_plural = "incoming mail"
         indexes: ClassVar = [
             due_index("payload_due"),
             models.Index(
@@ -83,7 +82,6 @@ class SandboxMail(models.Model):
         verbose_name = "sandbox mail"
         verbose_name_plural = "sandbox mail"
         ordering = ("id",)
-        verbose_name = verbose_name_plural = "sandbox mail"
         indexes: ClassVar = [models.Index(fields=["-delivered_at", "-id"], name="sandbox_mail_newest")]
 
     def __str__(self) -> str:
@@ -205,8 +203,6 @@ class StaffNotice(DueRow):
         verbose_name = "notice to staff"
         verbose_name_plural = "notices to staff"
         ordering = ("-created_at", "-id")
-        verbose_name = "notice to staff"
-        verbose_name_plural = "notices to staff"
         indexes: ClassVar = [
             due_index("notice_due"),
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),

@@ -33,6 +33,7 @@ OPEN = {
     "readyz": "names the component that is missing, without internals",
     "admin": "leads to the staff's pages",
     "admin/second-factor/": "for staff, by admin_view (offload_project/tests/test_second_factor.py)",
+    "admin/now/": "for staff, by admin_view (offload_project/tests/test_home.py)",
     "": "leads to the staff's pages",
 }
 ROUTES = routes()
