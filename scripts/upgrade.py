@@ -1,8 +1,8 @@
 """`python -m scripts.upgrade REF`: an upgrade from the code of a git ref to this one, under load, without a pause.
 
 On one PostgreSQL database the older code serves and works; the schema is migrated beneath it; both versions serve and
-work side by side; the older one is stopped. All the while cases are posted, read and answered. Exits
-with 0 only if no request failed, no process logged an error, and every case got on: one mail, its answer, its webhooks.
+work side by side; the older one is stopped. All the while cases are posted, read and answered. Exits with 0 only if no
+request failed, no process logged an error, and every case got on: one mail, its answer, its webhooks.
 """
 
 import json
@@ -26,8 +26,8 @@ from scripts import demo
 from scripts.demo import Failed, Receiver, check, wait_for
 from scripts.with_postgres import postgres_server
 
-PHASE_SECONDS = 20
-CLIENTS = 3
+PHASE_SECONDS = 12
+CLIENTS = 2
 
 
 class Version:
