@@ -36,8 +36,8 @@ desk: $(RUNTIME) $(VAR)/secret_key ## prepare this desk, so that `manage.py` wor
 	$(PY) manage.py migrate --verbosity 0
 
 test: $(DEV) $(if $(NPM),$(TYPESCRIPT)/node_modules/.installed) ## all tests on SQLite, then those of the engine on PostgreSQL too; ARGS="-k word" narrows
-	$(PY) -m pytest -q -n 2 --dist worksteal $(ARGS)
-	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 2 --dist worksteal -m engine $(ARGS)
+	$(PY) -m pytest -q -n 3 --dist worksteal $(ARGS)
+	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 3 --dist worksteal -m engine $(ARGS)
 
 crash: $(DEV) ## kill real processes, ten times each
 	$(PY) -m pytest -q offload_project/tests/test_crash.py --rounds=10 $(ARGS)

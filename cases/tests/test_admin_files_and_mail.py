@@ -125,9 +125,9 @@ def test_the_first_page_says_what_waits(viewer: Browser) -> None:
     MessageFactory(direction="IN", is_after_end=True)
     MessageFactory(direction="IN", is_after_end=True, created_at=work.now() - timedelta(days=8))
     html = viewer.get("/admin/").content.decode()
-    assert 'href="/admin/cases/inputrequest/?status__exact=PENDING"><strong>2</strong> open questions</a>' in html
+    assert 'href="/admin/cases/inputrequest/queue/"><strong>2</strong> open questions</a>' in html
     assert "<strong>1</strong> mail after the end of a case, within 7 days</a>" in html
-    assert viewer.get("/admin/cases/inputrequest/?status__exact=PENDING").status_code == 200
+    assert viewer.get("/admin/cases/inputrequest/queue/").status_code == 200
 
 
 def test_the_first_page_tells_nothing_to_those_who_may_not_see_it(db: None) -> None:

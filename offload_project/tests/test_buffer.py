@@ -154,7 +154,7 @@ def test_a_long_body_gets_more_time(settings: Any, monkeypatch: pytest.MonkeyPat
 def test_an_unreadable_form_of_a_staff_page_is_refused_as_a_page() -> None:
     form = (b"content-type", b"application/x-www-form-urlencoded")
     status, content = call("/admin/form", chunk(b"a=b"), {"type": "http.disconnect"}, headers=[form, CHUNKED])
-    assert (status, content.startswith(b"\n<!doctype html>")) == (400, True)
+    assert (status, content.lower().lstrip().startswith(b"<!doctype html>")) == (400, True)
 
 
 def test_who_asks_for_nothing_but_an_address_is_not_waited_for() -> None:

@@ -50,8 +50,12 @@ def test_every_type_of_event_has_words() -> None:
     assert {"mail.released", "case.draft_ready"} <= found.keys()  # those that are no literals in their call
 
 
+# Of questions and of drafts; cases/claims.py puts the names together.
+COMPOSED = {f"{item}.{act}" for item in ("question", "draft") for act in ("handed_over", "taken_over")}
+
+
 def test_no_type_has_words_that_nothing_records() -> None:
-    assert sorted(EVENTS.keys() - types_in_sources().keys()) == []
+    assert sorted(EVENTS.keys() - types_in_sources().keys() - COMPOSED) == []
 
 
 def test_a_type_without_words_would_be_found() -> None:

@@ -130,11 +130,16 @@ def test_a_repeated_step_finds_its_files_and_replaces_half_of_one(bucket: Any) -
 
 def test_files_of_a_case_that_was_not_created_are_taken_back(db: None, bucket: Any) -> None:
     given = [GivenFile("a.pdf", "application/pdf", CONTENT), GivenFile("b.txt", "text/plain", b"text")]
-    stored = enclosures.stored(CaseFactory(), given)
-    stored.__enter__()
-    assert len(names_in(bucket)) == 2
+    case, seen = CaseFactory(), []
+
+    def fail() -> None:
+        with enclosures.stored(case, given):
+            seen.extend(names_in(bucket))
+            raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        stored.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+        fail()
+    assert len(seen) == 2
     assert names_in(bucket) == []
 
 

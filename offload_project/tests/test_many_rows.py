@@ -69,7 +69,10 @@ def test_no_page_takes_more_queries_for_more_rows() -> None:
     call_command("make_cases", cases=400, messages=2000, seed=2, yes=True)
     many = queries(browser)
     assert {name: count for name, count in many.items() if count > MOST_QUERIES} == {}
-    allowed = {name: count + name.startswith(tuple(in_two_parts())) for name, count in few.items()}
+    # The page of a row is of another row the second time, on which something may hang that the first one lacks.
+    allowed = {
+        name: count + (name.startswith(tuple(in_two_parts())) or name.endswith(" page")) for name, count in few.items()
+    }
     assert {name: (few[name], many[name]) for name in few if many.get(name, 0) > allowed[name]} == {}
     assert {"home", "cases_case list", "cases_case list, page 2", "cases_case page", "cases_inputrequest page"} <= {
         *few

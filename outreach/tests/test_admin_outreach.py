@@ -332,7 +332,7 @@ def test_the_page_of_a_payload_takes_few_queries(
 def test_the_first_page_tells_of_quarantined_mail(viewer: Browser) -> None:
     waiting()
     assert (
-        f'href="{PAYLOADS}?state__exact=QUARANTINED"><strong>1</strong> incoming mail kept from its case</a>'
+        f'href="{PAYLOADS}quarantine/"><strong>1</strong> incoming mail kept from its case</a>'
         in viewer.get("/admin/").content.decode()
     )
 
