@@ -103,6 +103,7 @@ def test_after_a_failure_requests_do_not_ask_the_broker_for_a_while(
         raise ConnectionError("no broker")
 
     monkeypatch.setattr(work, "async_task", refuse)
+    monkeypatch.setattr(work, "_broker", lambda: None)
     monkeypatch.setattr(work, "WAKE_SECONDS", 0.0)
     monkeypatch.setattr(work, "REST_SECONDS", 0.3)
     for _ in range(3):
