@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from cases.schema_reading import LIMITS, target
+
 MAX_FIELDS = 200
 MAX_DEPTH = 8
 MOST_CHOICES = 8
@@ -25,17 +27,6 @@ FORMATS: Mapping[str, str] = {
     "email": "e-mail address",
     "uri": "web address",
     "uuid": "UUID",
-}
-BOUNDS: Mapping[str, str] = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "more than {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "less than {}",
-    "minLength": "{} characters or more",
-    "maxLength": "no more than {} characters",
-    "minItems": "{} or more of them",
-    "maxItems": "no more than {} of them",
-    "pattern": "of the form {}",
 }
 
 
@@ -96,11 +87,9 @@ def _resolved(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
         reference = found.get("$ref")
         if not isinstance(reference, str):
             return found
-        target: Any = root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+        referred = target(root, reference)
         beside = {name: value for name, value in found.items() if name != "$ref"}
-        found = {**target, **beside} if isinstance(target, dict) else beside
+        found = {**referred, **beside} if isinstance(referred, dict) else beside
     return {}
 
 
@@ -148,7 +137,7 @@ def _said(value: Any) -> str:
 
 def _description(schema: Mapping[str, Any]) -> str:
     described = [str(schema[name]) for name in ("title", "description") if isinstance(schema.get(name), str)]
-    bounds = [words.format(schema[name]) for name, words in BOUNDS.items() if _is_bound(schema.get(name))]
+    bounds = [words.format(schema[name]) for name, words in LIMITS.items() if _is_bound(schema.get(name))]
     return "; ".join([*described, *bounds])
 
 

@@ -44,6 +44,11 @@ def pointer(steps: Steps) -> str:
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
 
 
+def steps_of(pointer: str) -> list[str]:
+    """The names and indexes of a JSON Pointer (RFC 6901)."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+
+
 def in_words(steps: Steps) -> str:
     """The place for people: names as they are, items of lists counted from 1."""
     return " › ".join(f"no. {step + 1}" if isinstance(step, int) else step for step in steps)

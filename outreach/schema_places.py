@@ -4,14 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from cases.schema_reading import target
+from cases.values import steps_of
+
 MOST_STEPS = 200  # of references that lead to each other
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 _CONDITIONAL = ("then", "else")
-
-
-def steps_of(pointer: str) -> list[str]:
-    """The names and indexes of a JSON Pointer (RFC 6901)."""
-    return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
 def at(schema: Any, pointer: str) -> list[dict[str, Any]]:
@@ -43,23 +41,10 @@ def _applying(root: Any, schema: Any, seen: set[int]) -> Iterator[dict[str, Any]
         return
     seen.add(id(schema))
     yield schema
-    references = [_resolved(root, schema["$ref"])] if isinstance(schema.get("$ref"), str) else []
+    references = [target(root, schema.get("$ref"))]
     parts = [part for key in _ALTERNATIVES if isinstance(schema.get(key), list) for part in schema[key]]
     for part in (*references, *parts, *(schema.get(key) for key in _CONDITIONAL)):
         yield from _applying(root, part, seen)
-
-
-def _resolved(root: Any, reference: str) -> Any:
-    """What a reference within the schema (`#/$defs/…`) leads to; None for any other."""
-    target = root if reference.startswith("#") else None
-    for step in steps_of(reference[1:]) if target is not None else []:
-        if isinstance(target, dict):
-            target = target.get(step)
-        elif isinstance(target, list) and step.isdecimal() and int(step) < len(target):
-            target = target[int(step)]
-        else:
-            return None
-    return target
 
 
 def _below(schema: dict[str, Any], step: str) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from django.utils.functional import cached_property
 from django.utils.module_loading import import_string
 
 from cases import changes, moments, reopening, result_schema, services
-from cases.admin import schema_form
+from cases.admin import schema_form, schema_parts
 from cases.admin.skeleton import skeleton
 from cases.errors import InvalidResult
 from cases.models import Case, ResultStatus, Status
@@ -250,12 +250,12 @@ class CompleteForm(ActionForm):
             return  # too long, which is said already
         try:
             if not text:
-                raise ValidationError(schema_form.REQUIRED)
+                raise ValidationError(schema_parts.REQUIRED)
             self.cleaned_data["result"] = parse_result(text)
         except ValidationError as error:
             self.add_error("result", error)
 
-    def _read_fields(self, tree: schema_form.Part) -> None:
+    def _read_fields(self, tree: schema_parts.Part) -> None:
         self.errors.pop("result", None)  # the JSON came along, and does not count
         is_blank = tree.is_blank
         result = tree.value()
@@ -267,7 +267,7 @@ class CompleteForm(ActionForm):
         if tree.has_errors:
             self._say_so(tree)
 
-    def _say_so(self, tree: schema_form.Part) -> None:
+    def _say_so(self, tree: schema_parts.Part) -> None:
         count = sum(bool(part.errors) for part in tree.parts_within())
         self.add_error(None, f"{count} field{'' if count == 1 else 's'} to put right: see below.")
 

@@ -556,7 +556,7 @@ def test_a_schema_is_a_table_of_fields() -> None:
         (0, "number", "text", True, "As printed."),
         (0, "due", "date or nothing", False, ""),
         (0, "state", "one of “paid”, nothing, 3", False, ""),
-        (0, "lines", "list, each: group", True, "1 or more of them"),
+        (0, "lines", "list, each: group", True, "at least 1 of them"),
         (1, "price", "number", True, "at least 0"),
         (1, "more", "group", False, ""),
         (2, "price", "number", True, "at least 0"),

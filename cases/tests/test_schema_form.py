@@ -6,9 +6,9 @@ import pytest
 from django.http import QueryDict
 
 from cases import result_schema
-from cases.admin import schema_form
+from cases.admin import schema_form, schema_parts
 from cases.admin.forms import _json_of_a_field
-from cases.admin.schema_form import ABSENT, REQUIRED, Group, Part
+from cases.admin.schema_parts import ABSENT, REQUIRED, Group, Part
 
 ADDRESS = {
     "type": "object",
@@ -334,8 +334,8 @@ def test_rows_are_added_and_taken_out_by_buttons() -> None:
 def test_rows_are_bounded() -> None:
     lines = NAMES["lines"]
     form = drawn(ORDER, {f"{lines}-rows": " ".join(map(str, range(5000))), "add": lines})
-    assert len(form.parts["lines"].rows) == schema_form.MAX_ROWS
-    assert isinstance(form.parts["lines"].rows[99].parts["price"], schema_form.Number)
+    assert len(form.parts["lines"].rows) == schema_parts.MAX_ROWS
+    assert isinstance(form.parts["lines"].rows[99].parts["price"], schema_parts.Number)
 
 
 def test_a_result_that_is_no_object_is_one_field() -> None:

@@ -1,9 +1,10 @@
 """What a JSON Schema says of a property, as far as a form needs it: its title, its kind, what its items are."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from cases.schema_reading import in_words, target
 
 Schema = dict[str, Any]
 
@@ -33,14 +34,10 @@ def dereferenced(given: Any, root: Schema) -> Schema:
         reference = schema.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#"):
             break
-        schema = {**_at(root, reference), **{key: value for key, value in schema.items() if key != "$ref"}}
+        found = target(root, reference)
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**found, **beside} if isinstance(found, dict) else beside
     return schema
-
-
-def _at(root: Any, reference: str) -> Schema:
-    for step in reference.lstrip("#").split("/")[1:]:
-        root = root.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(root, dict) else None
-    return root if isinstance(root, dict) else {}
 
 
 def with_items(given: Any, root: Schema) -> Schema:
@@ -60,9 +57,7 @@ def title_of(name: str, schema: Schema) -> str:
     given = schema.get("title")
     if isinstance(given, str) and (title := " ".join(given.split()).rstrip(":： ")):
         return title
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s_\-.]+", " ", name).split()
-    title = " ".join(word if word.isupper() else word.lower() for word in words).rstrip(":： ")
-    return title[:1].upper() + title[1:] or "Value"
+    return in_words(name).rstrip(":： ") or "Value"
 
 
 def alternatives(schema: Schema) -> list[Schema] | None:
