@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from outreach.inbound import mime
+from outreach.inbound.html_lines import without_invisible
 from outreach.inbound.introductions import (
     MAX_SCANNED_LINES,
     SEPARATOR,
@@ -13,7 +14,7 @@ from outreach.inbound.introductions import (
     intros,
     split_lines,
 )
-from outreach.inbound.visible import html_text, without_invisible
+from outreach.inbound.visible import html_text
 
 __all__ = ["html_text", "reply_text", "said", "without_quotes"]
 

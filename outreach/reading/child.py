@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from outreach.inbound import mime, visible
+from outreach.inbound import html_lines, mime
 from outreach.reading.bounds import MAX_TEXT_CHARS, Reading, Unreadable, bind_process
 
 READERS = {"pdf": "pdf", "docx": "docx", "xlsx": "xlsx", "html": "words", "mail": "words", "text": "words"}
@@ -35,7 +35,7 @@ def attempt(reader: Callable[[bytes], Reading], content: bytes) -> Reading:
 
 
 def answer(reading: Reading) -> None:
-    text = visible.without_invisible(mime.clean(reading.text)).strip()
+    text = html_lines.without_invisible(mime.clean(reading.text)).strip()
     notes = [reading.note] if reading.note else []
     if len(text) > MAX_TEXT_CHARS:
         text = text[:MAX_TEXT_CHARS]
