@@ -39,8 +39,9 @@ test: $(DEV) $(if $(NPM),$(TYPESCRIPT)/node_modules/.installed) ## all tests on 
 	$(PY) -m pytest -q -n 3 --dist worksteal $(ARGS)
 	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 3 --dist worksteal -m engine $(ARGS)
 
-crash: $(DEV) ## kill real processes, ten times each
-	$(PY) -m pytest -q offload_project/tests/test_crash.py --rounds=10 $(ARGS)
+crash: $(DEV) ## kill real processes, ten times each, and lose 200 answers of a mail provider
+	$(PY) -m pytest -q offload_project/tests/test_crash.py \
+		outreach/tests/test_agentmail_transport.py::test_answers_lost_at_random_cost_one_mail_each --rounds=10 $(ARGS)
 
 score: $(DEV) ## how well mail is understood, counted on public samples beside the best libraries
 	$(PY) -m scripts.fetch_samples

@@ -30,7 +30,7 @@ from scripts import offline
 from webhooks import trial
 from webhooks.models import DeliveryState
 
-EXAMPLES = 10  # of each operation, besides those that probe the limits of its fields; `make attack` makes far more
+EXAMPLES = 5  # of each operation, besides those that probe the limits of its fields; `make attack` makes far more
 # The client that sends the requests leaves the temporary files of large forms to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 CHECKS = [

@@ -303,7 +303,11 @@ def test_an_inbox_of_the_clients_own(server: AgentMailServer) -> None:
     assert services.our_address(other) == INBOX
 
 
-@pytest.mark.parametrize("number", range(100))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "number" in metafunc.fixturenames:
+        metafunc.parametrize("number", range(20 * metafunc.config.getoption("--rounds")))
+
+
 def test_answers_lost_at_random_cost_one_mail_each(server: AgentMailServer, number: int, settings: Any) -> None:
     """A first mail and a reply, each handed over until it is known to be sent; number chooses the faults."""
     settings.OFFLOAD_TRANSPORT_SECONDS = 0.3
