@@ -54,3 +54,8 @@ class DueRow(models.Model):
 def due_index(name: str) -> models.Index:
     """The index that claims look into: only rows that wait for somebody."""
     return models.Index(fields=["due_at"], name=name, condition=models.Q(due_at__isnull=False))
+
+
+def turn_index(name: str, field: str) -> models.Index:
+    """The index by which a claim goes from one owner of due rows to the next, see cases/claim_sql.py."""
+    return models.Index(fields=[field, "due_at"], name=name, condition=models.Q(due_at__isnull=False))
