@@ -174,7 +174,7 @@ def main() -> int:
     if given.sweep:
         sweep_all()
         return 0
-    scheduled, due, swept = (20_000, 500, 2_000) if given.quick else (1_000_000, 10_000, 20_000)
+    scheduled, due, swept = (20_000, 500, 2_000) if given.quick else (1_000_000, 3_000, 20_000)
     with installation() as url:
         table = Table(url, scheduled)
         show(Figure("due-look", medians({"look": look})["look"], at_most=2, unit="ms"))

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, F, Model, OrderBy, QuerySet
 from django.db.models.expressions import RawSQL
 
 from cases import database
@@ -62,10 +62,8 @@ class Take:
         self._returning = f"RETURNING {self._names.pk}, lost_leases - 1, {self._names.table}.due_at"
         if database.is_server():
             chosen, self._params = _by_turns(self._names, rows, groups) if groups else _first(rows)
-            self._statement = f"""
-                WITH RECURSIVE {chosen} {self._update}
-                FROM chosen WHERE {self._names.pk} = chosen.pk {self._returning}
-            """
+            mine = f"{self._names.pk} = ANY(ARRAY(SELECT pk FROM chosen))"  # found by key, whatever the planner expects
+            self._statement = f"WITH RECURSIVE {chosen} {self._update} WHERE {mine} {self._returning}"
 
     def __call__(self, limit: int, at_most: int, token: UUID, lease_seconds: float) -> list[tuple[Any, int]]:
         """Take up to `limit` of the rows; their keys and how often their leases were lost before.
@@ -120,6 +118,9 @@ def give_back(model: type[Model], held: Collection[tuple[Any, UUID]]) -> None:
 
 # --- Choosing -------------------------------------------------------------------------------------
 
+# The order of TurnIndex and of no other: PostgreSQL, which knows nothing of the group beforehand, might else go by the
+# index on due_at, and read the rows of all others from the oldest on.
+_IN_TURN = OrderBy(F("due_at"), nulls_first=True)
 _LOCKED = "FOR NO KEY UPDATE SKIP LOCKED"
 
 
@@ -134,7 +135,7 @@ def _first_pks(rows: QuerySet[Any], limit: int) -> list[Any]:
 
 def _by_turns(names: "_Names", rows: QuerySet[Any], groups: Groups) -> tuple[str, dict[str, Any]]:
     """Each owner's share first, and then of whatever there is, since somebody may not need the whole share."""
-    of_group = rows.filter(**{groups.by: RawSQL("shared.grp", [])}).order_by("due_at").values("pk")
+    of_group = rows.filter(**{groups.by: RawSQL("shared.grp", [])}).order_by(_IN_TURN).values("pk")
     first, params = _compiled(of_group)
     more, _ = _compiled(of_group.exclude(pk__in=RawSQL("SELECT pk FROM in_turn", [])))
     held = f"SELECT count(*) FROM {names.table} WHERE {groups.by} = walk.grp AND lease_until > {_NOW}"
@@ -191,7 +192,7 @@ def _room(rows: QuerySet[Any], groups: Groups, waiting: Sequence[Any], at_most: 
 def _walk(names: "_Names", groups: Groups) -> str:
     """The groups, each with its owner and the time of its earliest row: one look into the index for each."""
     earliest = f"SELECT {names.pk} FROM {names.table} WHERE due_at IS NOT NULL"
-    in_order = f"ORDER BY {groups.by}, due_at LIMIT 1"
+    in_order = f"ORDER BY {groups.by}, due_at NULLS FIRST LIMIT 1"
     return f"""
         walk(grp, owner, since) AS (
             SELECT {groups.by}, {groups.turns_by}, due_at FROM {names.table} WHERE {names.pk} = ({earliest} {in_order})

@@ -1,7 +1,7 @@
-from django.db import migrations, models
-from django.db.models import Q
+from django.db import migrations
 
 from cases.migration_operations import AddIndex
+from cases.models import TurnIndex
 
 
 class Migration(migrations.Migration):
@@ -9,8 +9,4 @@ class Migration(migrations.Migration):
 
     dependencies = [("cases", "0014_days_in_numbers")]
 
-    operations = [
-        AddIndex(
-            "case", models.Index(fields=["client", "due_at"], name="case_turn", condition=Q(due_at__isnull=False))
-        ),
-    ]
+    operations = [AddIndex("case", TurnIndex("client", name="case_turn"))]

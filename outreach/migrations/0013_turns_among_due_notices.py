@@ -1,7 +1,7 @@
-from django.db import migrations, models
-from django.db.models import Q
+from django.db import migrations
 
 from cases.migration_operations import AddIndex
+from cases.models import TurnIndex
 
 
 class Migration(migrations.Migration):
@@ -9,9 +9,4 @@ class Migration(migrations.Migration):
 
     dependencies = [("outreach", "0012_names_as_in_the_menu")]
 
-    operations = [
-        AddIndex(
-            "staffnotice",
-            models.Index(fields=["address", "due_at"], name="notice_turn", condition=Q(due_at__isnull=False)),
-        ),
-    ]
+    operations = [AddIndex("staffnotice", TurnIndex("address", name="notice_turn"))]

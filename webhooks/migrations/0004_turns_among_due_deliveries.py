@@ -1,7 +1,7 @@
-from django.db import migrations, models
-from django.db.models import Q
+from django.db import migrations
 
 from cases.migration_operations import AddIndex
+from cases.models import TurnIndex
 
 
 class Migration(migrations.Migration):
@@ -9,9 +9,4 @@ class Migration(migrations.Migration):
 
     dependencies = [("webhooks", "0003_lists_of_many_rows")]
 
-    operations = [
-        AddIndex(
-            "delivery",
-            models.Index(fields=["endpoint", "due_at"], name="delivery_turn", condition=Q(due_at__isnull=False)),
-        ),
-    ]
+    operations = [AddIndex("delivery", TurnIndex("endpoint", name="delivery_turn"))]
