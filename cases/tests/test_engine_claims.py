@@ -195,7 +195,7 @@ def test_a_claim_reads_few_of_very_many_due_rows() -> None:
     flood(ClientFactory(), due_at=ahead(days=1))
     due_case(client=ClientFactory())
     scans = [node for node in plan_of_claim(8) if node.get("Relation Name") == "cases_case"]
-    assert {node["Node Type"] for node in scans} <= {"Index Scan", "Index Only Scan", "ModifyTable"}
+    assert "Seq Scan" not in {node["Node Type"] for node in scans}
     assert 8 <= sum(visited(node) for node in scans) < 200
 
 
