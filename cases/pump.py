@@ -66,38 +66,24 @@ class Pump:
         _at_work.set()
         try:
             with ThreadPoolExecutor(self.width.most, thread_name_prefix="step") as threads:
-                if self._claim_one_alone(threads) or self._claim(threads):
+                is_due = self._look()
+                if self._claim_one_alone(threads, is_due) or self._claim(threads, is_due):
                     self.on_life()
                 while self.running:
                     self._wait()
                     self._renew()
                     self.width.adapt(len(self.running))
                     self._finish()
-                    self._claim(threads)
+                    self._claim(threads, self._look())
         finally:
             _at_work.clear()
 
     def _may_claim(self) -> bool:
         return not stopping.is_set() and time.monotonic() - self.started < settings.OFFLOAD_CLAIM_SECONDS
 
-    def _claim_one_alone(self, threads: ThreadPoolExecutor) -> bool:
-        """Take one row that must run alone; first of all, or it would wait for as long as there are others."""
-        if not self._may_claim():
-            return False
-        is_due = self._look()
-        return any(self._take(threads, name, 1, alone=True) for name in self.order if name in is_due)
-
-    def _claim(self, threads: ThreadPoolExecutor) -> bool:
-        """Take as many rows as there are threads for; whether there were any."""
-        if not self._may_claim() or any(held.lost_leases >= leases.ALONE_FROM for held in self.running.values()):
-            return False
-        is_due = self._look()
-        taken = [self._take(threads, name, self._room_for(name)) for name in self.order if name in is_due]
-        return any(taken)  # each has had its turn
-
     def _look(self) -> list[str]:
-        """The kinds that have due rows, unless every thread is at work: a look costs less than a claim of each."""
-        if not any(self._room_for(name) for name in self.order):
+        """The kinds that have due rows, if more may be begun: a look costs less than a claim of each."""
+        if not self._may_claim() or not any(self._room_for(name) for name in self.order):
             return []
         try:
             return leases.kinds_with_due_rows()
@@ -105,6 +91,17 @@ class Pump:
             logger.warning("could not look for due rows", exc_info=True)
             let_go_of_connection()
             return []
+
+    def _claim_one_alone(self, threads: ThreadPoolExecutor, is_due: list[str]) -> bool:
+        """Take one row that must run alone; first of all, or it would wait for as long as there are others."""
+        return any(self._take(threads, name, 1, alone=True) for name in self.order if name in is_due)
+
+    def _claim(self, threads: ThreadPoolExecutor, is_due: list[str]) -> bool:
+        """Take as many rows as there are threads for; whether there were any."""
+        if any(held.lost_leases >= leases.ALONE_FROM for held in self.running.values()):
+            return False
+        taken = [self._take(threads, name, self._room_for(name)) for name in self.order if name in is_due]
+        return any(taken)  # each has had its turn
 
     def _take(self, threads: ThreadPoolExecutor, name: str, limit: int, *, alone: bool = False) -> bool:
         try:
