@@ -41,6 +41,13 @@ def transaction() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def statement() -> Iterator[None]:
+    """For one statement that writes: PostgreSQL needs no transaction around it; on SQLite it has one, and its turn."""
+    with transaction() if connection.vendor == "sqlite" else nullcontext():
+        yield
+
+
 def wait_for_turn(name: str) -> None:
     """Inside a transaction: go on when no other one that waited for a turn of this name is under way.
 

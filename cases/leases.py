@@ -12,13 +12,11 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import Count, F, Min, Q, QuerySet
-from django.db.models.expressions import Combinable
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from cases import database
+from cases import claim_sql, database
 from cases.models import DueRow
 
 logger = logging.getLogger(__name__)
@@ -62,6 +60,10 @@ class Kind(Generic[M]):
     of_case: str | None = None  # the look-up that finds a case's rows; none: they belong to no case
     time_facts: tuple[str, ...] = ()  # the fields that say when a row of a case is due; see cases/time_travel.py
 
+    def rows(self) -> "QuerySet[M]":
+        """All rows of the kind."""
+        return self.model._default_manager.all()
+
 
 @cache
 def kinds() -> Mapping[str, Kind[Any]]:
@@ -74,15 +76,41 @@ def due(kind: str) -> QuerySet[Any]:
 
     The clock looks at the same ones.
     """
-    now = current_time()
-    unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    rows: QuerySet[Any] = kinds()[kind].model._default_manager.filter(unheld, due_at__lte=now)
-    owner = kinds()[kind].at_most_by
+    rows, owner = _due(kinds()[kind]), kinds()[kind].at_most_by
     if owner is None:
         return rows
     full = held_by_owner(kind).filter(held__gte=kinds()[kind].at_most())
     with_room: QuerySet[Any] = rows.filter(~Q(**{f"{owner}__in": full.values(owner)}))
     return with_room
+
+
+def _due(kind: Kind[Any]) -> QuerySet[Any]:
+    """The rows that are due and held by nobody, whoever owns them."""
+    now = current_time()
+    unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    return kind.rows().filter(unheld, due_at__lte=now)
+
+
+def kinds_with_due_rows() -> list[str]:
+    """The kinds of which a claim would take something now. One look for all, since the clock looks every second."""
+    return _kept(_look, *((name, kind.at_most()) for name, kind in kinds().items()))()
+
+
+def _look(*kinds_and_bounds: tuple[str, int]) -> claim_sql.Look:
+    return claim_sql.Look({name: due(name) for name, _ in kinds_and_bounds})
+
+
+def _kept(make: Callable[..., T], *about: Any) -> T:
+    """What `make` gives, kept for the next time: a statement takes longer to build than to run.
+
+    Only where the database tells the time, which would else stand in the statement.
+    """
+    return _made(make, *about) if database.is_server() else make(*about)
+
+
+@cache
+def _made(make: Callable[..., T], *about: Any) -> T:
+    return make(*about)
 
 
 def oldest_due(kind: str) -> datetime | None:
@@ -95,18 +123,14 @@ def oldest_due(kind: str) -> datetime | None:
 def held_by_owner(kind: str) -> QuerySet[Any]:
     """For a kind with `at_most_by`: each of its values with the number of rows that are `held` now, if any are."""
     owner = str(kinds()[kind].at_most_by)
-    rows: QuerySet[Any] = kinds()[kind].model._default_manager.filter(lease_until__gt=current_time())
-    counted: QuerySet[Any] = rows.order_by().values(owner).annotate(held=Count("pk"))
+    held = kinds()[kind].rows().filter(lease_until__gt=current_time())
+    counted: QuerySet[Any] = held.order_by().values(owner).annotate(held=Count("pk"))
     return counted
 
 
 def current_time() -> datetime | Now:
     """The database's time for use inside a query, without asking for it first."""
     return Now() if database.is_server() else database.now()
-
-
-def _later(seconds: float) -> datetime | Combinable:
-    return current_time() + timedelta(seconds=seconds)
 
 
 @dataclass(eq=False)
@@ -176,115 +200,66 @@ class Claim(Generic[M]):
 # --- Taking, keeping, giving back -----------------------------------------------------------------
 
 
-def claim(kind: str, limit: int, *, alone: bool = False) -> list[Claim[Any]]:
+def claim(kind_name: str, limit: int, *, alone: bool = False) -> list[Claim[Any]]:
     """Take up to `limit` due rows; owners (clients) take turns where the kind has them.
 
     Rows that were lost ALONE_FROM times or more are taken only by `alone`, which takes no others.
     """
-    rows = due(kind).filter(lost_leases__gte=ALONE_FROM) if alone else due(kind).filter(lost_leases__lt=ALONE_FROM)
-    turns_by = kinds()[kind].turns_by
     if limit <= 0:
         return []
-    if turns_by is None or alone:
-        return _take(kind, rows, limit)
-    owners = list(rows.order_by().values_list(turns_by, flat=True).distinct())
-    random.shuffle(owners)
-    claims: list[Claim[Any]] = []
-    for position, owner in enumerate(owners):
-        fair_share = -(-(limit - len(claims)) // (len(owners) - position))
-        claims += _take(kind, rows.filter(**{turns_by: owner}), fair_share)
-        if len(claims) >= limit:
-            return claims
-    if owners and len(claims) < limit:  # somebody did not need the whole share
-        claims += _take(kind, rows, limit - len(claims))
-    return claims
-
-
-def _take(kind_name: str, rows: QuerySet[Any], limit: int) -> list[Claim[Any]]:
     kind, token, before = kinds()[kind_name], uuid.uuid4(), time.monotonic()
-    with database.transaction():
-        # The rows are chosen first and then updated by key: inside one statement PostgreSQL may run a sub-select with
-        # LIMIT more than once. Locks (or SQLite's only writer) keep others out in between.
-        pks = _first(rows, limit) if kind.at_most_by is None else _within_bounds(kind, rows, limit)
-        if not pks:
-            return []
-        taken = kind.model._default_manager.filter(pk__in=pks)
-        taken.update(
-            lease_token=token,
-            lease_until=_later(settings.OFFLOAD_LEASE_SECONDS),
-            lost_leases=F("lost_leases") + 1,
-        )
-        lost = dict(taken.values_list("pk", "lost_leases"))
-    return [
-        Claim(
-            kind=kind,
-            pk=pk,
-            token=token,
-            lost_leases=lost[pk] - 1,
-            held_until=before + settings.OFFLOAD_LEASE_SECONDS,
-            deadline=before + settings.OFFLOAD_STEP_SECONDS,
-        )
-        for pk in pks
-    ]
+    with _claiming(kind):
+        take = _kept(_take, kind, alone)
+        taken = take(limit, kind.at_most(), token, settings.OFFLOAD_LEASE_SECONDS)
+    held_until, deadline = before + settings.OFFLOAD_LEASE_SECONDS, before + settings.OFFLOAD_STEP_SECONDS
+    return [Claim(kind, pk, token, lost_leases, held_until, deadline) for pk, lost_leases in taken]
 
 
-def _first(rows: QuerySet[Any], limit: int) -> list[Any]:
-    """The keys of the rows that have waited longest and that nobody else is about to take; locks them."""
-    chosen = rows.order_by("due_at").values("pk")
-    if connection.features.has_select_for_update_skip_locked:
-        chosen = chosen.select_for_update(skip_locked=True, no_key=True)
-    return [row["pk"] for row in chosen[:limit]]
+def _take(kind: Kind[Any], alone: bool) -> claim_sql.Take:
+    rows = _due(kind).filter(**{"lost_leases__gte" if alone else "lost_leases__lt": ALONE_FROM})
+    by = kind.at_most_by or kind.turns_by
+    groups = claim_sql.Groups(by, kind.turns_by or by, kind.at_most_by is not None) if by else None
+    return claim_sql.Take(rows, groups)
 
 
-def _within_bounds(kind: Kind[Any], rows: QuerySet[Any], limit: int) -> list[Any]:
-    """As `_first`, and of each owner no more than `at_most()` with those that are held already."""
-    database.wait_for_turn(f"claim {kind.name}")  # or two claims would each find the same room
-    owner, pks = str(kind.at_most_by), list[Any]()
-    waiting = rows.order_by().values_list(owner).annotate(longest=Min("due_at")).order_by("longest")[:limit]
-    owners = [value for value, _ in waiting]
-    held = dict(held_by_owner(kind.name).filter(**{f"{owner}__in": owners}).values_list(owner, "held"))
-    for value in owners:
-        room = min(kind.at_most() - held.get(value, 0), limit - len(pks))
-        pks += _first(rows.filter(**{owner: value}), room) if room > 0 else []
-    return pks
+@contextmanager
+def _claiming(kind: Kind[Any]) -> Iterator[None]:
+    """What a claim is made in: one statement needs no transaction, but two claims may not find the same room."""
+    if kind.at_most_by is None:
+        with database.statement():
+            yield
+    else:
+        with database.transaction():
+            database.wait_for_turn(f"claim {kind.name}")
+            yield
 
 
 def renew(claims: Iterable[Claim[Any]]) -> None:
     """Hold the rows for another lease, each only while its step is within its deadline and nobody else has taken it."""
-    for mates in _by_token(held for held in claims if held.remaining() > 0).values():
-        rows = _held(mates)
-        with database.transaction():
-            before = time.monotonic()
-            rows.update(lease_until=_later(settings.OFFLOAD_LEASE_SECONDS))
-            still_ours = set(rows.values_list("pk", flat=True))
+    for kind, mates in _by_kind(held for held in claims if held.remaining() > 0).items():
+        before = time.monotonic()
+        with database.statement():
+            ours = claim_sql.renew(kind.rows().model, _tokens(mates), settings.OFFLOAD_LEASE_SECONDS)
         for mate in mates:
-            mate.held_until = before + settings.OFFLOAD_LEASE_SECONDS if mate.pk in still_ours else 0.0
+            mate.held_until = before + settings.OFFLOAD_LEASE_SECONDS if (mate.pk, mate.token) in ours else 0.0
 
 
 def release(claims: Iterable[Claim[Any]]) -> None:
     """Give back rows whose steps came to a good end; they are due again when their facts say so."""
-    for mates in _by_token(claims).values():
-        with database.transaction():
-            _held(mates).update(
-                lease_token=None,
-                lease_until=None,
-                lost_leases=0,
-                failures=0,
-                failing_since=None,
-                last_error="",
-            )
+    for kind, mates in _by_kind(claims).items():
+        with database.statement():
+            claim_sql.give_back(kind.rows().model, _tokens(mates))
 
 
-def _by_token(claims: Iterable[Claim[Any]]) -> dict[tuple[str, uuid.UUID], list[Claim[Any]]]:
-    groups: dict[tuple[str, uuid.UUID], list[Claim[Any]]] = {}
+def _by_kind(claims: Iterable[Claim[Any]]) -> dict[Kind[Any], list[Claim[Any]]]:
+    groups: dict[Kind[Any], list[Claim[Any]]] = {}
     for held in claims:
-        groups.setdefault((held.kind.name, held.token), []).append(held)
+        groups.setdefault(held.kind, []).append(held)
     return groups
 
 
-def _held(mates: list[Claim[Any]]) -> QuerySet[Any]:
-    rows: QuerySet[Any] = mates[0].kind.model._default_manager.all()
-    return rows.filter(pk__in=[mate.pk for mate in mates], lease_token=mates[0].token)
+def _tokens(mates: list[Claim[Any]]) -> list[tuple[Any, uuid.UUID]]:
+    return [(mate.pk, mate.token) for mate in mates]
 
 
 def fail(held: Claim[Any], error: BaseException) -> None:
@@ -306,7 +281,7 @@ def fail(held: Claim[Any], error: BaseException) -> None:
         row.save(update_fields=row.WORK_FIELDS)
         if failing_too_long:
             held.kind.give_up(held, f"It has failed for a day: {row.last_error}")
-        _held([held]).update(lease_token=None, lease_until=None)
+        held.kind.rows().filter(pk=held.pk, lease_token=held.token).update(lease_token=None, lease_until=None)
 
 
 def _pause(held: Claim[Any], row: DueRow, error: BaseException) -> float:

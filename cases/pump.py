@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
-from cases import leases, log_context, metrics
+from cases import leases, log_context, metrics, width
 from cases.database import UNAVAILABLE, let_go_of_connection
 from cases.leases import Claim, LeaseLost, MovedOn
 
@@ -50,14 +50,13 @@ class Pump:
     """One run. The kind that was woken goes first; every other kind gets its turn too.
 
     Each kind has a few threads that the others can't take, so that slow rows of one never keep another waiting; the
-    rest goes to whoever is there.
+    rest goes to whoever is there. How many there are in all changes, see cases/width.py.
     """
 
     def __init__(self, first: str, *, on_life: Callable[[], None] = lambda: None) -> None:
         names = list(leases.kinds())
         self.order = [first, *(name for name in names if name != first)]
-        self.size = max(settings.OFFLOAD_CONCURRENCY, len(names))
-        self.reserve = max(1, self.size // (len(names) * 3))
+        self.width = width.of_process(len(names))
         self.on_life = on_life  # called at each renewal: the cluster is busy, not hung
         self.running: dict[Future[None], Claim[Any]] = {}
         self.started = self.renewed_at = time.monotonic()
@@ -66,30 +65,43 @@ class Pump:
         """Claim until the claim window closes or nothing is due, wait for the steps, release."""
         _at_work.set()
         try:
-            with ThreadPoolExecutor(self.size, thread_name_prefix="step") as threads:
-                if self._claim_one_alone(threads) or self._claim(threads):
+            with ThreadPoolExecutor(self.width.most, thread_name_prefix="step") as threads:
+                is_due = self._look()
+                if self._claim_one_alone(threads, is_due) or self._claim(threads, is_due):
                     self.on_life()
                 while self.running:
                     self._wait()
                     self._renew()
+                    self.width.adapt(len(self.running))
                     self._finish()
-                    self._claim(threads)
+                    self._claim(threads, self._look())
         finally:
             _at_work.clear()
 
     def _may_claim(self) -> bool:
         return not stopping.is_set() and time.monotonic() - self.started < settings.OFFLOAD_CLAIM_SECONDS
 
-    def _claim_one_alone(self, threads: ThreadPoolExecutor) -> bool:
-        """Take one row that must run alone; first of all, or it would wait for as long as there are others."""
-        return self._may_claim() and any(self._take(threads, name, 1, alone=True) for name in self.order)
+    def _look(self) -> list[str]:
+        """The kinds that have due rows, if more may be begun: a look costs less than a claim of each."""
+        if not self._may_claim() or not any(self._room_for(name) for name in self.order):
+            return []
+        try:
+            return leases.kinds_with_due_rows()
+        except UNAVAILABLE:
+            logger.warning("could not look for due rows", exc_info=True)
+            let_go_of_connection()
+            return []
 
-    def _claim(self, threads: ThreadPoolExecutor) -> bool:
+    def _claim_one_alone(self, threads: ThreadPoolExecutor, is_due: list[str]) -> bool:
+        """Take one row that must run alone; first of all, or it would wait for as long as there are others."""
+        return any(self._take(threads, name, 1, alone=True) for name in self.order if name in is_due)
+
+    def _claim(self, threads: ThreadPoolExecutor, is_due: list[str]) -> bool:
         """Take as many rows as there are threads for; whether there were any."""
-        if not self._may_claim() or any(held.lost_leases >= leases.ALONE_FROM for held in self.running.values()):
+        if any(held.lost_leases >= leases.ALONE_FROM for held in self.running.values()):
             return False
-        taken = [self._take(threads, name, self._room_for(name)) for name in self.order]  # each gets its turn
-        return any(taken)
+        taken = [self._take(threads, name, self._room_for(name)) for name in self.order if name in is_due]
+        return any(taken)  # each has had its turn
 
     def _take(self, threads: ThreadPoolExecutor, name: str, limit: int, *, alone: bool = False) -> bool:
         try:
@@ -104,8 +116,9 @@ class Pump:
     def _room_for(self, name: str) -> int:
         """How many threads the kind may take: all that are free, less what the others have reserved and not used."""
         used = Counter(held.kind.name for held in self.running.values())
-        reserved = sum(max(0, self.reserve - used[other]) for other in self.order if other != name)
-        room: int = self.size - len(self.running) - reserved
+        reserve = max(1, self.width.now // (len(self.order) * 3))
+        reserved = sum(max(0, reserve - used[other]) for other in self.order if other != name)
+        room: int = self.width.now - len(self.running) - reserved
         return max(0, room)
 
     def _wait(self) -> None:
@@ -127,6 +140,7 @@ class Pump:
         done = {future: held for future, held in self.running.items() if future.done()}
         for future in done:
             del self.running[future]
+            self.width.note(future.exception())
         settle({held: future.exception() for future, held in done.items()})
 
 

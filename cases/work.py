@@ -33,7 +33,20 @@ from django_q.tasks import async_task
 from cases import leases, pump
 from cases.daemon import Complaints
 from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
-from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, end_all, kinds, release, renew
+from cases.leases import (
+    Claim,
+    Kind,
+    LeaseLost,
+    MovedOn,
+    StepFailed,
+    claim,
+    due,
+    end_all,
+    kinds,
+    kinds_with_due_rows,
+    release,
+    renew,
+)
 from cases.models import DueRow, Heartbeat, Role
 
 __all__ = [
@@ -46,6 +59,7 @@ __all__ = [
     "due",
     "end_all",
     "kinds",
+    "kinds_with_due_rows",
     "let_go_of_connection",
     "now",
     "release",
@@ -113,7 +127,7 @@ def wake(kind: str) -> None:
 
 def wake_for_due_rows() -> None:
     """Ring for each kind that has due rows which nobody holds, unless enough wake-ups are waiting. The clock's look."""
-    waiting = [name for name in kinds() if due(name).exists()]
+    waiting = kinds_with_due_rows()
     if waiting and waiting_wakes() <= 2 * settings.OFFLOAD_WORKERS:
         for name in waiting:
             wake(name)
@@ -128,9 +142,8 @@ def run_pump(kind: str) -> None:
     """Advance due rows until none is left or the claim window closes; rings again if work is left."""
     pump.Pump(kind, on_life=_say_busy).run()
     if not pump.stopping.is_set():
-        for name in kinds():
-            if due(name).exists():
-                wake(name)
+        for name in kinds_with_due_rows():
+            wake(name)
 
 
 # --- The cluster and its heartbeat ----------------------------------------------------------------
@@ -187,7 +200,7 @@ def _with_beats(broker: Broker) -> Broker:
 def _own_wake_up() -> list[tuple[None, str]]:
     """One for all kinds, if any has due rows: a pump serves them all."""
     try:
-        return [_package(kinds()[name].task) for name in kinds() if due(name).exists()][:1]
+        return [_package(kinds()[name].task) for name in kinds_with_due_rows()[:1]]
     finally:
         let_go_of_connection()
 

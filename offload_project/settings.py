@@ -198,6 +198,8 @@ CONTENT_SECURITY_POLICY = {
 # --- Work: how much at once, and how long ---
 
 OFFLOAD_CONCURRENCY = env.int("OFFLOAD_CONCURRENCY", default=32)
+# So many at least, however busy a process is; OFFLOAD_CONCURRENCY: always all; 0: a quarter. See cases/width.py.
+OFFLOAD_CONCURRENCY_FLOOR = env.int("OFFLOAD_CONCURRENCY_FLOOR", default=0)
 OFFLOAD_WORKERS = env.int("OFFLOAD_WORKERS", default=2)
 OFFLOAD_LEASE_SECONDS = env.float("OFFLOAD_LEASE_SECONDS", default=30.0)
 OFFLOAD_RENEW_SECONDS = env.float("OFFLOAD_RENEW_SECONDS", default=10.0)

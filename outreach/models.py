@@ -8,7 +8,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from cases.models import Case, Client, Draft, DueRow, Event, InputRequest, Message, due_index
+from cases.models import Case, Client, Draft, DueRow, Event, InputRequest, Message, TurnIndex, due_index
 
 
 class PayloadState(models.TextChoices):
@@ -205,6 +205,7 @@ class StaffNotice(DueRow):
         ordering = ("-created_at", "-id")
         indexes: ClassVar = [
             due_index("notice_due"),
+            TurnIndex("address", name="notice_turn"),
             models.Index(fields=["-created_at"], name="notice_for_staff", condition=Q(state="FAILED")),
             models.Index(fields=["address", "-sent_at"], name="notice_last_sent", condition=Q(state="SENT")),
             models.Index(fields=["address", "begun_at"], name="notice_waiting", condition=Q(state="WAITING")),

@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from cases.models import Case, Client, DueRow, Event, due_index
+from cases.models import Case, Client, DueRow, Event, TurnIndex, due_index
 from cases.models.due import DueManager
 
 
@@ -108,6 +108,7 @@ class Delivery(DueRow):
         verbose_name_plural = "deliveries"
         indexes: ClassVar = [
             due_index("delivery_due"),
+            TurnIndex("endpoint", name="delivery_turn"),
             models.Index(fields=["-created_at"], name="delivery_newest"),
             models.Index(fields=["-created_at", "-sequence", "-id", "state"], name="delivery_newest_first"),
             models.Index(fields=["endpoint"], name="delivery_kept", condition=Q(state="PARKED")),

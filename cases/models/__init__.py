@@ -13,7 +13,7 @@ from cases.models.clients import ApiKey, Client, Scope, hash_key
 from cases.models.correspondents import Admission, Correspondent
 from cases.models.days import Day
 from cases.models.drafts import Draft
-from cases.models.due import DueRow, due_index
+from cases.models.due import DueRow, TurnIndex, due_index
 from cases.models.events import Event
 from cases.models.heartbeats import Heartbeat, Role
 from cases.models.idempotency import IdempotencyKey
@@ -52,6 +52,7 @@ __all__ = [
     "SavedFilter",
     "Scope",
     "Status",
+    "TurnIndex",
     "Waits",
     "due_index",
     "hash_key",

@@ -10,7 +10,7 @@ from django.db.models import Min, Q
 
 from cases.errors import CaseAlreadyFinished, CaseNotFound, IllegalTransition
 from cases.models.clients import Client
-from cases.models.due import DueManager, DueRow, due_index
+from cases.models.due import DueManager, DueRow, TurnIndex, due_index
 from cases.models.json import KeptJSONField
 
 
@@ -146,6 +146,7 @@ class Case(DueRow):
         ordering = ("-created_at", "-id")
         indexes: ClassVar = [
             due_index("case_due"),
+            TurnIndex("client", name="case_turn"),
             models.Index(fields=["client", "-created_at", "-id"], name="case_of_client"),
             models.Index(fields=["status", "-created_at"], name="case_by_status"),
             models.Index(

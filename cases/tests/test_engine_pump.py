@@ -15,7 +15,7 @@ from django.db import OperationalError, connection
 from django_q.conf import Conf
 from pytest_django import Settings
 
-from cases import leases, pump, work
+from cases import leases, pump, width, work
 from cases.correspondence import clear_schedule
 from cases.factories import ClientFactory
 from cases.models import Case, Status
@@ -127,6 +127,58 @@ def test_no_more_rows_are_claimed_than_there_are_threads(
     gate.opened.set()
     wait_for(lambda: len(bench.begun) == 8)
     assert gate.most == 3
+
+
+def test_a_pump_is_as_wide_as_helps(
+    bench: Bench, pump_thread: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow, noted = width.Width(2, 8), list[BaseException | None]()
+    narrow.now = 2
+    monkeypatch.setattr(narrow, "note", noted.append)
+    monkeypatch.setattr(width, "of_process", lambda kinds: narrow)
+    slow_down = TimeoutError("no answer")
+
+    def fail_first(held: Any) -> None:
+        gate(held)
+        if held.pk == cases[0].pk:
+            raise slow_down
+
+    bench.steps["case"] = fail_first
+    cases = [due_case(created_at=ago(minutes=60 - number)) for number in range(6)]
+    pump_thread("case")
+    wait_for(lambda: gate.inside == 2)
+    time.sleep(2 * pump.LOOK_SECONDS)
+    assert (gate.inside, work.due("case").count()) == (2, 4)
+    narrow.now = 4  # it has learned better
+    wait_for(lambda: gate.inside == 4)
+    gate.opened.set()
+    wait_for(lambda: len(noted) == 6)
+    assert gate.most == 4
+    assert [error for error in noted if error] == [slow_down]
+
+
+def test_nothing_is_looked_for_while_every_thread_is_at_work(
+    bench: Bench, settings: Settings, pump_thread: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OFFLOAD_CONCURRENCY = 2
+    bench.steps["case"] = gate
+    for _ in range(4):
+        due_case()
+    pump_thread("case")
+    wait_for(lambda: gate.inside == 2)
+    looks: list[int] = []
+    real_look = leases.kinds_with_due_rows
+
+    def look() -> list[str]:
+        looks.append(1)
+        return real_look()
+
+    monkeypatch.setattr(leases, "kinds_with_due_rows", look)
+    time.sleep(3 * pump.LOOK_SECONDS)
+    assert looks == []
+    gate.opened.set()
+    wait_for(lambda: len(bench.begun) == 4)
+    assert looks
 
 
 def test_a_pump_stops_claiming_and_rings_for_what_is_left(bench: Bench, settings: Settings) -> None:
