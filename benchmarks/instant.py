@@ -7,6 +7,7 @@ case is completed by it.
 import hashlib
 import uuid
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 
@@ -18,7 +19,7 @@ from outreach.transports import OutgoingMail, Receipt
 
 __all__ = ["CASE", "CASES"]
 
-CASE = {
+CASE: dict[str, Any] = {
     "channel": "EMAIL",
     "goal": {
         "objective": "Please send us the invoice of order 4711, with its number and its total.",

@@ -235,7 +235,8 @@ def main() -> int:
     print(", ".join(f"{name} {rate:.1f}" for name, rate in rates.items()), "cases a second")
     show(Figure("pipeline", rates["product"] / rates["sql"], at_least=0.3))
     show(Figure("pipeline-vs-django-q2", rates["product"] / rates["django-q2"], at_least=3))
-    print("\n".join(faults), file=sys.stderr, end="")
+    for fault in faults:
+        print(fault, file=sys.stderr)
     return bool(faults)
 
 

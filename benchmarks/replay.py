@@ -161,9 +161,7 @@ def _serve(url: str, count: int, pipe: Connection) -> None:
         pipe.send(None)
         pipe.recv()
         left, faults = iter(scripts), list[str]()
-        threads = [
-            threading.Thread(target=_carry_out_all, args=(one, left, faults.append)) for one in connections
-        ]
+        threads = [threading.Thread(target=_carry_out_all, args=(one, left, faults.append)) for one in connections]
         for thread in threads:
             thread.start()
         for thread in threads:
