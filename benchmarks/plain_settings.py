@@ -4,6 +4,7 @@ Its processes have one thread each, so each keeps one connection, instead of a p
 """
 
 from benchmarks.instant_settings import *  # noqa: F403
+from cases.database import KEPT_PLANS
 from offload_project import settings
 
 _options = {name: value for name, value in settings.DATABASES["default"]["OPTIONS"].items() if name != "pool"}
@@ -12,6 +13,6 @@ DATABASES = {
         **settings.DATABASES["default"],
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": False,
-        "OPTIONS": _options,
+        "OPTIONS": {**KEPT_PLANS, **_options},
     }
 }

@@ -287,9 +287,7 @@ def _database(url: str) -> dict[str, Any]:
     if database["ENGINE"] == "django.db.backends.postgresql":
         # Checked as they leave the pool: after a restart of the server no step fails on a stale connection.
         lasting = {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
-        # A statement that comes again is planned once for each connection: planning is a good third of the server's work.
-        planned_once = {"server_side_binding": True, "prepare_threshold": 5}
-        return {**database, **lasting, "OPTIONS": {"pool": _POSTGRES_POOL, **planned_once, **options}}
+        return {**database, **lasting, "OPTIONS": {"pool": _POSTGRES_POOL, **options}}
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
 
 
