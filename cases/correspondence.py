@@ -104,16 +104,17 @@ def queue(
 
 def drawn(case: Case, *, purpose: Purpose, subject: str, text: str, at: datetime) -> Message:
     """The case's next mail as it would be queued now, with its place in the thread; not stored."""
-    messages = [message for one in (*case.earlier, case) for message in one.messages.shown()]
-    thread = [message for message in messages if message.message_id and message.status != "DROPPED"]
+    shown = [one.messages.shown().exclude(message_id="") for one in (*case.earlier, case)]
+    ids = [messages.exclude(status=MessageStatus.DROPPED).values_list("message_id", flat=True) for messages in shown]
+    thread = [message_id for of_one in ids for message_id in of_one]
     return Message(
         case=case,
         direction=Direction.OUT,
         purpose=purpose,
         status=MessageStatus.QUEUED,
         message_id=make_msgid(domain=case.our_address.rpartition("@")[2]),
-        in_reply_to=thread[-1].message_id if thread else "",
-        references=" ".join(earlier.message_id for earlier in thread),
+        in_reply_to=thread[-1] if thread else "",
+        references=" ".join(thread),
         from_address=case.our_address,
         from_name=case.sender_persona["name"],
         to_address=_recipient(case),
@@ -193,21 +194,21 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
     case.attempt_count += 1
     case.follow_up_count += message.purpose == Purpose.FOLLOW_UP
     case.retry_at = None
-    displaced = transitions.close_operational_question(case)
+    asked = transitions.close_operational_question(case)
     if message.completion is not None and not has_news(case):
         transitions.complete(case, **message.completion)
-    elif displaced:
-        transitions.ask_again(case, displaced)
-    elif case.input_requests.filter(status=RequestStatus.PENDING).exists():
-        transitions.store(case)  # a question is still open: no follow-up is planned until it is answered
-    else:
+    elif asked is None:
         transitions.run(case, next_action_at=max([follow_up_time(case), *absences_since(case, message)]))
+    elif asked.status == RequestStatus.PENDING:
+        transitions.store(case)  # it is still open: no follow-up is planned until it is answered
+    else:
+        transitions.ask_again(case, asked)
 
 
 def absences_since(case: Case, message: Message) -> list[datetime]:
     """What machines have answered to the message; while it is under way, too: some are faster than its commit."""
-    notes = case.messages.filter(created_at__gte=message.created_at)
-    return [note.absent_until for note in notes if note.absent_until]
+    notes = case.messages.filter(created_at__gte=message.created_at, absent_until__isnull=False)
+    return [until for until in notes.values_list("absent_until", flat=True) if until]
 
 
 def follow_up_time(case: Case, *, waited: timedelta = timedelta()) -> datetime:
@@ -259,10 +260,8 @@ def _complete_unthanked(case: Case, completion: dict[str, Any]) -> None:
 
 
 def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
-    message = Message.objects.get(pk=message_pk)
-    case = Case.objects.locked(message.case_id)
-    message.refresh_from_db()
-    return message, case
+    case = Case.objects.locked(Message.objects.values_list("case_id", flat=True).get(pk=message_pk))
+    return case.messages.get(pk=message_pk), case
 
 
 def record_delivered(message: Message) -> None:

@@ -194,10 +194,11 @@ def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
 def subject_of(case: Case) -> str:
     """The subject of the next mail: of the thread if there is one, else the goal in short."""
     thread = Message.objects.filter(case__in=[*case.earlier, case])
-    first = thread.filter(purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED).first()
-    if first is None:
+    first = thread.filter(purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED)
+    subject: str | None = first.values_list("subject", flat=True).first()
+    if subject is None:
         return in_short(case.goal["objective"])
-    return first.subject if first.subject.lower().startswith("re:") else f"Re: {first.subject}"
+    return subject if subject.lower().startswith("re:") else f"Re: {subject}"
 
 
 def in_short(text: str) -> str:

@@ -144,11 +144,11 @@ def _settle_question(case: Case, status: RequestStatus) -> None:
 def close_operational_question(case: Case) -> InputRequest | None:
     """What the service could not do, it has done: nobody has to answer any more.
 
-    Returns the agent's question that is to be asked again, if there is one.
+    Returns the agent's question that is open still, or is to be asked again, if there is one.
     """
-    request = case.input_requests.filter(status=RequestStatus.PENDING, is_operational=True).first()
-    if request is None:
-        return None
+    request: InputRequest | None = case.input_requests.filter(status=RequestStatus.PENDING).first()
+    if request is None or not request.is_operational:
+        return request
     _settle_question(case, RequestStatus.CLOSED)
     return request.displaced
 

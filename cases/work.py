@@ -32,7 +32,14 @@ from django_q.tasks import async_task
 
 from cases import leases, pump
 from cases.daemon import Complaints
-from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
+from cases.database import (
+    UNAVAILABLE,
+    forget_inherited_connections,
+    keep_plans,
+    let_go_of_connection,
+    now,
+    transaction,
+)
 from cases.leases import (
     Claim,
     Kind,
@@ -295,6 +302,7 @@ def _end_orphan(cluster: Any) -> None:
 def _prepare_worker(**_: Any) -> None:
     """In each worker process as it starts."""
     forget_inherited_connections()
+    keep_plans()
 
 
 def _say_finished(**_: Any) -> None:

@@ -33,7 +33,7 @@ Claim = work.Claim[Case]
 
 def advance(claimed: Claim) -> None:
     """Do the next right thing for the claimed case. Safe to run twice, or to be killed anywhere."""
-    now = Situation.of(claimed.read())
+    now = Situation.read(claimed)
     act = next((act for applies, act in TABLE if applies(now)), derive_again)
     log_context.add(client_id=now.case.client_id, step=act.__name__)
     try:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import PurePath
 
 from django.core.files.storage import default_storage
+from django.db.models import prefetch_related_objects
 
 from cases import work
 from cases.models import Attachment, Case, Enclosure, Message
@@ -14,8 +15,14 @@ from outreach.transports.base import OutgoingFile
 
 
 def read(claimed: work.Claim[Case], case: Case) -> None:
-    """Read the files that were given along, those that nobody has read yet. It lasts: hold no transaction."""
-    for enclosed in list(case.enclosures.filter(read_at__isnull=True)):
+    """Read the files that were given along, those that nobody has read yet. It lasts: hold no transaction.
+
+    The case keeps them, with what was read, for whoever looks at its enclosures next.
+    """
+    prefetch_related_objects([case], "enclosures")
+    for enclosed in case.enclosures.all():
+        if enclosed.read_at is not None:
+            continue
         work.let_go_of_connection()
         found = reading.read(content_of(enclosed), enclosed.type, enclosed.name, seconds=claimed.remaining())
         claimed.insist(partial(_note, enclosed, found.text, found.note))

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 from django.core.files.storage import default_storage
+from django.db.models import prefetch_related_objects
+from django.db.models.functions import Now
 
-from cases import drafts, work
+from cases import database, drafts, work
 from cases.models import (
     Attachment,
     Case,
@@ -36,24 +39,26 @@ class Situation:
     messages: tuple[Message, ...]
     questions: tuple[InputRequest, ...]  # oldest first
     now: datetime
-    skipped: Skipped
     rejected: tuple[Draft, ...] = ()  # the drafts that people have just rejected, oldest first
     earlier: tuple[Message, ...] = ()  # of the cases that it continues
     earlier_questions: tuple[InputRequest, ...] = ()  # likewise
 
     @classmethod
-    def of(cls, case: Case) -> Self:
-        messages = case.messages.prefetch_related("attachments")
-        questions = case.input_requests.order_by(*IN_ORDER)
-        earlier = [message for one in case.earlier for message in one.messages.prefetch_related("attachments")]
+    def read(cls, claimed: work.Claim[Case]) -> Self:
+        """The situation of the claimed case. Its time is that of the first look: what comes in after it is not due."""
+        case: Any = claimed.read(Case.objects.annotate(read_at=Now()))
+        read_at = database.to_milliseconds(case.read_at) if database.is_server() else database.now()
+        return cls.of(case, now=read_at)
+
+    @classmethod
+    def of(cls, case: Case, *, now: datetime | None = None) -> Self:
         return cls(
             case,
-            tuple(messages),
-            tuple(questions),
-            work.now(),
-            Skipped.of(case),
+            tuple(case.messages.all()),
+            tuple(case.input_requests.order_by(*IN_ORDER)),
+            now or work.now(),
             rejected=tuple(drafts.rejected(case)),
-            earlier=tuple(earlier),
+            earlier=tuple(message for one in case.earlier for message in one.messages.all()),
             earlier_questions=tuple(asked for one in case.earlier for asked in one.input_requests.order_by(*IN_ORDER)),
         )
 
@@ -158,11 +163,16 @@ class Situation:
         return sum(1 for message in self.messages if message.sent_at and self._age(message.sent_at) < an_hour)
 
     def _age(self, moment: datetime) -> timedelta:
-        return self.skipped.age(moment, self.now)
+        return self._skipped.age(moment, self.now)
+
+    @cached_property
+    def _skipped(self) -> Skipped:
+        return Skipped.of(self.case)
 
     def view(self, *, with_images: bool = False) -> CaseView:
         """What the agent may see: not the metadata, not what was never sent. Images are read from the storage."""
         case = self.case
+        prefetch_related_objects(self._thread, "attachments")
         pictures = self._pictures() if with_images else {}
         pending = [asked.question for asked in self.questions if asked.status == RequestStatus.PENDING]
         return CaseView(

@@ -2,11 +2,11 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Min, Q
+from django.db.models import Q
 
 from cases.errors import CaseAlreadyFinished, CaseNotFound, IllegalTransition
 from cases.models.clients import Client
@@ -248,10 +248,9 @@ class Case(DueRow):
         if not news:  # what has come in by then is looked at before the case fails
             yield from filter(None, [self.deadline_at, overdue_at if self.fails_unanswered else None])
 
-    def _news(self, facts: dict[str, Any]) -> Iterator[datetime]:
+    def _news(self, facts: dict[str, datetime | None]) -> Iterator[datetime]:
         """When what has come in is looked at: mail once it has settled, an answer at once."""
-        if facts["unread_first"]:
+        if facts["unread_first"] and facts["unread_last"]:
             yield min(facts["unread_last"] + self.settle, facts["unread_first"] + 5 * self.settle)
-        answered_at = self.input_requests.unused_answers().aggregate(Min("resolved_at"))["resolved_at__min"]
-        if answered_at:
-            yield answered_at
+        answers = self.input_requests.unused_answers().order_by("resolved_at").values_list("resolved_at", flat=True)
+        yield from filter(None, answers[:1])

@@ -1,9 +1,9 @@
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import models
-from django.db.models import Max, Min, Q
+from django.db.models import Q
 
 from cases.models.cases import Case
 from cases.models.claims import Claimable
@@ -36,6 +36,7 @@ class Purpose(models.TextChoices):
     REPORT = "REPORT"  # bounce or complaint
 
 
+WAITING = ("draft", "outdated_draft", "sending", "queued", "unread_first", "unread_last")
 UNREAD = Q(direction=Direction.IN, purpose=Purpose.HUMAN, read_at__isnull=True)
 
 
@@ -48,21 +49,25 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """A person's mail that no verdict has taken into account yet."""
         return self.filter(UNREAD)
 
-    def waiting_facts(self, version: int) -> dict[str, Any]:
+    def waiting_facts(self, version: int) -> "dict[str, datetime | None]":
         """When something began to wait for a case of that version; None where nothing does.
 
         `queued`, `unread_first`, `unread_last`; `sending`, a queued message whose send has begun; `draft`, and
         `outdated_draft`, which the case has moved on without.
         """
-        is_draft, is_current = Q(status=MessageStatus.DRAFT), Q(case_version=version)
-        facts: dict[str, Any] = self.aggregate(
-            draft=Min("created_at", filter=is_draft & is_current),
-            outdated_draft=Min("created_at", filter=is_draft & ~is_current),
-            sending=Min("created_at", filter=Q(status=MessageStatus.QUEUED, send_started_at__isnull=False)),
-            queued=Min("created_at", filter=Q(status=MessageStatus.QUEUED)),
-            unread_first=Min("created_at", filter=UNREAD),
-            unread_last=Max("created_at", filter=UNREAD),
-        )
+        waiting = self.filter(UNREAD | Q(status__in=[MessageStatus.DRAFT, MessageStatus.QUEUED])).order_by("created_at")
+        facts: dict[str, datetime | None] = dict.fromkeys(WAITING)
+        for status, created_at, drafted_for, begun_at in waiting.values_list(
+            "status", "created_at", "case_version", "send_started_at"
+        ):
+            if status == MessageStatus.DRAFT:  # at most one, as of those that are queued
+                facts["draft" if drafted_for == version else "outdated_draft"] = created_at
+            elif status == MessageStatus.QUEUED:
+                facts["queued"] = created_at
+                facts["sending"] = created_at if begun_at else None
+            else:
+                facts["unread_first"] = facts["unread_first"] or created_at
+                facts["unread_last"] = created_at
         return facts
 
 

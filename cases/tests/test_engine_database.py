@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -172,3 +173,23 @@ def test_a_connection_is_let_go_of_outside_transactions_only() -> None:
     with transaction.atomic():
         work.let_go_of_connection()
         assert Case.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("vendor", "given", "kept"),
+    [
+        ("postgresql", {"pool": 1}, {"pool": 1, "server_side_binding": True, "prepare_threshold": 5}),
+        ("postgresql", {"prepare_threshold": 9}, {"server_side_binding": True, "prepare_threshold": 9}),
+        ("sqlite", {"timeout": 30}, {"timeout": 30}),
+    ],
+)
+def test_plans_are_kept_where_a_server_makes_them_and_the_operator_says_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, vendor: str, given: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    connection = SimpleNamespace(vendor=vendor, settings_dict={"OPTIONS": given})
+    connections = {"default": connection}
+    monkeypatch.setattr(database, "connection", connection)
+    monkeypatch.setattr(database, "connections", connections)
+    database.keep_plans()
+    assert given == kept
+    assert ("default" in connections) == (vendor == "sqlite")

@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -413,11 +414,14 @@ def test_a_cluster_that_is_told_to_stop_tells_its_workers_first(monkeypatch: pyt
     assert seen == [(signal.SIGTERM, True)]
 
 
-def test_a_worker_that_starts_forgets_the_connections_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    forgotten = []
-    monkeypatch.setattr(work, "forget_inherited_connections", lambda: forgotten.append(1))  # ours are not inherited
+def test_a_worker_that_starts_forgets_the_connections_of_its_parent_and_keeps_the_plans_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []  # not to the connection of this test, which is not inherited
+    for name in ("forget_inherited_connections", "keep_plans"):
+        monkeypatch.setattr(work, name, partial(done.append, name))
     work._prepare_worker()
-    assert forgotten == [1]
+    assert done == ["forget_inherited_connections", "keep_plans"]
 
 
 def test_a_step_that_talks_holds_no_connection(bench: Bench, pump_thread: Any, settings: Settings, gate: Gate) -> None:

@@ -62,10 +62,10 @@ def _configured() -> Iterator[str]:
 
 
 def _metadata(case: Case, text: str) -> Iterator[str]:
-    allowed = "\n".join(map(_fold, _said_anyway(case)))  # a folded text holds no line break
-    for path, value in _named_strings(case.metadata or {}, "metadata"):
-        if len(value) >= SHORTEST_SECRET and disguises.holds(text, value) and _fold(value) not in allowed:
-            yield f"the value of {path}"
+    values = _named_strings(case.metadata or {}, "metadata")
+    found = [(path, value) for path, value in values if len(value) >= SHORTEST_SECRET and disguises.holds(text, value)]
+    allowed = "\n".join(map(_fold, _said_anyway(case))) if found else ""  # a folded text holds no line break
+    yield from (f"the value of {path}" for path, value in found if _fold(value) not in allowed)
 
 
 def _said_anyway(case: Case) -> Iterator[str]:

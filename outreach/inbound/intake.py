@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import IntegrityError
 
 from cases import correspondence, correspondents, log_context, work
 from cases.correspondence import ReceivedMail, StoredFile
@@ -55,16 +56,20 @@ def accept(source: str, raw: bytes, dedupe_key: str, *, envelope: dict[str, Any]
 
     `envelope` is what the door knows of a mail besides its bytes: see doors.py.
     """
-    with work.transaction():
-        at = work.now()
-        payload, is_new = InboundPayload.objects.get_or_create(
-            source=source,
-            dedupe_key=dedupe_key,
-            defaults={"body": raw, "envelope": envelope or {}, "received_at": at, "due_at": at},
-        )
-        if is_new:
+    known = InboundPayload.objects.filter(source=source, dedupe_key=dedupe_key)
+    if known.exists():
+        return False
+    payload = InboundPayload(source=source, dedupe_key=dedupe_key, body=raw, envelope=envelope or {})
+    try:
+        with work.transaction():
+            payload.received_at = payload.due_at = work.now()
+            payload.save(force_insert=True)
             work.wake_after_commit(payload)
-    return is_new
+    except IntegrityError:
+        if known.exists():  # it came by two ways at the same moment
+            return False
+        raise
+    return True
 
 
 def take_in(claimed: Claim) -> None:
