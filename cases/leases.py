@@ -59,6 +59,7 @@ class Kind(Generic[M]):
     turns_by: str | None = None  # the field whose values take turns
     at_most_by: str | None = None  # the field (never null) of each of whose values no more than `at_most()` are held
     at_most: "Callable[[], int]" = lambda: 1  # over all workers
+    may_be_claimed: Callable[[], Q] = Q  # of the due rows; for reasons that lie outside the row
     of_case: str | None = None  # the look-up that finds a case's rows; none: they belong to no case
     time_facts: tuple[str, ...] = ()  # the fields that say when a row of a case is due; see cases/time_travel.py
 
@@ -76,7 +77,8 @@ def due(kind: str) -> QuerySet[Any]:
     """
     now = current_time()
     unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    rows: QuerySet[Any] = kinds()[kind].model._default_manager.filter(unheld, due_at__lte=now)
+    all_rows: QuerySet[Any] = kinds()[kind].model._default_manager.all()
+    rows = all_rows.filter(unheld, kinds()[kind].may_be_claimed(), due_at__lte=now)
     owner = kinds()[kind].at_most_by
     if owner is None:
         return rows

@@ -4,6 +4,7 @@ Each function is for a transaction in which the case is held locked (see Endpoin
 """
 
 import uuid
+from collections.abc import Collection, Iterable
 
 from cases import work
 from webhooks import metrics
@@ -20,6 +21,40 @@ def end(delivery: Delivery, state: DeliveryState) -> None:
     successor = Delivery.objects.waiting(delivery.case_id).values_list("pk", flat=True).first()
     if successor is not None:
         _reschedule(successor)
+
+
+def arrive(deliveries: Collection[Delivery]) -> None:
+    """As `end` with DELIVERED, for many rows that are held locked with their new attempts counted; the late successes
+    of what had arrived already are only counted."""
+    for (has_arrived, attempts), group in _grouped(deliveries).items():
+        rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery in group])
+        if has_arrived:
+            rows.update(attempt_count=attempts)
+            continue
+        work.end_all(rows, state=DeliveryState.DELIVERED, attempt_count=attempts, delivered_at=group[0].now)
+        metrics.DELIVERIES.add_after_commit(len(group), state=DeliveryState.DELIVERED.lower())
+    _let_go({delivery.case_id for delivery in deliveries})
+
+
+def _grouped(deliveries: Iterable[Delivery]) -> dict[tuple[bool, int], list[Delivery]]:
+    groups: dict[tuple[bool, int], list[Delivery]] = {}
+    for delivery in deliveries:
+        key = delivery.state == DeliveryState.DELIVERED, delivery.attempt_count
+        groups.setdefault(key, []).append(delivery)
+    return groups
+
+
+def _let_go(case_ids: Collection[uuid.UUID]) -> None:
+    """Whoever is first in the lines of these cases now may go."""
+    waiting = Delivery.objects.filter(case_id__in=case_ids, state=DeliveryState.WAITING).order_by("case_id", "-sequence")
+    first = dict(waiting.values_list("case_id", "pk"))  # of each case the last one here
+    if not first:
+        return
+    rows = Delivery.objects.locked_together(first.values()).values()
+    for row in rows:
+        row.stands_first = True
+        work.reschedule(row)
+    Delivery.objects.bulk_update(rows, ["due_at"])
 
 
 def begin_anew(delivery: Delivery) -> None:
