@@ -1,7 +1,7 @@
 """A receiver of webhooks in a process of its own: HTTP/1.1 over sockets that stay open, and as little work as can be.
 
 It listens on as many ports of 127.0.0.1 as there are endpoints. The path of a request says how it is answered: `/well`
-with 200, at once or after `?ms=…`; `/fails` with 500; `/hangs` never. `python -m benchmarks.receiver COUNT`
+with 200, at once or after `?ms=…`; `/also` likewise; `/fails` with 500; `/hangs` never. `python -m benchmarks.receiver COUNT`
 prints the ports as one line of JSON; a line on its standard input is answered by one with the requests to `/well`
 since the last one: how many there were, and how many `webhook-id`s among them.
 """
@@ -44,6 +44,7 @@ class _Connection(asyncio.Protocol):
         path, _, query = head.split(b" ", 2)[1].partition(b"?ms=")
         if path == b"/well":
             _ids.append(_value(head, b"webhook-id"))
+        if path in (b"/well", b"/also"):
             if query:
                 asyncio.get_running_loop().call_later(int(query) / 1000, self.transport.write, OK)
             else:

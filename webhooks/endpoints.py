@@ -11,7 +11,7 @@ a time, until one succeeds. Else a few that hang would occupy the threads that a
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from cases import leases, work
@@ -27,7 +27,7 @@ GONE = 410
 LONG = timedelta(seconds=1)  # a call that fails within this time has occupied nobody
 LONGEST_REST = timedelta(minutes=5)
 TRIAL = timedelta(seconds=LIMIT_SECONDS + 5)  # one call of an endpoint that rests, and the record of what came of it
-SAME_SUCCESS = timedelta(seconds=1)  # within it one success is as good as another: each would lock the row
+SAME_SUCCESS = timedelta(seconds=10)  # within it one success is as good as another: each would lock the row
 WELL = {"failing_since": None, "failures": 0, "rests_until": None, "parked_at": None, "parked_reason": ""}
 
 
@@ -54,15 +54,19 @@ def succeed(endpoint: Endpoint, at: datetime) -> None:
     _clear(endpoint)
 
 
+def is_news(endpoint: Endpoint, at: datetime) -> bool:
+    """Whether a success at this time tells something about the endpoint, as it was read a moment ago."""
+    is_well = not endpoint.failures and endpoint.rests_until is None and endpoint.parked_at is None
+    return not is_well or endpoint.last_success_at is None or at - endpoint.last_success_at > SAME_SUCCESS
+
+
 def succeed_together(pks: Collection[int]) -> None:
-    """As `succeed`, for many, none of which is held; those that are well, and known to be, are let be."""
+    """As `succeed`, for many, none of which is held."""
     now = work.now()
-    is_news = Q(last_success_at=None) | Q(last_success_at__lt=now - SAME_SUCCESS) | ~Q(failures=0)
-    is_news |= Q(failing_since__isnull=False) | Q(parked_at__isnull=False) | Q(rests_until__isnull=False)
-    rows = Endpoint.objects.filter(is_news, pk__in=pks).order_by("pk")
-    locked = list(rows.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
-    if locked:
-        Endpoint.objects.filter(pk__in=locked).update(last_success_at=now, **WELL)
+    with work.transaction():
+        rows = Endpoint.objects.filter(pk__in=pks)
+        list(rows.order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
+        rows.update(last_success_at=now, **WELL)
 
 
 # --- Rests ----------------------------------------------------------------------------------------

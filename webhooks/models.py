@@ -1,16 +1,13 @@
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
-from cases import database
 from cases.models import Case, Client, DueRow, Event, due_index
 from cases.models.due import DueManager
-
 
 if TYPE_CHECKING:
     from webhooks.sender import Outcome
@@ -82,14 +79,6 @@ class DeliveryManager(DueManager):
     def waiting(self, case_id: uuid.UUID) -> "models.QuerySet[Delivery]":
         """The case's deliveries that have not ended, in the order in which the client must hear of them."""
         return self.filter(case_id=case_id, state=DeliveryState.WAITING).order_by("sequence")
-
-    def locked_together(self, pks: Collection[uuid.UUID]) -> "dict[uuid.UUID, Delivery]":
-        """As `locked`, for those of the rows that are there. In one order, so that no two wait for each other."""
-        rows = self.filter(pk__in=pks).order_by("pk").select_for_update(of=("self",)).annotate(read_at=Now())
-        found: dict[uuid.UUID, Delivery] = {row.pk: row for row in rows.defer("body")}
-        for row in found.values():
-            row.now = database.to_milliseconds(row.read_at) if database.is_server() else database.now()  # type: ignore[attr-defined]
-        return found
 
 
 class Delivery(DueRow):

@@ -8,13 +8,13 @@ one (or among SECRET_KEY_FALLBACKS) until `manage.py rotate_secrets` has run. Se
 import base64
 import secrets
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from standardwebhooks import Webhook
 
-from cases import encryption, leases, work
+from cases import encryption, work
 from cases.models import Client
 from webhooks.errors import SecretUnreadable
 from webhooks.models import SigningSecret
@@ -28,14 +28,6 @@ OVERLAP = timedelta(hours=24)  # how long the old secret signs along after a rot
 def secrets_for(client: Client) -> list[str]:
     """The client's valid secrets, newest first; makes the first one where there is none. Raises SecretUnreadable."""
     return _valid(client) or [_first(client)]
-
-
-def encrypted_secrets(client_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
-    """For each of the clients its valid secrets, newest first, as the rows keep them; see `secrets_of`."""
-    found: dict[uuid.UUID, list[str]] = {client_id: [] for client_id in client_ids}
-    for client_id, encrypted in _in_use().filter(client__in=client_ids).values_list("client_id", "encrypted"):
-        found[client_id].append(encrypted)
-    return found
 
 
 def secrets_of(client_id: uuid.UUID, encrypted: Sequence[str]) -> list[str]:
@@ -92,11 +84,8 @@ def readable(client: Client) -> int:
 
 
 def _valid(client: Client) -> list[str]:
-    return [_decrypt(row.encrypted) for row in _in_use().filter(client=client)]
-
-
-def _in_use() -> "QuerySet[SigningSecret]":
-    return SigningSecret.objects.filter(Q(retires_at=None) | Q(retires_at__gt=leases.current_time()))
+    in_use = client.signing_secrets.filter(Q(retires_at=None) | Q(retires_at__gt=work.now()))
+    return [_decrypt(row.encrypted) for row in in_use]
 
 
 def _first(client: Client) -> str:

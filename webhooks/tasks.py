@@ -61,7 +61,7 @@ def deliver(claimed: work.Claim[Delivery]) -> None:
 
 
 def _record(letter: batches.Letter, outcome: sender.Outcome) -> None:
-    if outcome.is_success:
+    if outcome.is_success and letter.is_endpoint_well:
         batches.record(batches.Success(letter, outcome))
     else:
         record_attempt(letter.pk, letter.read_at, outcome)

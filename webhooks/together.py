@@ -1,6 +1,7 @@
 """Work that the threads of a process do together, so that one transaction serves many of them."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -10,13 +11,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_AT_ONCE = 100
+JOIN_SECONDS = 0.005
 
 
 class Together(Generic[T, R]):
     """`do`, which takes many at once, as a function of one for many threads.
 
-    Whoever comes while nobody is at it does it at once; who comes meanwhile waits, and one of them then does it for all
-    that wait. So nobody waits for others to come, and under load each call serves many. `do` gives a result for each.
+    Whoever comes while nobody is at it does it, after a moment in which those that come at the same time can join; who
+    comes later waits, and one of them then does it for all that wait. So under load each call serves many. `do` gives a
+    result for each.
 
     What it raises is raised to whom it concerns: where the database is UNAVAILABLE that is everybody, after any other
     error each is tried alone.
@@ -36,13 +39,13 @@ class Together(Generic[T, R]):
             leads, self._is_led = not self._is_led, True
         if not leads:
             entry.wait()
-        if entry.result is None:
+        if not entry.is_done:
             self._lead()
-        assert entry.result
         return entry.result()
 
     def _lead(self) -> None:
         """Do it for those that wait, the caller first among them, and hand over to the next one."""
+        time.sleep(JOIN_SECONDS)
         with self._lock:
             batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
         try:
@@ -59,16 +62,16 @@ class Together(Generic[T, R]):
     def _serve(self, batch: "list[_Entry[T, R]]") -> None:
         try:
             results = self._do([entry.item for entry in batch])
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (whatever it is, it belongs to the threads that wait)
             if len(batch) == 1 or isinstance(error, UNAVAILABLE) or not isinstance(error, Exception):
                 for entry in batch:
-                    entry.fail(error)
+                    entry.error = error
             else:
                 for entry in batch:
                     self._serve([entry])
         else:
             for entry, result in zip(batch, results, strict=True):
-                entry.succeed(result)
+                entry.results.append(result)
 
 
 class _Entry(Generic[T, R]):
@@ -76,18 +79,19 @@ class _Entry(Generic[T, R]):
 
     def __init__(self, item: T) -> None:
         self.item = item
-        self.result: Callable[[], R] | None = None
+        self.results: list[R] = []
+        self.error: BaseException | None = None
         self._asleep = threading.Lock()
         self._asleep.acquire()
 
-    def succeed(self, result: R) -> None:
-        self.result = lambda: result
+    @property
+    def is_done(self) -> bool:
+        return bool(self.results) or self.error is not None
 
-    def fail(self, error: BaseException) -> None:
-        def raise_it() -> R:
-            raise error
-
-        self.result = raise_it
+    def result(self) -> R:
+        if self.error is not None:
+            raise self.error
+        return self.results[0]
 
     def wait(self) -> None:
         self._asleep.acquire()
