@@ -1,10 +1,11 @@
 """How fast webhooks go out: `deliver` and `deliver-sick`.
 
-`deliver`: deliveries per second of a real pump in this process, with OFFLOAD_CONCURRENCY threads (32, of which the other
-kinds of work keep 8) on a durable PostgreSQL: claimed, signed, their address checked, sent, their attempts stored. Over
+`deliver`: deliveries per second of a real pump in this process, with OFFLOAD_CONCURRENCY threads (32, of which the
+other kinds of work keep 8) on a durable PostgreSQL: claimed, signed, their address checked, sent, attempts stored. Over
 the requests per second of as many threads of this process that post the same bytes, under the same headers, to the same
-receiver with `requests.Session`, one session a thread. 40 endpoints of 40 clients, each at most OFFLOAD_WEBHOOK_CONCURRENCY
-(4) at a time; every fourth case has two events, of which the second waits for the first. URLs have literal addresses.
+receiver with `requests.Session`, one session a thread. 40 endpoints of 40 clients, each called by at most
+OFFLOAD_WEBHOOK_CONCURRENCY (4) at a time; every fourth case has two events, of which the second waits for the first.
+All URLs have literal addresses, so that neither side asks the DNS.
 
 `deliver-sick`: deliveries per second of 36 endpoints that answer after 50 ms (so that threads, too, are short), until
 the last one is stored, while of 4 others 2 hang and 2 answer 500, over the same while those 4 are well, too. The 4 have
@@ -270,7 +271,7 @@ def main() -> int:
             }
             rates = medians(sides, rounds)
             statements(endpoints, 200)
-            tasks.LIMIT_SECONDS = HANGING_SECONDS
+            vars(tasks)["LIMIT_SECONDS"] = HANGING_SECONDS
             sick = medians(
                 {
                     "well": lambda: rate_of_well_ones(endpoints, count * 9 // 20, are_sick=False),

@@ -1,9 +1,9 @@
 """A receiver of webhooks in a process of its own: HTTP/1.1 over sockets that stay open, and as little work as can be.
 
 It listens on as many ports of 127.0.0.1 as there are endpoints. The path of a request says how it is answered: `/well`
-with 200, at once or after `?ms=…`; `/also` likewise; `/fails` with 500; `/hangs` never. `python -m benchmarks.receiver COUNT`
-prints the ports as one line of JSON; a line on its standard input is answered by one with the requests to `/well`
-since the last one: how many there were, and how many `webhook-id`s among them.
+with 200, at once or after `?ms=…`; `/also` likewise; `/fails` with 500; `/hangs` never. `python -m benchmarks.receiver
+COUNT` prints the ports as one line of JSON; a line on its standard input is answered by one with the requests to
+`/well` since the last one: how many there were, and how many `webhook-id`s among them.
 """
 
 import asyncio

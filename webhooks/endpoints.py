@@ -76,7 +76,7 @@ def _rest(endpoint: Endpoint, waited: timedelta, at: datetime) -> datetime | Non
     """Until when it is left alone after a failure that took so long: longer with each one in a row."""
     if waited < LONG or endpoint.failures < 2:
         return None
-    return at + min(waited * 2 ** min(endpoint.failures, 16), LONGEST_REST)
+    return at + min(waited * (1 << min(endpoint.failures, 16)), LONGEST_REST)
 
 
 def resting() -> "QuerySet[Endpoint]":
@@ -85,7 +85,7 @@ def resting() -> "QuerySet[Endpoint]":
 
 
 def may_try(endpoint_pk: int) -> bool:
-    """For an endpoint that has rested: whether the caller is the one who tries it. For the others it goes on resting."""
+    """For an endpoint that has rested: whether the caller is the one to try it. For the others it goes on resting."""
     now = work.now()
     with work.transaction():
         return bool(Endpoint.objects.filter(pk=endpoint_pk, rests_until__lte=now).update(rests_until=now + TRIAL))
