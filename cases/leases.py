@@ -57,6 +57,7 @@ class Kind(Generic[M]):
     turns_by: str | None = None  # the field whose values take turns
     at_most_by: str | None = None  # the field (never null) of each of whose values no more than `at_most()` are held
     at_most: "Callable[[], int]" = lambda: 1  # over all workers
+    may_be_claimed: Callable[[], Q] = Q  # of the due rows; for reasons that lie outside the row
     of_case: str | None = None  # the look-up that finds a case's rows; none: they belong to no case
     time_facts: tuple[str, ...] = ()  # the fields that say when a row of a case is due; see cases/time_travel.py
 
@@ -85,10 +86,10 @@ def due(kind: str) -> QuerySet[Any]:
 
 
 def _due(kind: Kind[Any]) -> QuerySet[Any]:
-    """The rows that are due and held by nobody, whoever owns them."""
+    """The rows that are due, held by nobody and not to be left alone, whoever owns them."""
     now = current_time()
     unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    return kind.rows().filter(unheld, due_at__lte=now)
+    return kind.rows().filter(unheld, kind.may_be_claimed(), due_at__lte=now)
 
 
 def kinds_with_due_rows() -> list[str]:

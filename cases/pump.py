@@ -38,6 +38,7 @@ class SharedFlag:
 stopping = SharedFlag()  # set by SIGTERM, for all workers of the cluster: stop claiming, finish, release
 _at_work = threading.Event()
 OUTCOMES: dict[type[BaseException], str] = {MovedOn: "moved_on", LeaseLost: "lease_lost"}  # beside done and failed
+JOIN_SECONDS = 0.01  # steps that end within it are given back by one statement, and what follows is taken by one
 LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
 
 
@@ -125,6 +126,7 @@ class Pump:
         look_again = LOOK_SECONDS if self._may_claim() else settings.OFFLOAD_RENEW_SECONDS
         next_renewal = self.renewed_at + settings.OFFLOAD_RENEW_SECONDS - time.monotonic()
         wait(self.running, timeout=max(0.01, min(look_again, next_renewal)), return_when=FIRST_COMPLETED)
+        time.sleep(JOIN_SECONDS)
 
     def _renew(self) -> None:
         if time.monotonic() - self.renewed_at >= settings.OFFLOAD_RENEW_SECONDS:

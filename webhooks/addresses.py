@@ -10,7 +10,7 @@ import socket
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
@@ -77,17 +77,17 @@ class Target:
     port: int
     literal: Address | None  # the host, where it is an address
 
-    @property
+    @cached_property
     def scheme(self) -> str:
         return urlsplit(self.url).scheme
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Path and query, as they stand in the request line."""
         parts = urlsplit(self.url)
         return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    @property
+    @cached_property
     def origin(self) -> tuple[str, str, int]:
         """What has to be the same for two calls to share a connection."""
         return self.scheme, self.host, self.port
@@ -126,6 +126,7 @@ def _is_localhost(host: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")  # RFC 6761 §6.3
 
 
+@lru_cache(maxsize=1024)
 def read_url(url: str) -> Target:
     """Take the URL apart, without asking the DNS. Raises AddressRefused for all that is malformed or odd."""
     if len(url) > MAX_URL_LENGTH:
@@ -204,6 +205,7 @@ def _refuse_unless_allowed(address: Address) -> None:
         raise AddressRefused(f"{address} is not a public address.")
 
 
+@lru_cache(maxsize=1024)
 def is_public(address: Address) -> bool:
     """Whether the address is one that anybody on the Internet could call, and that leads nowhere else."""
     if isinstance(address, IPv4Address):

@@ -1,13 +1,16 @@
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django.db.models import Q
 
 from cases.models import Case, Client, DueRow, Event, TurnIndex, due_index
 from cases.models.due import DueManager
+
+if TYPE_CHECKING:
+    from webhooks.sender import Outcome
 
 
 class SigningSecret(models.Model):
@@ -46,6 +49,7 @@ class Endpoint(models.Model):
     failures = models.PositiveIntegerField(default=0)  # in a row
     parked_at = models.DateTimeField(null=True, blank=True)  # null: its events are sent; see webhooks/endpoints.py
     parked_reason = models.TextField(blank=True)
+    rests_until = models.DateTimeField(null=True, blank=True)  # after long waits in vain; null: it is called as usual
 
     objects: ClassVar[EndpointManager] = EndpointManager()
 
@@ -102,6 +106,7 @@ class Delivery(DueRow):
     note = models.TextField(blank=True)  # why it was handed to staff
 
     objects: ClassVar[DeliveryManager] = DeliveryManager()
+    stands_first = False  # known to whoever has just seen, while holding the case, that nothing is ahead of it
 
     class Meta:
         ordering = ("-created_at", "-sequence")
@@ -127,8 +132,22 @@ class Delivery(DueRow):
     def __str__(self) -> str:
         return self.event_id
 
+    def attempt(self, started_at: datetime, outcome: "Outcome") -> "Attempt":
+        """One more attempt, counted here; neither is saved. For a row that is held locked."""
+        self.attempt_count += 1
+        return Attempt(
+            delivery=self,
+            number=self.attempt_count,
+            started_at=started_at,
+            duration_ms=outcome.duration_ms,
+            status=outcome.status,
+            response_headers=outcome.headers,
+            response_body=outcome.text,
+            error=outcome.error,
+        )
+
     def due_facts(self) -> Iterator[datetime]:
-        if self.state == DeliveryState.WAITING and not self.is_behind_another():
+        if self.state == DeliveryState.WAITING and (self.stands_first or not self.is_behind_another()):
             yield self.next_attempt_at
 
     def is_behind_another(self) -> bool:

@@ -4,10 +4,24 @@ Each function is for a transaction in which the case is held locked (see Endpoin
 """
 
 import uuid
+from collections.abc import Collection, Iterable
 
-from cases import work
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from cases import database, work
 from webhooks import metrics
 from webhooks.models import Delivery, DeliveryState, Endpoint
+
+NEEDED = (
+    "case_id",
+    "sequence",
+    "state",
+    "attempt_count",
+    "next_attempt_at",
+    "retry_at",
+    *(f"endpoint__{name}" for name in ("failures", "rests_until", "parked_at", "last_success_at")),
+)
 
 
 def end(delivery: Delivery, state: DeliveryState) -> None:
@@ -20,6 +34,55 @@ def end(delivery: Delivery, state: DeliveryState) -> None:
     successor = Delivery.objects.waiting(delivery.case_id).values_list("pk", flat=True).first()
     if successor is not None:
         _reschedule(successor)
+
+
+def locked_lines(pks: Collection[uuid.UUID], case_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Delivery]:
+    """These deliveries, and whatever waits in their cases, each locked, with `now` and the fields that are needed here.
+
+    For cases that are held locked; in one order, so that no two callers wait for each other.
+    """
+    rows = Delivery.objects.filter(Q(pk__in=pks) | Q(case_id__in=case_ids, state=DeliveryState.WAITING))
+    rows = rows.order_by("pk").select_for_update(of=("self",)).annotate(read_at=Now())
+    found: dict[uuid.UUID, Delivery] = {row.pk: row for row in rows.select_related("endpoint").only(*NEEDED)}
+    for row in found.values():
+        row.now = database.to_milliseconds(row.read_at) if database.is_server() else database.now()  # type: ignore[attr-defined]
+    return found
+
+
+def arrive(pks: Collection[uuid.UUID], lines: dict[uuid.UUID, Delivery]) -> None:
+    """As `end` with DELIVERED, for several of `locked_lines` whose new attempts are counted already.
+
+    Of one that had arrived before no more than that is noted.
+    """
+    arrived = [lines[pk] for pk in pks]
+    for (is_new, attempts), group in _grouped(arrived).items():
+        rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery in group])
+        if is_new:
+            at = group[0].now
+            work.end_all(rows, state=DeliveryState.DELIVERED, attempt_count=attempts, delivered_at=at)
+            metrics.DELIVERIES.add_after_commit(len(group), state=DeliveryState.DELIVERED.lower())
+        else:
+            rows.update(attempt_count=attempts)
+    _let_go(delivery for delivery in lines.values() if delivery.pk not in pks)
+
+
+def _grouped(deliveries: Iterable[Delivery]) -> dict[tuple[bool, int], list[Delivery]]:
+    groups: dict[tuple[bool, int], list[Delivery]] = {}
+    for delivery in deliveries:
+        key = delivery.state != DeliveryState.DELIVERED, delivery.attempt_count
+        groups.setdefault(key, []).append(delivery)
+    return groups
+
+
+def _let_go(waiting: Iterable[Delivery]) -> None:
+    """Let the first of each case go."""
+    first = {row.case_id: row for row in sorted(waiting, key=lambda row: row.sequence, reverse=True)}
+    if not first:
+        return
+    for row in first.values():
+        row.stands_first = True
+        work.reschedule(row)
+    Delivery.objects.bulk_update(first.values(), ["due_at"])
 
 
 def begin_anew(delivery: Delivery) -> None:

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from cases import work
 from cases.models import Case
-from webhooks import order
+from webhooks import endpoints, order
 from webhooks.errors import StillWaiting
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
@@ -19,9 +19,10 @@ def replay(delivery_pk: uuid.UUID) -> Delivery:
 
     To a parked endpoint it is one attempt: a success takes the endpoint back, a failure leaves all as it was.
     """
-    case_id = Delivery.objects.values_list("case_id", flat=True).get(pk=delivery_pk)
+    told = Delivery.objects.only("case_id", "endpoint_id").get(pk=delivery_pk)
     with work.transaction():
-        Case.objects.locked(case_id)
+        Case.objects.locked(told.case_id)
+        endpoints.wake(told.endpoint_id)
         delivery: Delivery = Delivery.objects.locked(delivery_pk)
         if delivery.state == DeliveryState.WAITING:
             raise StillWaiting

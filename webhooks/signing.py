@@ -7,6 +7,8 @@ one (or among SECRET_KEY_FALLBACKS) until `manage.py rotate_secrets` has run. Se
 
 import base64
 import secrets
+import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -26,6 +28,11 @@ OVERLAP = timedelta(hours=24)  # how long the old secret signs along after a rot
 def secrets_for(client: Client) -> list[str]:
     """The client's valid secrets, newest first; makes the first one where there is none. Raises SecretUnreadable."""
     return _valid(client) or [_first(client)]
+
+
+def secrets_of(client_id: uuid.UUID, encrypted: Sequence[str]) -> list[str]:
+    """As `secrets_for`, where the encrypted ones are at hand."""
+    return [_decrypt(each) for each in encrypted] or [_first(Client.objects.get(pk=client_id))]
 
 
 def new_secret(client: Client) -> str:

@@ -5,12 +5,13 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 
 from cases import log_context, work
 from cases.models import Case
-from webhooks import endpoints, metrics, order, sender, signing
+from webhooks import batches, endpoints, metrics, order, sender, signing
 from webhooks.connections import LIMIT_SECONDS
-from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
+from webhooks.models import Delivery, DeliveryState, Endpoint
 from webhooks.retry_after import asked_for
 
 # The waits before each attempt; ten attempts over 75 h 35 min 5 s. Standard Webhooks, "Deliverability and reliability".
@@ -39,23 +40,31 @@ def deliver(claimed: work.Claim[Delivery]) -> None:
 
     An attempt that fails is no failed step: it is recorded like any other, and the row is due again by the schedule.
     """
-    delivery = claimed.read(Delivery.objects.select_related("client"))
-    if delivery.state != DeliveryState.WAITING:
+    letter = batches.read(claimed.pk)
+    if letter.state != DeliveryState.WAITING:
         return
-    log_context.add(case_id=delivery.case_id, client_id=delivery.client_id, step="deliver")
-    secrets, started_at = signing.secrets_for(delivery.client), work.now()
+    log_context.add(case_id=letter.case_id, client_id=letter.client_id, step="deliver")
+    if letter.endpoint_rests_until and not endpoints.may_try(letter.endpoint_id):
+        return  # another one is at it; this one stays due
+    secrets = signing.secrets_of(letter.client_id, letter.encrypted_secrets)
     work.let_go_of_connection()
     if not claimed.renewed():
         return  # somebody else may hold the row before the endpoint has answered; it stays due
-    body = bytes(delivery.body)
     outcome = sender.post(
-        delivery.url,
-        body,
-        headers=signing.headers(secrets, delivery.event_id, datetime.now(UTC), body),
+        letter.url,
+        letter.body,
+        headers=signing.headers(secrets, letter.event_id, datetime.now(UTC), letter.body),
         limit_seconds=min(LIMIT_SECONDS, claimed.remaining()),
     )
     metrics.ATTEMPTS.note(outcome.duration_ms / 1000, outcome=metrics.word_for(outcome))
-    claimed.insist(lambda: record_attempt(delivery.pk, started_at, outcome))
+    claimed.insist(lambda: _record(letter, outcome))
+
+
+def _record(letter: batches.Letter, outcome: sender.Outcome) -> None:
+    if outcome.is_success and letter.is_endpoint_well:
+        batches.record(batches.Success(letter, outcome))
+    else:
+        record_attempt(letter.pk, letter.read_at, outcome)
 
 
 def record_attempt(delivery_pk: uuid.UUID, started_at: datetime, outcome: sender.Outcome) -> None:
@@ -65,17 +74,7 @@ def record_attempt(delivery_pk: uuid.UUID, started_at: datetime, outcome: sender
         case = Case.objects.locked(told.case_id)
         endpoint = Endpoint.objects.locked(told.endpoint_id)
         delivery = Delivery.objects.locked(delivery_pk)
-        delivery.attempt_count += 1
-        Attempt.objects.create(
-            delivery=delivery,
-            number=delivery.attempt_count,
-            started_at=started_at,
-            duration_ms=outcome.duration_ms,
-            status=outcome.status,
-            response_headers=outcome.headers,
-            response_body=outcome.text,
-            error=outcome.error,
-        )
+        delivery.attempt(started_at, outcome).save()
         _judge(delivery, endpoint, outcome)
         endpoints.note(endpoint, outcome, at=delivery.now, case=case)
 
@@ -116,6 +115,7 @@ DELIVERIES = work.Kind(
     turns_by="client_id",
     at_most_by="endpoint_id",
     at_most=lambda: settings.OFFLOAD_WEBHOOK_CONCURRENCY,
+    may_be_claimed=lambda: ~Q(endpoint__in=endpoints.resting()),
     of_case="case_id",
     time_facts=("next_attempt_at",),
 )

@@ -223,3 +223,101 @@ def test_the_cap_is_that_of_the_settings(settings: Settings) -> None:
     origins = sorted(Delivery.objects.get(pk=each.pk).endpoint.origin for each in held)
     assert origins == ["https://hooks.example:443"] * 2 + ["https://other.example:443"]
     assert not work.due("delivery").exists()
+
+
+# --- Rests ----------------------------------------------------------------------------------------
+
+HUNG = sender.Outcome(None, 15_000, error="timed out")
+
+
+def due_now() -> set[Any]:
+    """The deliveries that a claim would take if nothing but rests kept it from them."""
+    Delivery.objects.filter(due_at__isnull=False).update(due_at=work.now() - timedelta(seconds=1))
+    return set(work.due("delivery").values_list("pk", flat=True))
+
+
+def test_an_endpoint_that_hangs_twice_rests_and_the_others_do_not() -> None:
+    ask(case := running())
+    ask(running(client=case.client))
+    elsewhere = Delivery.objects.get(case=ask(running(client=case.client, client_webhook_url="https://other.example/")))
+    delivery = attempt(Delivery.objects.get(case=case), HUNG)
+    assert Endpoint.objects.get(pk=delivery.endpoint_id).rests_until is None
+    assert len(due_now()) == 3
+    before = work.now()
+    attempt(delivery, HUNG)
+    rests_until = Endpoint.objects.get(pk=delivery.endpoint_id).rests_until
+    assert rests_until is not None
+    assert before <= rests_until - timedelta(seconds=60) <= work.now()  # 15 s, doubled twice
+    assert due_now() == {elsewhere.pk}
+    assert [held.pk for held in work.claim("delivery", 9)] == [elsewhere.pk]
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 60), (2, 120), (3, 240), (4, 300), (1000, 300)])
+def test_each_long_wait_in_vain_makes_the_rest_longer_up_to_five_minutes(failures: int, seconds: int) -> None:
+    ask(running())
+    Endpoint.objects.update(failures=failures, failing_since=work.now())
+    before = work.now()
+    attempt(Delivery.objects.get(), HUNG)
+    rests_until = Endpoint.objects.get().rests_until
+    assert rests_until is not None
+    assert before <= rests_until - timedelta(seconds=seconds) <= work.now()
+
+
+def test_one_that_fails_at_once_does_not_rest() -> None:
+    ask(running())
+    for _ in range(5):
+        delivery = attempt(Delivery.objects.get(), sender.Outcome(500, 999))
+    assert Endpoint.objects.get().rests_until is None
+    assert due_now() == {delivery.pk}
+
+
+def test_after_the_rest_one_delivery_tries_it_and_the_others_wait() -> None:
+    ask(running())
+    Endpoint.objects.update(failures=2, rests_until=work.now() - timedelta(seconds=1))
+    pk = Endpoint.objects.get().pk
+    assert len(due_now()) == 1
+    assert endpoints.may_try(pk)
+    assert not endpoints.may_try(pk)
+    assert due_now() == set()
+    rests_until = Endpoint.objects.get().rests_until
+    assert rests_until is not None
+    assert work.now() + timedelta(seconds=15) < rests_until <= work.now() + timedelta(seconds=20)
+
+
+def test_a_step_that_is_not_the_one_to_try_sends_nothing_and_stays_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(case := running())
+    ask(running(client=case.client))
+    called: list[str] = []
+
+    def post(url: str, *args: Any, **kwargs: Any) -> sender.Outcome:
+        called.append(url)
+        return HUNG
+
+    monkeypatch.setattr(sender, "post", post)
+    Endpoint.objects.update(failures=2, failing_since=work.now(), rests_until=work.now() - timedelta(seconds=1))
+    claims = work.claim("delivery", 9)
+    for held in claims:
+        tasks.deliver(held)
+    work.release(claims)
+    assert len(claims) == 2
+    assert len(called) == 1
+    assert sorted(Delivery.objects.values_list("attempt_count", flat=True)) == [0, 1]
+    assert Delivery.objects.get(attempt_count=0).due_at is not None
+    assert due_now() == set()
+
+
+def test_a_success_or_somebody_who_asks_ends_the_rest() -> None:
+    ask(case := running())
+    fail(running(client=case.client))
+    first = Delivery.objects.get(case=case)
+    resting = {"failures": 3, "failing_since": work.now(), "rests_until": work.now() + timedelta(minutes=5)}
+    Endpoint.objects.update(**resting)
+    assert due_now() == set()
+    attempt(first, GOOD)
+    assert Endpoint.objects.get().rests_until is None
+    assert len(due_now()) == 1
+    Endpoint.objects.update(**resting)
+    replay.replay(first.pk)
+    endpoint = Endpoint.objects.get()
+    assert (endpoint.rests_until, endpoint.failures) == (None, 3)
+    assert first.pk in due_now()
