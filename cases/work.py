@@ -33,7 +33,20 @@ from django_q.tasks import async_task
 from cases import leases, pump
 from cases.daemon import Complaints
 from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
-from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, end_all, kinds, release, renew
+from cases.leases import (
+    Claim,
+    Kind,
+    LeaseLost,
+    MovedOn,
+    StepFailed,
+    StepWaits,
+    claim,
+    due,
+    end_all,
+    kinds,
+    release,
+    renew,
+)
 from cases.models import DueRow, Heartbeat, Role
 
 __all__ = [
@@ -42,6 +55,7 @@ __all__ = [
     "LeaseLost",
     "MovedOn",
     "StepFailed",
+    "StepWaits",
     "claim",
     "due",
     "end_all",
