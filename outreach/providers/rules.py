@@ -43,7 +43,7 @@ def admit(row: Provider, *, patience_seconds: float, call_seconds: float) -> Tur
     if row.is_down:
         return _later(row)
     if rate_at(row, row.now) >= CEILING:
-        lift(row)
+        _end_ramp(row)
         return Turn(0.0, is_ours=True)
     start = max(row.next_at or row.now, row.now)
     wait = (start - row.now).total_seconds()
@@ -92,10 +92,9 @@ def _slow_down(row: Provider, retry_after_seconds: float | None, began_at: datet
         return
     is_same_event = row.slowed_at is not None and began_at < row.slowed_at  # calls side by side are told all at once
     if not is_same_event:
-        row.ramp_rate, row.ramp_knee = START, None
-        if row.ramp_from is not None and not row.is_down:
-            row.ramp_rate = row.ramp_knee = max(FLOOR, rate_at(row, row.now) / 2)
-        row.slowed_at = row.now
+        is_limited = row.ramp_from is not None and not row.is_down
+        half = max(FLOOR, rate_at(row, row.now) / 2) if is_limited else None
+        row.ramp_rate, row.ramp_knee, row.slowed_at = half or START, half, row.now
     _up_again(row)
     if not is_same_event or row.ramp_from is None or until > row.ramp_from:
         row.paused_until = until
@@ -144,7 +143,11 @@ def _ramp_from(row: Provider, moment: datetime) -> None:
 
 
 def lift(row: Provider) -> None:
-    """All may call it, as far as is known."""
+    """All may call it at once, whatever has been."""
     _up_again(row)
+    _end_ramp(row)
+
+
+def _end_ramp(row: Provider) -> None:
     row.paused_until = row.ramp_from = row.next_at = row.planned_until = row.slowed_at = row.ramp_knee = None
     row.ramp_rate = START
