@@ -8,6 +8,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from cases.leases import current_time
 from cases.models import Case, Client, Draft, DueRow, Event, InputRequest, Message, due_index
 from cases.models.due import DueManager
 
@@ -260,6 +261,13 @@ class ModelCall(models.Model):
         return f"{self.purpose} by {self.model}"
 
 
+class ProviderManager(DueManager):
+    def left_alone(self) -> "models.QuerySet[Provider]":
+        """Those that nobody calls now: down, or busy and in a pause."""
+        providers: models.QuerySet[Provider] = self.filter(Q(is_down=True) | Q(paused_until__gt=current_time()))
+        return providers
+
+
 class Provider(models.Model):
     """How a service does that steps call, as all workers of all machines see it; see outreach/providers.
 
@@ -283,7 +291,7 @@ class Provider(models.Model):
     last_error = models.CharField(max_length=200, blank=True)  # in our own words
     last_error_at = models.DateTimeField(null=True, blank=True)
 
-    objects = DueManager()
+    objects = ProviderManager()
     now: datetime  # the database's time at the lock; set by `locked`
 
     class Meta:

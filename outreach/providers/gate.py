@@ -142,6 +142,15 @@ def of_transport(transport: str) -> Gate:
     return SharedGate(name, settings.OFFLOAD_TRANSPORT_SECONDS) if name else OpenGate()
 
 
+def call_again(name: str) -> None:
+    """Staff know that it is back: no pause and no limit, until it says otherwise."""
+    with work.transaction():
+        row = Provider.objects.locked(name)
+        rules.lift(row)
+        row.save()
+    _remember(name, row)
+
+
 def why(row: Provider) -> str:
     """Why a row waits, in words for staff."""
     if row.is_down and row.failing_since:

@@ -24,7 +24,6 @@ from cases.tests.engine import wait_for
 from cases.work import StepWaits
 from evaluation.model_server import ModelServer, Request, Step, failing, says
 from outreach.agents import openai as agent_module
-from outreach.agents import registry
 from outreach.agents.base import AgentError
 from outreach.agents.openai import OpenAIAgent
 from outreach.models import Provider
@@ -171,7 +170,7 @@ def test_without_a_gate_each_case_would_try_by_itself(
     outbox: Outbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same outage, so that it is seen what the gate spares."""
-    monkeypatch.setattr(registry.gates, "of_model", lambda url: gates.OpenGate())
+    monkeypatch.setattr(gates, "of_model", lambda url: gates.OpenGate())
     settings.OFFLOAD_STEP_SECONDS = 0.8
     with model(settings, away) as server:
         cases_to_write(12)
@@ -245,7 +244,7 @@ def test_agentmail_that_is_busy_is_not_asked_by_the_next_case(settings: Settings
         assert (server.faults, server.requests) == ([], [])  # one has come, whom the fault met, and nobody after
         waiting = Message.objects.get(send_started_at=None)
         assert waiting.status == MessageStatus.QUEUED
-        services.cancel_case(waiting.case_id)
+        services.cancel_case(waiting.case_id, actor="staff olaf")
         waiting.refresh_from_db()
         assert waiting.status == MessageStatus.DROPPED  # not UNKNOWN: nobody has tried to send it
         time_passes(seconds=901)
