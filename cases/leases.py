@@ -45,6 +45,10 @@ class StepFailed(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class StepWaits(StepFailed):
+    """No failure of the row: what it needs is left alone by all for now. After a day of that people are asked, too."""
+
+
 @dataclass(frozen=True)
 class Kind(Generic[M]):
     """A kind of row that carries work, and what is done with it. Registered in settings by dotted path."""
@@ -269,7 +273,7 @@ def fail(held: Claim[Any], error: BaseException) -> None:
     What has changed the row meanwhile has cleared the pause already, as it does when it comes a moment later.
     """
     with held.write() as row:
-        row.failures += 1
+        row.failures += not isinstance(error, StepWaits)
         row.failing_since = row.failing_since or row.now
         pause = _pause(held, row, error)
         row.retry_at = row.now + timedelta(seconds=pause) if pause else None
@@ -281,14 +285,16 @@ def fail(held: Claim[Any], error: BaseException) -> None:
         derive_due_at(row)
         row.save(update_fields=row.WORK_FIELDS)
         if failing_too_long:
-            held.kind.give_up(held, f"It has failed for a day: {row.last_error}")
+            what = "waited" if isinstance(error, StepWaits) else "failed"
+            held.kind.give_up(held, f"It has {what} for a day: {row.last_error}")
         held.kind.rows().filter(pk=held.pk, lease_token=held.token).update(lease_token=None, lease_until=None)
 
 
 def _pause(held: Claim[Any], row: DueRow, error: BaseException) -> float:
     """Seconds to leave the row alone; never less than another service has asked for."""
     has_moved_on = held.version is not None and row.version != held.version  # type: ignore[attr-defined]
-    return max(0.0 if has_moved_on else backoff_seconds(row.failures), _asked_pause(error))
+    has_no_backoff = has_moved_on or isinstance(error, StepWaits)
+    return max(0.0 if has_no_backoff else backoff_seconds(row.failures), _asked_pause(error))
 
 
 def _asked_pause(error: BaseException) -> float:
@@ -297,7 +303,8 @@ def _asked_pause(error: BaseException) -> float:
 
 def describe(error: BaseException) -> str:
     """The error in one line, for staff and logs."""
-    return f"{type(error).__name__}: {error}"[:500].replace("\x00", "")
+    said = f"{error}" if isinstance(error, StepWaits) else f"{type(error).__name__}: {error}"
+    return said[:500].replace("\x00", "")
 
 
 def backoff_seconds(failures: int) -> float:

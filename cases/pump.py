@@ -14,7 +14,7 @@ from django.db import connections
 
 from cases import leases, log_context, metrics, width
 from cases.database import UNAVAILABLE, let_go_of_connection
-from cases.leases import Claim, LeaseLost, MovedOn
+from cases.leases import Claim, LeaseLost, MovedOn, StepWaits
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ class SharedFlag:
 
 stopping = SharedFlag()  # set by SIGTERM, for all workers of the cluster: stop claiming, finish, release
 _at_work = threading.Event()
-OUTCOMES: dict[type[BaseException], str] = {MovedOn: "moved_on", LeaseLost: "lease_lost"}  # beside done and failed
+# Beside done and failed.
+OUTCOMES: dict[type[BaseException], str] = {MovedOn: "moved_on", LeaseLost: "lease_lost", StepWaits: "waits"}
 JOIN_SECONDS = 0.01  # steps that end within it are given back by one statement, and what follows is taken by one
 LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
 
@@ -184,7 +185,10 @@ def settle(outcomes: dict[Claim[Any], BaseException | None]) -> None:
     for held, error in outcomes.items():
         if error is not None and not isinstance(error, MovedOn | LeaseLost):
             with log_context.bound(**_about(held)):
-                logger.warning("%s %s: the step failed", held.kind.name, held.pk, exc_info=error)
+                if isinstance(error, StepWaits):
+                    logger.info("%s %s: waits: %s", held.kind.name, held.pk, error)
+                else:
+                    logger.warning("%s %s: the step failed", held.kind.name, held.pk, exc_info=error)
                 _count_failure(held, error)
 
 

@@ -30,6 +30,7 @@ from cases import database, leases, metrics
 from cases.client_address import address_of
 from cases.models import Heartbeat, InputRequest, RequestStatus, Role
 from outreach import metrics as _of_outreach  # noqa: F401 (defines what is exported)
+from outreach.models import Provider
 from webhooks import metrics as _of_webhooks  # noqa: F401
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ GAUGES = {
     "offload_in_flight_rows": "Due rows that a worker holds, 2000 at most with those that wait",
     "offload_processes_alive": "Workers and clocks that have shown a sign of life within a minute",
     "offload_heartbeat_age_seconds": "Since the newest sign of life of any worker, of any clock",
+    "offload_provider_open": "Whether a provider is left alone for now, its circuit breaker being open (1), or not (0)",
     "offload_pending_questions": "Questions that wait for people",
     "offload_oldest_question_age_seconds": "For how long the oldest of them has waited",
 }
@@ -91,6 +93,9 @@ def _look() -> Iterator[GaugeMetricFamily]:
     ages = [([kind], _age(leases.oldest_due(kind), now)) for kind in kinds]
     yield gauge("offload_oldest_due_age_seconds", ["kind"], ages)
     yield from _processes(now)
+    left_alone = set(Provider.objects.left_alone().values_list("name", flat=True))
+    names = Provider.objects.values_list("name", flat=True)
+    yield gauge("offload_provider_open", ["provider"], [([name], float(name in left_alone)) for name in names])
     pending = InputRequest.objects.filter(status=RequestStatus.PENDING).order_by()
     asked = pending.aggregate(count=Count("pk"), oldest=Min("requested_at"))
     yield gauge("offload_pending_questions", (), [((), asked["count"])])

@@ -253,6 +253,7 @@ OFFLOAD_DOCTOR_CHECKS = [
     "outreach.doctor.mail_can_come",
     "outreach.doctor.erased_people_are_told_again",
     "outreach.doctor.model_answers",
+    "outreach.doctor.providers_are_called",
     "outreach.doctor.staff_are_told",
     "webhooks.doctor.secrets_can_be_read",
     "webhooks.doctor.names_are_resolved",

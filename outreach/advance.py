@@ -24,6 +24,7 @@ from outreach.budget import Meter, metered
 from outreach.deliberation import Written
 from outreach.inbound import reply_address
 from outreach.models import SuppressionReason
+from outreach.providers import gate as gates
 from outreach.situation import Situation
 from outreach.transports import OutgoingMail, Receipt, TransportError, transport_named
 
@@ -62,6 +63,7 @@ def derive_again(claimed: Claim, now: Situation) -> None:
 
 def send_queued(claimed: Claim, now: Situation) -> None:
     """Send exactly the one queued message. What the transport answers is a fact, whatever else happens meanwhile."""
+    entry = gates.of_transport(now.case.transport).enter(claimed.remaining())
     with claimed.write() as case:
         message = correspondence.next_to_send(case)
         if message is None:
@@ -84,7 +86,7 @@ def send_queued(claimed: Claim, now: Situation) -> None:
     if not claimed.renewed():
         raise work.LeaseLost(f"case {claimed.pk}: too little of the lease is left to send")
     try:
-        receipt = hand_over(case.transport, mail)
+        receipt = hand_over(case.transport, mail, entry)
     except TransportError as error:
         if not error.permanent:
             raise
@@ -101,14 +103,16 @@ def send_queued(claimed: Claim, now: Situation) -> None:
     )
 
 
-def hand_over(transport: str, mail: OutgoingMail) -> Receipt:
-    """Give the mail to the transport, and count what it answers. Raises TransportError."""
+def hand_over(transport: str, mail: OutgoingMail, entry: gates.Entry) -> Receipt:
+    """Give the mail to the transport, and count and report what it answers. Raises TransportError."""
     began_at, outcome = time.monotonic(), "failed"
     try:
         receipt = transport_named(transport).send(mail)
         outcome = "sent"
+        entry.report(None)
         return receipt
     except TransportError as error:
+        entry.report(error.trouble)
         outcome = "refused" if error.permanent else "failed"
         raise
     finally:

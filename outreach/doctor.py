@@ -11,7 +11,8 @@ from django.core.mail import get_connection
 from cases import encryption, work
 from cases.examination import Examination, Finding, fail, ok, warn
 from outreach import fingerprints
-from outreach.models import InboundPayload, NoticeState, StaffNotice
+from outreach.models import InboundPayload, NoticeState, Provider, StaffNotice
+from outreach.providers import gate
 from outreach.staff_notices.recipients import Recipient, configured
 from outreach.transports import TRANSPORTS
 
@@ -119,6 +120,16 @@ def _answers(recipient: Recipient) -> Finding:
         what = f"{recipient.host} can't be reached: {type(error).__name__}"
         return fail("staff notices", what, "Check the URL in OFFLOAD_STAFF_NOTICES, and what is between.")
     return ok("staff notices", f"{recipient.name}: its server answers")
+
+
+def providers_are_called(examination: Examination) -> Iterator[Finding]:
+    """Models and mail providers that have failed or are busy are left alone by all workers, and cases wait."""
+    left_alone = Provider.objects.left_alone()
+    for row in left_alone:
+        remedy = "See what it says. It is called again by itself; at once by *Providers* in the admin."
+        yield warn("providers", gate.why(row), remedy)
+    if not left_alone:
+        yield ok("providers", "none is left alone")
 
 
 def model_answers(examination: Examination) -> Iterator[Finding]:

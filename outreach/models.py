@@ -8,7 +8,9 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from cases.leases import current_time
 from cases.models import Case, Client, Draft, DueRow, Event, InputRequest, Message, TurnIndex, due_index
+from cases.models.due import DueManager
 
 
 class PayloadState(models.TextChoices):
@@ -258,3 +260,44 @@ class ModelCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.model}"
+
+
+class ProviderManager(DueManager):
+    def left_alone(self) -> "models.QuerySet[Provider]":
+        """Those that nobody calls now: down, or busy and in a pause."""
+        providers: models.QuerySet[Provider] = self.filter(Q(is_down=True) | Q(paused_until__gt=current_time()))
+        return providers
+
+
+class Provider(models.Model):
+    """How a service does that steps call, as all workers of all machines see it; see outreach/providers.
+
+    No row: it has done well so far. Times are the database's.
+    """
+
+    name = models.CharField(max_length=200, primary_key=True)  # `model:api.example.com`, `agentmail`, `smtp:mail…:587`
+    failures = models.PositiveIntegerField(default=0)  # in a row, since it last answered
+    failing_since = models.DateTimeField(null=True, blank=True)  # the first of them
+    failed_at = models.DateTimeField(null=True, blank=True)  # the last of them
+    is_down = models.BooleanField(default=False)  # at `paused_until` one call is let through, to see whether it is back
+    pauses = models.PositiveIntegerField(default=0)  # since it is down
+    paused_until = models.DateTimeField(null=True, blank=True)  # nobody calls it before
+    # The limit of calls; without `ramp_from` there is none. What it is at a moment: rules.rate_at.
+    ramp_from = models.DateTimeField(null=True, blank=True)
+    ramp_rate = models.FloatField(default=1.0)  # calls a second at `ramp_from`
+    ramp_knee = models.FloatField(null=True, blank=True)  # up to this rate it grows fast; null: all the way
+    slowed_at = models.DateTimeField(null=True, blank=True)  # when it last said that it is busy
+    next_at = models.DateTimeField(null=True, blank=True)  # of the next call
+    planned_until = models.DateTimeField(null=True, blank=True)  # the next place for a row that has to come again
+    last_error = models.CharField(max_length=200, blank=True)  # in our own words
+    last_error_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProviderManager()
+    now: datetime  # the database's time at the lock; set by `locked`
+
+    class Meta:
+        verbose_name = "provider"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

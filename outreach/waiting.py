@@ -4,7 +4,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from cases.admin.waiting import Source, Urgency
-from outreach.models import InboundPayload, NoticeState, PayloadState, StaffNotice
+from outreach.models import InboundPayload, NoticeState, PayloadState, Provider, StaffNotice
 
 QUEUES = {PayloadState.QUARANTINED: "quarantine", PayloadState.UNMATCHED: "unmatched"}  # pages of their own
 PAYLOADS = (
@@ -15,13 +15,26 @@ PAYLOADS = (
 
 
 def of_mail(request: HttpRequest) -> list[Source]:
-    """Incoming mail that only a person can place, and notices that reached nobody."""
+    """Incoming mail that only a person can place, notices that reached nobody, providers that fail."""
     sources: list[Source] = []
     if request.user.has_perm("outreach.view_inboundpayload"):
         sources += [_payloads(*about) for about in PAYLOADS]
     if request.user.has_perm("outreach.view_staffnotice"):
         sources.append(_lost_notices())
+    if request.user.has_perm("outreach.view_provider"):
+        sources.append(_left_alone())
     return sources
+
+
+def _left_alone() -> Source:
+    return Source(
+        name="providers-left-alone",
+        one="provider that fails, so that cases wait for it",
+        many="providers that fail, so that cases wait for them",
+        rows=Provider.objects.filter(is_down=True),
+        url=f"{reverse('admin:outreach_provider_changelist')}?is_down__exact=1",
+        urgency=Urgency.BROKEN,
+    )
 
 
 def _payloads(state: PayloadState, words: str, urgency: Urgency) -> Source:

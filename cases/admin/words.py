@@ -120,6 +120,8 @@ def next_step(case: Case, now: datetime) -> str:
     words = step_of(case, now)
     if case.failures and case.retry_at and case.retry_at > now:
         words += f"; failed {case.failures} times, tried again in {_until(case.retry_at, now)}"
+    elif case.failing_since and case.retry_at and case.retry_at > now:
+        words += f"; waits for a provider that is left alone, looked at again in {_until(case.retry_at, now)}"
     return words
 
 

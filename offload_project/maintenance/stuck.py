@@ -46,7 +46,7 @@ def find(kind: str, older_than: timedelta) -> Iterator[StuckRow]:
 def _candidates(kind: str, moment: datetime) -> QuerySet[Any]:
     now, model = work.now(), work.kinds()[kind].model
     unheld = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    waits = Q(failures__gt=0, retry_at__gt=now, failing_since__lte=moment)
+    waits = Q(retry_at__gt=now, failing_since__lte=moment)
     lost = Q(lost_leases__gte=leases.ALONE_FROM, due_at__isnull=False) & (
         Q(lease_until__isnull=True) | Q(lease_until__lte=moment)
     )
@@ -65,6 +65,8 @@ def _reason(row: DueRow, now: datetime) -> str:
         return f"given up{said}"
     if row.failures and row.retry_at and row.retry_at > now:
         return f"failed {row.failures} times, waits until {row.retry_at:%Y-%m-%d %H:%M} UTC{said}"
+    if row.failing_since and row.retry_at and row.retry_at > now:
+        return f"waits until {row.retry_at:%Y-%m-%d %H:%M} UTC{said}"
     if row.lost_leases >= leases.ALONE_FROM:
         return f"was begun {row.lost_leases} times and never came to an end{said}"
     waited = int((now - row.due_at).total_seconds()) // 60 if row.due_at else 0

@@ -47,6 +47,7 @@ PAGES: list[Group] = [
             ("Chores", "schedule", "cases.chore", ""),
             ("Notices to staff", "notifications", "outreach.staffnotice", ""),
             ("Model calls", "smart_toy", "outreach.modelcall", ""),
+            ("Providers", "cloud", "outreach.provider", ""),
             ("Staff", "group", "auth.user", ""),
             ("Roles", "shield_person", "auth.group", ""),
             ("Login attempts", "lock", "axes.accessattempt", ""),

@@ -36,6 +36,7 @@ def labels_of() -> dict[str, set[str]]:
         known[kinds] = {"kind"}
     for roles in ("offload_processes_alive", "offload_heartbeat_age_seconds"):
         known[roles] = {"role"}
+    known["offload_provider_open"] = {"provider"}
     for name, metric in metrics.defined.items():
         labels = set(metric._labelnames)
         if name.endswith("_total"):

@@ -5,14 +5,12 @@ come. Our tests hold the stand-in against the SDK instead, and this client again
 """
 
 import json
-import math
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -23,12 +21,14 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from outreach import retry_after
+from outreach.providers import trouble
+
 CONNECT_SECONDS = 5.0
 CHUNK_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 20_000_000  # of JSON: a page of a hundred messages holds no bodies, one message holds its own
 PAGE_SIZE = 100
 MAX_PAGES = 500
-MAX_PAUSE_SECONDS = 24 * 3600.0
 
 Fields = dict[str, Any]
 
@@ -49,6 +49,13 @@ class AgentMailError(Exception):
     def may_pass(self) -> bool:
         """Whether the same call can succeed later without anybody doing anything about it."""
         return self.status is None or self.status >= 500 or self.status in {408, 409, 425, 429}
+
+    @property
+    def trouble(self) -> trouble.Trouble | None:
+        """What it says about AgentMail itself; None: that it does well."""
+        if self.status is None:
+            return trouble.down("it gives no usable answer")
+        return trouble.of_status(self.status, self.retry_after_seconds or None)
 
 
 class TooLarge(AgentMailError):
@@ -304,17 +311,5 @@ def _refusal(call: str, response: requests.Response, content: bytes) -> AgentMai
         f"{call}: {response.status_code} {code or ''} {words}".replace("\x00", "").strip()[:500],
         status=response.status_code,
         code=code or "",
-        retry_after_seconds=_pause(response.headers.get("Retry-After", "")),
+        retry_after_seconds=retry_after.seconds_of(response.headers) or 0.0,
     )
-
-
-def _pause(retry_after: str) -> float:
-    """Seconds to wait, out of a number of them or an HTTP date (RFC 9110 §10.2.3); 0 where it can't be read."""
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            return 0.0
-    return min(max(seconds, 0.0), MAX_PAUSE_SECONDS) if math.isfinite(seconds) else 0.0

@@ -13,6 +13,7 @@ from outreach.inbound.arrival import Arrival, DoorError, Envelope, EventKind, Pr
 from outreach.inbound.content import MAX_ATTACHMENTS, InboundAttachment
 from outreach.inbound.mail import InboundMail, parse
 from outreach.models import InboundPayload
+from outreach.providers import gate as gates
 
 logger = logging.getLogger(__name__)
 
@@ -101,16 +102,19 @@ def _mail(payload: InboundPayload, message: Fields, label: str, seconds: float) 
     inbox_id, message_id = word_in(message, "inbox_id"), word_in(message, "message_id")
     if not inbox_id or not message_id:
         return Arrival(note="A mail without the ids of its inbox and itself")
+    entry = gates.of_transport("agentmail").enter(seconds)
     api = AgentMail(seconds=seconds)
     try:
         mail = _as_it_came(api, inbox_id, message_id, is_last_try=payload.failures + 1 >= TRIES_FOR_RAW)
         mail = mail or _as_described(api, inbox_id, message_id, message)
     except AgentMailError as error:
+        entry.report(error.trouble if error.may_pass else None)
         raise DoorError(
             f"a mail could not be fetched from AgentMail: {error}",
             permanent=error.status in {404, 413},
             retry_after_seconds=error.retry_after_seconds,
         ) from error
+    entry.report(None)
     # By this id it is answered; a mail may come without one, and then AgentMail has made it.
     return Arrival(mail=replace(mail, message_id=message_id), envelope=_envelope(message, label))
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from cases import work
+
 
 class Decision(StrEnum):
     GOAL_ACHIEVED = "GOAL_ACHIEVED"  # result, sources; reply_body may be thanks
@@ -178,6 +180,14 @@ class AgentError(Exception):
 
     def __init__(self, reason: str, calls: tuple[ModelCall, ...] = ()) -> None:
         super().__init__(reason)
+        self.calls = calls
+
+
+class AgentWaits(AgentError, work.StepWaits):
+    """The agent has to leave its model alone for now, as everybody has. `calls` were made before."""
+
+    def __init__(self, reason: str, calls: tuple[ModelCall, ...], *, retry_after_seconds: float) -> None:
+        work.StepWaits.__init__(self, reason, retry_after_seconds=retry_after_seconds)
         self.calls = calls
 
 

@@ -1,8 +1,10 @@
 """The agent that asks a model, through any endpoint that speaks OpenAI's Chat Completions.
 
 Every request has a defined end. A server that is busy, broken or not there is asked again, as `Retry-After` says, while
-there is time; then AgentError, and the engine tries again later. An answer that can't be used (a refusal, cut off, no
-JSON, off the schema) gets one repair round with the faults named; then AgentGaveUp, and a human decides.
+there is time; then AgentError, and the engine tries again later. Before each request the gate is asked, which all
+processes share: AgentWaits where the server is to be left alone for longer than a step can wait. An answer that can't
+be used (a refusal, cut off, no JSON, off the schema) gets one repair round with the faults named; then AgentGaveUp, and
+a human decides.
 """
 
 import os
@@ -11,17 +13,29 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx2
 import openai
 from django.conf import settings
 
+from outreach import retry_after
 from outreach.agents import prompting, wire
-from outreach.agents.base import AgentError, AgentGaveUp, CaseView, Decision, Draft, Judgement, ModelCall, Verdict
+from outreach.agents.base import (
+    AgentError,
+    AgentGaveUp,
+    AgentWaits,
+    CaseView,
+    Decision,
+    Draft,
+    Judgement,
+    ModelCall,
+    Verdict,
+)
 from outreach.agents.signature import signed
+from outreach.providers import trouble
+from outreach.providers.gate import Entry, Gate, OpenGate, ProviderWaits
+from outreach.providers.trouble import Trouble
 
 T = TypeVar("T")
 
@@ -33,13 +47,15 @@ MOST_BYTES = 4_000_000  # of one answer
 
 
 class OpenAIAgent:
-    """Writes and judges with the model of the settings; `seconds` are left for all its requests together."""
+    """Writes and judges with the model of the settings; `seconds` are left for all its requests together, and `gate` is
+    asked before each."""
 
     name = "openai"
     judges_drafts = True
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, gate: Gate | None = None) -> None:
         self._ends_at = time.monotonic() + seconds
+        self._gate = gate or OpenGate()
         self.takes_images = bool(settings.OFFLOAD_MODEL_TAKES_IMAGES)
 
     def draft_outreach(self, case: CaseView, faults: tuple[str, ...] = ()) -> Draft:
@@ -88,7 +104,7 @@ class OpenAIAgent:
     ) -> "Conversation":
         data = prompting.data_of(purpose, case, settings.OFFLOAD_CONTEXT_TOKENS, **more)
         images = prompting.images_of(case) if self.takes_images and purpose == "evaluation" else []
-        return Conversation(purpose, form, model, prompting.user(data, images, faults), self._ends_at)
+        return Conversation(purpose, form, model, prompting.user(data, images, faults), self._ends_at, self._gate)
 
 
 def _signed(body: str, case: CaseView) -> str:
@@ -138,8 +154,8 @@ _dialects: dict[tuple[str, str], Dialect] = {}  # by URL and model: what has wor
 class Conversation:
     """One request to a model, with its retries and its repair round. `calls` is every request that was made."""
 
-    def __init__(self, purpose: str, form: wire.Form, model: str, content: Any, ends_at: float) -> None:
-        self.purpose, self.form, self.model, self.ends_at = purpose, form, model, ends_at
+    def __init__(self, purpose: str, form: wire.Form, model: str, content: Any, ends_at: float, gate: Gate) -> None:
+        self.purpose, self.form, self.model, self.ends_at, self.gate = purpose, form, model, ends_at, gate
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         self.calls: list[ModelCall] = []
 
@@ -158,16 +174,20 @@ class Conversation:
 
     def _complete(self) -> wire.Completion:
         """Ask until there is a completion, or no time left. Raises AgentError."""
-        key = (_base_url(), self.model)
+        key = (base_url(), self.model)
         dialect, tries = _dialects.get(key, Dialect()), 0
         while True:
-            began = time.monotonic()
+            entry = self._enter()
+            began, seconds = time.monotonic(), self._seconds()
             try:
-                completion = wire.completion_of(self._post(dialect))
+                completion = wire.completion_of(self._post(dialect, seconds))
             except FAILURES as error:
                 failure = Failure.of(error)
                 self._note(began, fault=failure.reason)
+                is_ours = failure.is_late and seconds < settings.OFFLOAD_MODEL_SECONDS / 2  # it had too little time
+                entry.report(None if is_ours else failure.trouble)
             else:
+                entry.report(None)
                 _dialects[key] = dialect
                 self._note(began, completion)
                 return completion
@@ -177,12 +197,24 @@ class Conversation:
             tries += 1
             self._pause(failure, tries)
 
-    def _post(self, dialect: Dialect) -> bytes:
-        """One request. Returns the body of a successful answer."""
-        seconds = min(settings.OFFLOAD_MODEL_SECONDS, self._left())
+    def _enter(self) -> Entry:
+        """Wait for our turn. Raises AgentError."""
+        self._seconds()
+        try:
+            return self.gate.enter(self._left() - LEAST_SECONDS)
+        except ProviderWaits as error:
+            raise AgentWaits(str(error), tuple(self.calls), retry_after_seconds=error.retry_after_seconds) from error
+
+    def _seconds(self) -> float:
+        """How long a request may take. Raises AgentError where that is too little to begin one."""
+        seconds: float = min(settings.OFFLOAD_MODEL_SECONDS, self._left())
         if seconds < LEAST_SECONDS:
             last = f" again. {self.calls[-1].fault}" if self.calls else "."
             raise AgentError(f"No time was left to ask the model{last}", tuple(self.calls))
+        return seconds
+
+    def _post(self, dialect: Dialect, seconds: float) -> bytes:
+        """One request. Returns the body of a successful answer."""
         ends_at = time.monotonic() + seconds
         system = prompting.system(self.purpose, self.form, shows_schema=dialect.format != "json_schema")
         ask = _client().chat.completions.with_streaming_response.create  # the bytes, so that a slow drip has an end too
@@ -216,6 +248,8 @@ class Conversation:
         error = AgentGaveUp if failure.is_final else AgentError
         if not failure.can_pass:
             raise error(failure.reason, tuple(self.calls))
+        if self.gate.is_shared and failure.trouble and failure.trouble.is_busy:
+            return  # the gate has everybody wait, us too
         own = min(0.5 * 2 ** (tries - 1), LONGEST_PAUSE) * random.uniform(0.75, 1)
         pause = own if failure.retry_after is None else failure.retry_after
         if pause + LEAST_SECONDS > self._left():
@@ -245,16 +279,22 @@ class Failure:
     is_complaint: bool = False  # the server objects to what was asked: another dialect may do
     is_final: bool = False  # it will not succeed later either
     retry_after: float | None = None  # seconds
+    is_late: bool = False
+    trouble: Trouble | None = None  # what it says about the server
 
     @classmethod
     def of(cls, error: Exception) -> "Failure":
         if isinstance(error, openai.APIStatusError):
             return cls._of_status(error)
         if isinstance(error, wire.NoCompletion):
-            return cls(f"The model's server answered with something else than a completion ({error}).")
+            reason = f"The model's server answered with something else than a completion ({error})."
+            return cls(reason, trouble=trouble.down("it answers with something else than completions"))
         if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
-            return cls("The model's server did not answer in time.")
-        return cls(f"The model's server could not be reached ({type(error.__cause__ or error).__name__}).")
+            late = trouble.down("it does not answer in time")
+            return cls("The model's server did not answer in time.", is_late=True, trouble=late)
+        kind = type(error.__cause__ or error).__name__
+        unreachable = trouble.down(f"it can't be reached ({kind})")
+        return cls(f"The model's server could not be reached ({kind}).", trouble=unreachable)
 
     @classmethod
     def _of_status(cls, error: openai.APIStatusError) -> "Failure":
@@ -262,34 +302,22 @@ class Failure:
         said = _without_key(f"{message or error.message} {error.code or ''}".strip())[: wire.LONGEST_FAULT]
         reason = f"The model's server answered {error.status_code}: {said}"
         if error.status_code in _SETTINGS_AT_FAULT:
-            return cls(f"{_SETTINGS_AT_FAULT[error.status_code]} It said: {said}", can_pass=False)
+            shut = trouble.down(f"it answers {error.status_code}")
+            return cls(f"{_SETTINGS_AT_FAULT[error.status_code]} It said: {said}", can_pass=False, trouble=shut)
         if error.status_code in {400, 413, 422}:
             is_too_long = error.status_code == 413 or ("context" in said and "length" in said)
             return cls(reason, can_pass=False, is_complaint=not is_too_long, is_final=is_too_long)
         can_pass = error.status_code in {408, 409, 429} or error.status_code >= 500
-        if error.code == "insufficient_quota":
-            can_pass = False  # a 429 that waiting does not cure
-        return cls(reason, can_pass=can_pass, retry_after=_retry_after(error.response.headers.get("retry-after")))
+        pause = retry_after.seconds_of(error.response.headers)
+        about = trouble.of_status(error.status_code, pause)
+        if error.code == "insufficient_quota":  # a 429 that waiting does not cure
+            can_pass, about = False, trouble.down("its quota is used up")
+        return cls(reason, can_pass=can_pass, retry_after=pause, trouble=about)
 
 
 def _without_key(said: str) -> str:
     """What a server said goes to staff; some servers repeat the key that they do not like."""
     return said.replace(settings.OPENAI_API_KEY, "…") if settings.OPENAI_API_KEY else said
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header: a number or an HTTP date (RFC 9110 §10.2.3); None if it is neither."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(value)
-            seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if seconds == seconds else None  # not a number is not equal to itself
 
 
 # --- Clients ----------------------------------------------------------------------------------------
@@ -299,13 +327,14 @@ _inherited: list[dict[tuple[str, str], openai.OpenAI]] = []
 _clients_lock = threading.Lock()
 
 
-def _base_url() -> str:
+def base_url() -> str:
+    """Where the model of the settings is."""
     return settings.OPENAI_BASE_URL or OPENAI_URL
 
 
 def _client() -> openai.OpenAI:
     """The client of this process and configuration; its connections are shared by all threads."""
-    key = (_base_url(), settings.OPENAI_API_KEY)
+    key = (base_url(), settings.OPENAI_API_KEY)
     with _clients_lock:
         if key not in _clients:
             most = settings.OFFLOAD_CONCURRENCY + 8  # one for each step at once, and none waits for another's

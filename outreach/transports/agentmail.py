@@ -160,4 +160,9 @@ def _as_transport_error(error: AgentMailError) -> TransportError:
     """Refused for good, or to be tried again. A 403 is a refusal of the mail by its code alone: a revoked key, an
     unverified domain and a used-up plan have the same status, and are the operator's to mend."""
     permanent = error.status in REFUSED_FOR_GOOD or (error.status == 403 and error.code == REJECTED)
-    return TransportError(str(error), permanent=permanent, retry_after_seconds=error.retry_after_seconds)
+    return TransportError(
+        str(error),
+        permanent=permanent,
+        retry_after_seconds=error.retry_after_seconds,
+        trouble=None if permanent else error.trouble,
+    )

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from typing import Any, Protocol
 
 from cases import work
+from outreach.providers.trouble import Trouble
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,15 @@ class Receipt:
 
 class TransportError(work.StepFailed):
     """A mail was not accepted, or nobody knows. `permanent`: trying again can't help; else it is tried again, after the
-    pause for which the provider has asked."""
+    pause for which the provider has asked. `trouble`: what it says about the provider, whatever the mail; None: that it
+    does well."""
 
-    def __init__(self, reason: str, *, permanent: bool, retry_after_seconds: float = 0.0) -> None:
+    def __init__(
+        self, reason: str, *, permanent: bool, retry_after_seconds: float = 0.0, trouble: Trouble | None = None
+    ) -> None:
         super().__init__(reason, retry_after_seconds=retry_after_seconds)
         self.permanent = permanent
+        self.trouble = trouble
 
 
 class Transport(Protocol):
