@@ -32,7 +32,14 @@ from django_q.tasks import async_task
 
 from cases import leases, pump
 from cases.daemon import Complaints
-from cases.database import UNAVAILABLE, forget_inherited_connections, let_go_of_connection, now, transaction
+from cases.database import (
+    UNAVAILABLE,
+    forget_inherited_connections,
+    let_go_of_connection,
+    now,
+    transaction,
+    wait_for_connections,
+)
 from cases.leases import Claim, Kind, LeaseLost, MovedOn, StepFailed, claim, due, end_all, kinds, release, renew
 from cases.models import DueRow, Heartbeat, Role
 
@@ -242,6 +249,7 @@ def run_cluster(name: str, supervisor_pid: int) -> None:
 
     For the first process of a process group of its own, all of which ends with it.
     """
+    logger.info("cluster %s starts as process group %d", name, os.getpgrp())
     from django_q.cluster import Cluster  # sets up multiprocessing, which only a cluster needs
 
     global _cluster_name
@@ -282,6 +290,7 @@ def _end_orphan(cluster: Any) -> None:
 def _prepare_worker(**_: Any) -> None:
     """In each worker process as it starts."""
     forget_inherited_connections()
+    wait_for_connections(settings.OFFLOAD_LEASE_SECONDS)  # very many steps may wait for their turn
 
 
 def _say_finished(**_: Any) -> None:
