@@ -98,7 +98,7 @@ class Pump:
             logger.warning("could not claim", exc_info=True)
             let_go_of_connection()
             return False
-        # None begins before all have their threads: hundreds that compute would leave this one no turn to start the rest.
+        # None begins before all have threads: hundreds that compute would leave this one no turn to start the rest.
         may_begin = threading.Event()
         self.running |= {threads.submit(_begin, held, may_begin): held for held in claims}
         may_begin.set()

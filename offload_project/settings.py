@@ -435,7 +435,7 @@ if AGENTMAIL_API_KEY:
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
 OFFLOAD_MODEL = env("OFFLOAD_MODEL", default="")
-# Loaded before the processes of a worker are forked, so that they share it. The model's SDK only where there is a model.
+# Loaded before the processes of a worker are forked, so that they share it; the SDK only where there is a model.
 OFFLOAD_SHARED_MODULES = ["outreach.tasks", "webhooks.tasks", "django_q.cluster"]
 OFFLOAD_SHARED_MODULES += ["outreach.agents.openai"] if OFFLOAD_MODEL else []
 OFFLOAD_CHECK_MODEL = env("OFFLOAD_CHECK_MODEL", default="")  # looks at drafts; empty: the same model, asked afresh

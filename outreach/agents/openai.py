@@ -188,7 +188,7 @@ class Conversation:
         ask = _client().chat.completions.with_streaming_response.create  # the bytes, so that a slow drip has an end too
         messages: Any = [{"role": "system", "content": system}, *self.messages]
         timeout = openai.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
-        # As extra_body: of named parameters the SDK walks through the whole schema, which takes longer than all it does else.
+        # As extra_body: through named parameters the SDK walks, and through all of a schema, which takes it longest.
         body_of = dialect.parameters(self.form)
         with ask(model=self.model, messages=messages, timeout=timeout, extra_body=body_of) as response:
             body = b""
