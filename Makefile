@@ -64,7 +64,7 @@ chaos: $(DEV) ## kills, outages and skewed clocks under load, and the table of p
 	$(PY) -m scripts.chaos $(ARGS)
 
 waits: $(DEV) ## how many model calls one worker has in flight, in what time and memory; fails beyond its bounds
-	$(PY) -m benchmarks.waits $(ARGS)
+	$(PY) -m benchmarks.side_by_side $(ARGS)
 
 pages: $(DEV) ## how quick the staff's pages are with 200,000 cases; ARGS="--cases 20000 --messages 100000" for fewer
 	$(PY) -m benchmarks.staff_pages $(ARGS)

@@ -5,8 +5,11 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from scripts.with_postgres import postgres_server
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager

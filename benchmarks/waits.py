@@ -1,177 +1,218 @@
-"""How many evaluations one worker has in flight: `make waits`.
+"""How many model calls are in flight per GB of memory: a worker of ours, plain django-q2, and Celery with threads.
 
-A real worker and clock on an embedded database, the real SDK, and a stand-in model that takes three seconds. Prints the
-time for one case, the time for 64, their ratio, and the memory of the whole worker tree meanwhile. Fails where not all
-are in flight at once, or where 64 take longer than three times as long as one.
+A model call takes three seconds at a server in a process of its own, which counts how many it has at once. Ours: a real
+worker on a durable PostgreSQL, OFFLOAD_CONCURRENCY=700 (about a quarter of it is kept for the other kinds of work, so
+516 cases at once) in one process, which judges 600 cases that all have a new reply: claim, read, prompt, call, write.
+Beside it the same call as a bare task: django-q2 with 16 worker processes, and Celery on Redis with --pool=threads -c
+512. Memory is the proportional set size of the whole tree of processes, at its peak; 1 GB = 1024 MB.
+
+The more a machine has to do besides, the fewer calls can be begun before the first one ends: on a busy one the figures
+say less about memory than about the processor. For 64 cases on SQLite: `python -m benchmarks.side_by_side`.
 """
 
 import argparse
 import os
-import secrets
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.model_server import ModelServer, Request, Step, says
+from benchmarks.ground import ROOT, installation
+from benchmarks.measure import Figure, show
+from benchmarks.rows import key_of, multiply
+from benchmarks.slow_model import SlowModel, slow_model
+from benchmarks.trees import PATIENCE_SECONDS, memory_mb, process, running, wait_for_worker, watched
+from scripts.servers import redis_server
 
-ROOT = Path(__file__).resolve().parent.parent
-CONCURRENCY = 96  # a quarter is kept for the other kinds of work
-PATIENCE_SECONDS = 120
+GOAL = 1_500
+BIN = Path(sys.executable).parent
 
 
-def configure(home: str, model_url: str) -> None:
-    """The settings of this process and of those that it starts."""
-    os.environ.update(
-        DJANGO_SETTINGS_MODULE="offload_project.settings",
-        OFFLOAD_VAR_DIR=home,
-        DATABASE_URL=f"sqlite:///{home}/waits.sqlite3",
-        SECRET_KEY=secrets.token_urlsafe(50),
-        ALLOWED_HOSTS="127.0.0.1",
-        OFFLOAD_BASE_URL="http://127.0.0.1:8000",
-        OFFLOAD_CONCURRENCY=str(CONCURRENCY),
-        OFFLOAD_WORKERS="1",
-        OFFLOAD_LOG_LEVEL="WARNING",
-        OPENAI_BASE_URL=model_url,
-        OPENAI_API_KEY="none",
-        OFFLOAD_MODEL="stand-in",
-    )
+@dataclass(frozen=True)
+class Size:
+    """How much each side is given."""
+
+    concurrency: int  # ours; of it about a quarter is kept for other kinds of work
+    threads: int  # Celery's
+    processes: int  # django-q2's
+    seconds: float  # the model's
+    rounds: int
+
+    @property
+    def cases(self) -> int:
+        """More than fit at once."""
+        return int(self.concurrency * 0.85)
+
+
+FULL, QUICK = Size(700, 512, 16, 3.0, 2), Size(64, 32, 2, 0.5, 1)
+
+
+def measured(name: str, model: SlowModel, pid: int, work: Callable[[], None], rounds: int) -> float:
+    """The best of the rounds: calls in flight per GB."""
+    idle, best = memory_mb(pid), 0.0
+    for _ in range(rounds):
+        model.counts()
+        with watched(pid) as peak:
+            work()
+        in_flight = model.counts().peak
+        print(f"{name}: {in_flight} in flight, {idle:.0f} MB idle, {peak[0]:.0f} MB at the peak", flush=True)
+        best = max(best, in_flight / peak[0] * 1024)
+    return best
+
+
+def finish(model: SlowModel, count: int) -> Callable[[], None]:
+    """Wait until the model has been asked so often since this was called, and has answered all."""
+    wanted = model.glance().requests + count
+
+    def wait() -> None:
+        end = time.monotonic() + 2 * PATIENCE_SECONDS
+        while (counts := model.glance()).requests < wanted or counts.now:
+            if time.monotonic() > end:
+                raise SystemExit(f"the model was asked {counts.requests} times, not {wanted}")
+            time.sleep(0.3)
+
+    return wait
+
+
+# --- Ours -----------------------------------------------------------------------------------------
+
+
+def make_cases(count: int) -> None:
+    """Cases of one client that have had an answer, and are left alone until `arm`."""
+    from cases.factories import CaseFactory, MessageFactory
+    from cases.models import Case, Status
+
+    case = CaseFactory(status=Status.RUNNING)
+    multiply(case, count, id=key_of("case"), due_at="NULL", next_action_at="now() + interval '9 days'")
+    for word, message in (
+        ("asked", MessageFactory(case=case)),
+        ("answered", MessageFactory(case=case, direction="IN", text="We look for it, and write again tomorrow.")),
+    ):
+        names = {"message_id": f"'<{word}' || n || '@firm.example>'", "idempotency_key": f"'{word}' || n"}
+        multiply(message, count, **names, id=key_of(word), case_id=key_of("case"))
+    Case.objects.filter(pk=case.pk).update(due_at=None)
+
+
+def arm() -> None:
+    """All answers are unread again, and all cases due."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE cases_message SET read_at = NULL WHERE direction = 'IN' AND message_id LIKE '<answered%'"
+        )
+        cursor.execute(
+            "UPDATE cases_case SET due_at = clock_timestamp(), retry_at = NULL "
+            "WHERE id IN (SELECT case_id FROM cases_message WHERE message_id LIKE '<answered%')"
+        )
+
+
+def verdicts() -> int:
+    from cases.models import Event
+
+    return Event.objects.filter(type="verdict").count()
+
+
+def judge(count: int) -> None:
+    """Have all cases judged, once each."""
+    before, end = verdicts(), time.monotonic() + 2 * PATIENCE_SECONDS
+    arm()
+    while (done := verdicts() - before) < count:
+        if time.monotonic() > end:
+            raise SystemExit(f"{done} of {count} cases were judged within {2 * PATIENCE_SECONDS} s")
+        time.sleep(0.3)
+
+
+def ours(model: SlowModel, size: Size) -> float:
+    make_cases(size.cases)
+    with process("worker") as worker, process("clock"):
+        wait_for_worker()
+        return measured("offload", model, worker, lambda: judge(size.cases), size.rounds)
+
+
+# --- The others -----------------------------------------------------------------------------------
 
 
 @contextmanager
-def process(*command: str) -> Iterator[int]:
-    """A `manage.py` command that runs for as long as the block; gives its process id."""
-    running = subprocess.Popen([sys.executable, str(ROOT / "manage.py"), *command])
+def environment(**variables: str) -> Iterator[None]:
+    """What is started in this block has these besides."""
+    before = dict(os.environ)
+    os.environ.update(variables)
     try:
-        yield running.pid
+        yield
     finally:
-        running.terminate()
-        running.wait(timeout=30)
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def wait_for_worker() -> None:
-    from cases.models import Heartbeat
+def tasks(whose: str, count: int, model: SlowModel) -> Callable[[], None]:
+    """Have so many tasks carried out."""
 
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end:
-        beating = Heartbeat.objects.filter(role="worker").first()
-        if beating and beating.finished_at > beating.started_at:
-            return
-        time.sleep(0.1)
-    raise SystemExit("the worker did not start")
+    def work() -> None:
+        wait = finish(model, count)
+        subprocess.run([sys.executable, "-m", "benchmarks.plain_waits", whose, str(count)], cwd=ROOT, check=True)
+        wait()
 
-
-def evaluations(count: int) -> float:
-    """Seconds until so many cases, all with a new reply, have been judged."""
-    from cases import work
-    from cases.factories import CaseFactory, MessageFactory
-    from cases.models import Event, Status
-
-    before = Event.objects.filter(type="verdict").count()
-    with work.transaction():  # all at once, so that none is done before the last has come
-        for _ in range(count):
-            case = CaseFactory(status=Status.RUNNING)
-            MessageFactory(case=case)
-            MessageFactory(case=case, direction="IN")
-    started = time.monotonic()
-    while Event.objects.filter(type="verdict").count() - before < count:
-        if time.monotonic() - started > PATIENCE_SECONDS:
-            raise SystemExit(f"{count} evaluations did not end within {PATIENCE_SECONDS} s")
-        time.sleep(0.05)
-    return time.monotonic() - started
+    return work
 
 
-def tree(pid: int) -> list[int]:
-    """The process and all that descend from it."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found, todo = [], [pid]
-    while todo:
-        found.append(todo.pop())
-        todo += children.get(found[-1], [])
-    return found
+def django_q(model: SlowModel, size: Size) -> float:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS plain")
+    url = f"{os.environ['DATABASE_URL']}&options=-csearch_path%3Dplain"
+    with environment(
+        DJANGO_SETTINGS_MODULE="benchmarks.waits_settings",
+        DATABASE_URL=url,
+        OPENAI_BASE_URL=model.url,
+        WAITS_WORKERS=str(size.processes),
+        PYTHONPATH=str(ROOT),
+    ):
+        admin = [sys.executable, "-m", "django"]
+        subprocess.run([*admin, "migrate", "--verbosity", "0"], cwd=ROOT, check=True)
+        with running(*admin, "qcluster") as cluster:
+            tasks("django-q2", size.processes, model)()  # each has loaded what it needs
+            return measured("django-q2", model, cluster, tasks("django-q2", 3 * size.processes, model), size.rounds)
 
 
-def memory_mb(pid: int) -> float:
-    """Proportional set size of the whole tree: shared pages count once."""
-    total = 0
-    for member in tree(pid):
-        try:
-            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
-
-
-def peak_memory(pid: int, until: threading.Event) -> float:
-    peak = 0.0
-    while not until.wait(0.5):
-        peak = max(peak, memory_mb(pid))
-    return peak
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.waits", description=__doc__)
-    parser.add_argument("--cases", type=int, default=64, help="evaluations side by side")
-    parser.add_argument("--model-seconds", type=float, default=3.0, help="what the model takes for one")
-    parser.add_argument("--at-most", type=float, default=3.0, help="how many times as long as one all may take")
-    return parser.parse_args()
-
-
-def fault(cases: int, in_flight: int, ratio: float, at_most: float) -> str:
-    """What is wrong with the figures; empty: nothing."""
-    if in_flight < cases:
-        return f"Only {in_flight} of {cases} evaluations were in flight at once."
-    if ratio > at_most:
-        return f"{cases} evaluations took {ratio:.2f} times as long as one; at most {at_most:g} is allowed."
-    return ""
+def celery(model: SlowModel, size: Size) -> float:
+    with redis_server() as broker, environment(WAITS_BROKER=broker, OPENAI_BASE_URL=model.url, PYTHONPATH=str(ROOT)):
+        command = [str(BIN / "celery"), "-A", "benchmarks.plain_waits", "worker", "--pool=threads", "--loglevel=ERROR"]
+        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        with running(*command, *quiet, "-c", str(size.threads)) as worker:
+            tasks("celery", 1, model)()
+            count = int(size.threads * 1.2)
+            return measured("celery", model, worker, tasks("celery", count, model), size.rounds)
 
 
 def main() -> int:
-    """Measure and print; 1 where a bound does not hold."""
-    given = arguments()
-
-    def script(_: Request) -> Step:
-        return says({"decision": "WAIT", "reason": "Nothing yet."}, wait_seconds=given.model_seconds)
-
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.waits", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few calls of half a second")
+    size = QUICK if parser.parse_args().quick else FULL
     with ExitStack() as stack:
-        server = stack.enter_context(ModelServer(script))
-        configure(stack.enter_context(tempfile.TemporaryDirectory(prefix="waits-")), server.url)
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        worker = stack.enter_context(process("worker"))
-        stack.enter_context(process("clock"))
-        wait_for_worker()
-        idle = memory_mb(worker)
-        one = evaluations(1)
-        done, peak = threading.Event(), [0.0]
-        watcher = threading.Thread(target=lambda: peak.append(peak_memory(worker, done)))
-        watcher.start()
-        many = evaluations(given.cases)
-        done.set()
-        watcher.join()
-    ratio = many / one
-    print(f"one evaluation on a {given.model_seconds:g} s model: {one:.1f} s")
-    print(f"{given.cases} evaluations: {many:.1f} s, at most {server.most_at_once} in flight")
-    print(f"waits-{given.cases}-to-1 {ratio:.2f}")
-    print(f"worker tree, proportional set size: {idle:.0f} MB idle, {max(peak):.0f} MB with {given.cases} waits")
-    wrong = fault(given.cases, server.most_at_once, ratio, given.at_most)
-    print(wrong, file=sys.stderr)
-    return 1 if wrong else 0
+        model = stack.enter_context(slow_model(size.seconds))
+        stack.enter_context(
+            installation(
+                OFFLOAD_CONCURRENCY=str(size.concurrency),
+                OFFLOAD_WORKERS="1",
+                OFFLOAD_LOG_LEVEL="ERROR",
+                OPENAI_BASE_URL=model.url,
+                OPENAI_API_KEY="none",
+                OFFLOAD_MODEL="slow",
+            )
+        )
+        per_gb = {"offload": ours(model, size), "django-q2": django_q(model, size), "celery": celery(model, size)}
+    show(Figure("waits-per-gb", per_gb["offload"], at_least=GOAL, unit="/GB"))
+    show(Figure("waits-per-gb-django-q2", per_gb["django-q2"], unit="/GB"))
+    show(Figure("waits-per-gb-celery", per_gb["celery"], unit="/GB"))
+    show(Figure("waits-to-django-q2", per_gb["offload"] / per_gb["django-q2"], at_least=1))
+    show(Figure("waits-to-celery", per_gb["offload"] / per_gb["celery"]))
+    return 0
 
 
 if __name__ == "__main__":

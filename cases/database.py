@@ -100,6 +100,17 @@ def forget_inherited_connections() -> None:
             wrapper._connection_pools.clear()
 
 
+def wait_for_connections(seconds: float) -> None:
+    """From now on each thread of this process waits so long for a connection, where there is a pool of them.
+
+    For a process that has opened none yet.
+    """
+    for wrapper in connections.all():
+        pool = wrapper.settings_dict["OPTIONS"].get("pool")
+        if isinstance(pool, dict):
+            pool["timeout"] = seconds
+
+
 def is_server() -> bool:
     """Whether the database has a clock of its own."""
     return connection.vendor == "postgresql"

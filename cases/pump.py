@@ -112,7 +112,10 @@ class Pump:
             logger.warning("could not claim", exc_info=True)
             let_go_of_connection()
             return False
-        self.running |= {threads.submit(run_step, held): held for held in claims}
+        # None begins before all have threads: hundreds that compute would leave this one no turn to start the rest.
+        may_begin = threading.Event()
+        self.running |= {threads.submit(_begin, held, may_begin): held for held in claims}
+        may_begin.set()
         return bool(claims)
 
     def _room_for(self, name: str) -> int:
@@ -145,6 +148,11 @@ class Pump:
             del self.running[future]
             self.width.note(future.exception())
         settle({held: future.exception() for future, held in done.items()})
+
+
+def _begin(held: Claim[Any], may_begin: threading.Event) -> None:
+    may_begin.wait()
+    run_step(held)
 
 
 def run_step(held: Claim[Any]) -> None:

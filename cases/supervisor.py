@@ -1,5 +1,7 @@
 """Keeps one django-q2 cluster running, and replaces it when it hangs. `manage.py worker` is this.
 
+Each cluster is forked from this process, and is the leader of a process group: see cases/forks.py for why.
+
 A cluster hangs for good when one of its processes is killed at the wrong moment: a lock of its queues then stays taken
 (upstream issues 23 and 339), and neither its sentinel nor SIGTERM helps. So it is judged from outside by what only a
 working one can do, carry out a wake-up from end to end (cases/work.py), and otherwise its whole process group is
@@ -11,10 +13,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,10 @@ from django.utils.module_loading import import_string
 
 from cases import work
 from cases.daemon import Complaints, Termination
+from cases.forks import Fork, share_memory
 
 logger = logging.getLogger(__name__)
+Work = Callable[[], None] | Sequence[str]
 
 START_SECONDS = 30.0  # a cluster that has not shown any life yet may take so much longer than another
 PAUSE_SECONDS = (1.0, 30.0)  # first and longest pause before a cluster is started that never came to life
@@ -34,12 +39,19 @@ SWEEP_SECONDS = 3600.0  # how often the heartbeats of dead supervisors are looke
 
 
 class ProcessGroup:
-    """A command in a session and process group of its own, so that all that it starts can be killed at once."""
+    """Work in a session and process group of its own, so that all processes that it starts can be killed at once.
 
-    def __init__(self, command: Sequence[str], **options: Any) -> None:
-        self.leader = subprocess.Popen(  # noqa: S603 (our own command)
-            command, stdin=subprocess.DEVNULL, start_new_session=True, **options
-        )
+    The work is a command, or a function that a fork of this process calls; `options` are subprocess.Popen's.
+    """
+
+    def __init__(self, work: Work, **options: Any) -> None:
+        self.leader: Fork | subprocess.Popen[bytes]
+        if callable(work):
+            self.leader = Fork(work)
+        else:
+            self.leader = subprocess.Popen(  # noqa: S603 (our own command)
+                work, stdin=subprocess.DEVNULL, start_new_session=True, **options
+            )
         self.id = self.leader.pid
 
     def has_exited(self) -> bool:
@@ -137,11 +149,11 @@ class Pulse:
 
 
 class Supervisor:
-    """Runs clusters one after the other until `termination`; `command` starts one that beats under `name`."""
+    """Runs clusters one after the other until `termination`; `cluster` is the work of one that beats under `name`."""
 
-    def __init__(self, name: str, command: Sequence[str], termination: Termination) -> None:
+    def __init__(self, name: str, cluster: Work, termination: Termination) -> None:
         self.name = name
-        self.command = command
+        self.cluster = cluster
         self.termination = termination
         self.complaints = Complaints(logger)
         self.look_seconds = min(1.0, settings.OFFLOAD_STALL_SECONDS / 5)
@@ -166,8 +178,7 @@ class Supervisor:
             return False
         finally:
             close_old_connections()
-        cluster = ProcessGroup(self.command)
-        logger.info("cluster %s starts as process group %d", self.name, cluster.id)
+        cluster = ProcessGroup(self.cluster)
         try:
             if self._watch(cluster, pulse):
                 logger.info("cluster %s is told to stop", self.name)
@@ -214,8 +225,9 @@ class Supervisor:
 
 def run(termination: Termination) -> None:
     """Supervise clusters of this installation until told to stop."""
+    for module in settings.OFFLOAD_SHARED_MODULES:
+        import_module(module)
+    share_memory()
     import_string(settings.OFFLOAD_METRICS_DOOR)()
     name = f"{socket.gethostname()[:80]}:{os.getpid()}"
-    manage = str(settings.BASE_DIR / "manage.py")
-    cluster = ["worker", "--skip-checks", "--cluster", name, "--supervisor", str(os.getpid())]
-    Supervisor(name, [sys.executable, manage, *cluster], termination).run()
+    Supervisor(name, partial(work.run_cluster, name, os.getpid()), termination).run()

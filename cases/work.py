@@ -39,6 +39,7 @@ from cases.database import (
     let_go_of_connection,
     now,
     transaction,
+    wait_for_connections,
 )
 from cases.leases import (
     Claim,
@@ -264,6 +265,7 @@ def run_cluster(name: str, supervisor_pid: int) -> None:
 
     For the first process of a process group of its own, all of which ends with it.
     """
+    logger.info("cluster %s starts as process group %d", name, os.getpgrp())
     from django_q.cluster import Cluster  # sets up multiprocessing, which only a cluster needs
 
     global _cluster_name
@@ -305,6 +307,7 @@ def _prepare_worker(**_: Any) -> None:
     """In each worker process as it starts."""
     forget_inherited_connections()
     keep_plans()
+    wait_for_connections(settings.OFFLOAD_LEASE_SECONDS)  # very many steps may wait for their turn
 
 
 def _say_finished(**_: Any) -> None:

@@ -271,12 +271,12 @@ _SQLITE_OPTIONS = {
     # FULL: what was acknowledged survives a power cut too; NORMAL in WAL mode would survive only a killed process.
     "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={env('OFFLOAD_SQLITE_SYNCHRONOUS', default='FULL')}",
 }
-# One connection for each step that advances, and some for the pump, its renewals and the heartbeat. A step holds none
-# while it talks, so a pool is seldom full; PostgreSQL's max_connections must allow it for every process all the same.
+# A step holds no connection while it talks, so far fewer are needed than there are steps. Those that find none wait for
+# one: that keeps hundreds of them from computing at once, when the pump would get no turn to renew their leases.
 _POSTGRES_POOL = {
     "min_size": 1,
-    "max_size": env.int("OFFLOAD_DATABASE_POOL", default=OFFLOAD_CONCURRENCY + 8),
-    "timeout": 10,
+    "max_size": env.int("OFFLOAD_DATABASE_POOL", default=min(OFFLOAD_CONCURRENCY, 32) + 8),
+    "timeout": 10,  # of a web request; a step waits longer, see cases/work.py
 }
 
 
@@ -438,6 +438,9 @@ if AGENTMAIL_API_KEY:
 OPENAI_API_KEY = env("OPENAI_API_KEY", default="")
 OPENAI_BASE_URL = env("OPENAI_BASE_URL", default="")
 OFFLOAD_MODEL = env("OFFLOAD_MODEL", default="")
+# Loaded before the processes of a worker are forked, so that they share it; the SDK only where there is a model.
+OFFLOAD_SHARED_MODULES = ["outreach.tasks", "webhooks.tasks", "django_q.cluster"]
+OFFLOAD_SHARED_MODULES += ["outreach.agents.openai"] if OFFLOAD_MODEL else []
 OFFLOAD_CHECK_MODEL = env("OFFLOAD_CHECK_MODEL", default="")  # looks at drafts; empty: the same model, asked afresh
 OFFLOAD_MODEL_TAKES_IMAGES = env.bool("OFFLOAD_MODEL_TAKES_IMAGES", default=False)  # pictures and scanned pages
 OFFLOAD_TEMPERATURE = env.float("OFFLOAD_TEMPERATURE", default=0.2)  # left out for models that refuse it
@@ -584,6 +587,7 @@ OFFLOAD_LOG_LEVEL = env("OFFLOAD_LOG_LEVEL", default="INFO").upper()
 OFFLOAD_LOG_FORMAT = env("OFFLOAD_LOG_FORMAT", default="text" if AT_A_DESK else "json")
 if OFFLOAD_LOG_FORMAT not in {"json", "text"}:
     raise ImproperlyConfigured(f"OFFLOAD_LOG_FORMAT is {OFFLOAD_LOG_FORMAT!r}; give json or text.")
+_LOG_LEVEL_OF_CLIENTS = "INFO" if OFFLOAD_LOG_LEVEL == "DEBUG" else OFFLOAD_LOG_LEVEL
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -601,8 +605,8 @@ LOGGING = {
         "mail.log": {"level": "WARNING"},  # aiosmtpd's: else a line for each word that is said
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # scanners' doing, and a traceback each time
         "urllib3": {"level": "INFO"},  # at DEBUG it writes the paths of URLs, which of staff's webhooks are secrets
-        # At DEBUG these write whole requests and answers, keys and mails in them.
-        **{name: {"level": "INFO"} for name in ("openai", "httpx2", "httpcore2", "botocore", "boto3", "s3transfer")},
+        # At DEBUG these write whole requests and answers, keys and mails in them; httpx2 a line for each call at INFO.
+        **{name: {"level": _LOG_LEVEL_OF_CLIENTS} for name in ("openai", "httpx2", "httpcore2", "boto3", "s3transfer")},
         "django-q": {"level": "WARNING"},  # its own log_level counts only where nobody else has configured logging
         "axes": {"level": "WARNING"},  # else four lines for each login, which stand in its tables
         "botocore": {"level": "WARNING"},  # else two lines for each of its clients

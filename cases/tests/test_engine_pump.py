@@ -113,6 +113,21 @@ def test_rows_are_advanced_side_by_side(bench: Bench) -> None:
     assert not together.broken
 
 
+def test_no_row_of_a_claim_is_begun_before_all_have_their_threads(bench: Bench) -> None:
+    threads: list[int] = []
+
+    def count(held: Any) -> None:
+        threads.append(sum(thread.name.startswith("step") for thread in threading.enumerate()))
+        time.sleep(0.2)
+        done(held)
+
+    bench.steps["case"] = count
+    for _ in range(6):
+        due_case()
+    work.run_pump("case")
+    assert threads == [6] * 6
+
+
 def test_no_more_rows_are_claimed_than_there_are_threads(
     bench: Bench, settings: Settings, pump_thread: Any, gate: Gate
 ) -> None:

@@ -6,12 +6,22 @@ import sys
 
 import pytest
 
-from benchmarks.waits import fault
+from benchmarks.side_by_side import fault
 from offload_project.tests.processes import ROOT
 
 
 def test_eight_evaluations_wait_side_by_side() -> None:
-    command = [sys.executable, "-m", "benchmarks.waits", "--cases", "8", "--model-seconds", "0.5", "--at-most", "8"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.side_by_side",
+        "--cases",
+        "8",
+        "--model-seconds",
+        "0.5",
+        "--at-most",
+        "8",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^8 evaluations: \d+\.\d s, at most 8 in flight$", done.stdout, re.MULTILINE)

@@ -220,7 +220,9 @@ class Conversation:
         ask = _client().chat.completions.with_streaming_response.create  # the bytes, so that a slow drip has an end too
         messages: Any = [{"role": "system", "content": system}, *self.messages]
         timeout = openai.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
-        with ask(model=self.model, messages=messages, timeout=timeout, **dialect.parameters(self.form)) as response:
+        # As extra_body: through named parameters the SDK walks, and through all of a schema, which takes it longest.
+        body_of = dialect.parameters(self.form)
+        with ask(model=self.model, messages=messages, timeout=timeout, extra_body=body_of) as response:
             body = b""
             for part in response.iter_bytes():
                 body += part

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("webhooks", "0003_lists_of_many_rows"),
+        ("webhooks", "0004_turns_among_due_deliveries"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("outreach", "0012_names_as_in_the_menu"),
+        ("outreach", "0013_turns_among_due_notices"),
     ]
 
     operations = [
