@@ -10,6 +10,7 @@ from cases.fields import AnyObject
 from cases.models import Case, Channel, InputRequest, InputTimeoutAction, Purpose, ResultStatus, ReviewMode, Status
 from cases.payload_parts import attachment_metadata, draft_content, milliseconds
 from cases.serializers import Counterparty, Goal, SenderPersona
+from cases.shapes import Shape
 from cases.transcript import transcript
 
 NOTHING_SCHEDULED = 253402300799999  # 9999-12-31T23:59:59.999Z, in milliseconds
@@ -85,18 +86,18 @@ class NextCursor(Shown):
     pass
 
 
-class CaseCreated(serializers.Serializer[Any]):
+class CaseCreated(Shape):
     caseId = serializers.UUIDField(source="pk")
 
 
-class AnswerAccepted(serializers.Serializer[Any]):
+class AnswerAccepted(Shape):
     caseId = serializers.UUIDField(source="case_id")
     inputRequestId = serializers.UUIDField(source="pk")
     accepted = Accepted(source="*")
 
 
 @extend_schema_serializer(component_name="Attachment")
-class AttachmentMetadata(serializers.Serializer[Any]):
+class AttachmentMetadata(Shape):
     attachmentId = serializers.UUIDField()
     name = serializers.CharField()
     size = serializers.IntegerField(help_text="Bytes.")
@@ -116,7 +117,7 @@ OFFERED = "Where the agent offers it. Any text is accepted all the same."
 
 
 @extend_schema_serializer(component_name="InputRequest")
-class Question(serializers.Serializer[Any]):
+class Question(Shape):
     id = serializers.UUIDField()
     question = serializers.CharField()
     status = serializers.SerializerMethodField()
@@ -164,7 +165,7 @@ class Successor(Shown):
 
 
 @extend_schema_serializer(component_name="Source")
-class SourceOfValue(serializers.Serializer[Any]):
+class SourceOfValue(Shape):
     path = serializers.CharField(help_text="JSON Pointer (RFC 6901) into result; empty: all of it.")
     sourceId = serializers.CharField(
         source="source_id",
@@ -181,7 +182,7 @@ class Sources(Shown):
         return None if not case.has_result else SourceOfValue(case.sources or [], many=True).data
 
 
-class DraftFile(serializers.Serializer[Any]):
+class DraftFile(Shape):
     name = serializers.CharField()
     size = serializers.IntegerField(help_text="Bytes.")
     type = serializers.CharField(help_text="MIME type.")
@@ -189,7 +190,7 @@ class DraftFile(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(component_name="Draft")
-class DraftContent(serializers.Serializer[Any]):
+class DraftContent(Shape):
     id = serializers.UUIDField()
     purpose = serializers.ChoiceField(choices=[Purpose.OUTREACH, Purpose.FOLLOW_UP, Purpose.REPLY])
     to = serializers.CharField()
@@ -226,7 +227,7 @@ class TimeoutActionIfAny(Shown):
 
 
 @extend_schema_serializer(component_name="Case")
-class CaseResource(serializers.Serializer[Any]):
+class CaseResource(Shape):
     """A case as its client sees it. What was not given, or does not exist yet, is absent.
 
     `including` in the context names those of ONLY_IF_ASKED_FOR that are shown; without it, all are. `attachments` are
@@ -297,6 +298,6 @@ class CaseResource(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(many=False)  # else the generator takes what a list answers for a list
-class CaseList(serializers.Serializer[Any]):
+class CaseList(Shape):
     cases = CaseResource(many=True)
     nextCursor = NextCursor()
