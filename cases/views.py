@@ -99,7 +99,8 @@ def shown(case: Case, *including: str) -> dict[str, Any]:
 
 def answered_once(request: Request, body: Any, act: Callable[[Asked | None], Response]) -> Response:
     """The answer of `act`, or the first one to the same request where this one repeats it."""
-    asked = idempotency.asked_by(caller_of(request).key, request.headers.get(idempotency.HEADER), request.path, body)
+    caller = caller_of(request)
+    asked = idempotency.asked_by(caller.key, request.headers.get(idempotency.HEADER), request.path, body, at=caller.at)
     try:
         with idempotency.turn_of(asked):
             return act(asked)
@@ -131,13 +132,13 @@ class CaseViewSet(ViewSet):
         examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
     )
     def create(self, request: Request) -> Response:
-        key, body = caller_of(request).key, body_of(request)
+        caller, body = caller_of(request), body_of(request)
         check_length(request, besides=_encoded_bytes(body))
 
         def act(asked: Asked | None) -> Response:
-            new = NewCase(data=body, context={"key": key})
+            new = NewCase(data=body, context={"key": caller.key})
             new.is_valid(raise_exception=True)
-            case = services.create_case(key, asked=asked, files=new.files(), **new.model_fields())
+            case = services.create_case(caller.key, asked=asked, files=new.files(), at=caller.at, **new.model_fields())
             return Response(CaseCreated(case).data, status=201)
 
         return answered_once(request, body, act)
