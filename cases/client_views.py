@@ -1,6 +1,5 @@
 """What a client has set for all its cases."""
 
-
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
