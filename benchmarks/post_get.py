@@ -13,13 +13,22 @@ the figure. How they compare over HTTP behind the product's server is told besid
 
 import argparse
 import json
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
 from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.ground import installation
 from benchmarks.measure import Figure, medians, seconds, show
+from scripts.servers import free_ports
+
+PATIENCE_SECONDS = 60
 
 Application = Callable[..., Any]
 Call = Callable[[], None]
@@ -48,8 +57,8 @@ def environ(method: str, path: str, key: str, body: bytes = b"", **headers: str)
     }
 
 
-def call(application: Application, request: dict[str, Any], expected: str) -> bytes:
-    """The body of the answer, taken to its end as a server does. Fails where its status is another one."""
+def call(application: Application, request: dict[str, Any], expected: str) -> None:
+    """The answer, taken to its end as a server does. Fails where its status is another one."""
     said = []
     response = application(request, lambda status, headers: said.append(status))
     try:
@@ -57,7 +66,6 @@ def call(application: Application, request: dict[str, Any], expected: str) -> by
     finally:
         response.close()
     assert said == [expected], (said, body[:300])
-    return body
 
 
 def queries(act: Call) -> int:
@@ -86,57 +94,119 @@ def rate(act: Call, count: int) -> float:
     return count / seconds(all_of_them)
 
 
-def sides() -> tuple[dict[str, Call], dict[str, Call]]:
-    """What is asked of both, by the name of the side: POSTs, and GETs."""
-    from benchmarks.floor import Floor
+@dataclass(frozen=True)
+class Asked:
+    """What both sides are asked, by name: a method, an address and a body."""
+
+    key: str
+    requests: dict[str, tuple[str, str, bytes]]
+    expected: ClassVar = {"POST": "201 Created", "GET": "200 OK"}
+
+    def in_process(self, application: Application, name: str, *, is_repeatable: bool = False) -> Call:
+        """`is_repeatable`: each call has an Idempotency-Key of its own."""
+        method, path, body = self.requests[name]
+
+        def act() -> None:
+            headers = {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex} if is_repeatable else {}
+            call(application, environ(method, path, self.key, body, **headers), self.expected[method])
+
+        return act
+
+    def over_http(self, port: int, name: str) -> Call:
+        """The same on one connection that is kept open."""
+        method, path, body = self.requests[name]
+        connection = HTTPConnection("127.0.0.1", port)
+        headers = {"x-api-key": self.key, "content-type": "application/json"}
+
+        def act() -> None:
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            assert f"{answer.status} {answer.reason}" == self.expected[method], answer.read()
+            answer.read()
+
+        return act
+
+
+def asked() -> Asked:
+    """A key, a case with a thread of three, and the requests."""
     from cases.factories import ApiKeyFactory, CaseFactory, MessageFactory
     from cases.views import NEW_CASE
-    from offload_project.wsgi import application
 
     key: Any = ApiKeyFactory(is_test=True)
-    floor = Floor()
     body = json.dumps({**NEW_CASE, "clientWebhookUrl": "https://hooks.buyer.example/offload"}).encode()
     case = CaseFactory(client=key.client, status="RUNNING", result_schema=NEW_CASE["resultSchema"], constraints=["No."])
     for direction in ("OUT", "IN", "OUT"):
-        MessageFactory(case=case, direction=direction, text="Dear Ann,\n\nplease send us the invoice.\n\nBob " * 3)
-
-    def post(app: Application, path: str = "/cases") -> Call:
-        return lambda: _ignore(call(app, environ("POST", path, key.key, body), "201 Created"))
-
-    def get(app: Application) -> Call:
-        path = f"/cases/{case.pk}?includeTranscript=true"
-        return lambda: _ignore(call(app, environ("GET", path, key.key), "200 OK"))
-
-    posts = {"ours": post(application), "floor": post(floor), "bare view of REST framework": post(floor, "/bare")}
-    return posts, {"ours": get(application), "floor": get(floor)}
+        MessageFactory(case=case, direction=direction, text=3 * "Dear Ann,\n\nplease send us the invoice.\n\nBob")
+    requests = {
+        "post": ("POST", "/cases", body),
+        "bare": ("POST", "/bare", body),
+        "get": ("GET", f"/cases/{case.pk}?includeTranscript=true", b""),
+    }
+    return Asked(key.key, requests)
 
 
-def _ignore(body: bytes) -> None:
-    pass
+@contextmanager
+def served(application: str) -> Iterator[int]:
+    """The application behind the server of the Procfile, one process; gives its port."""
+    [port] = free_ports(1)
+    options = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    server = subprocess.Popen([sys.executable, "-m", "granian", *options, application])
+    try:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not _answers(port):
+            if time.monotonic() > end or server.poll() is not None:
+                raise SystemExit(f"{application} was not served")
+            time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(timeout=PATIENCE_SECONDS)
 
 
-def measure(name: str, acts: dict[str, Call], rounds: int, count: int) -> None:
-    """Print the figure, and how it comes about."""
-    for act in acts.values():
-        act()
-    asked = {side: queries(act) for side, act in acts.items()}
+def _answers(port: int) -> bool:
+    try:
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status in {200, 404}
+    except OSError:
+        return False
+
+
+def compared(name: str, acts: dict[str, Call], rounds: int, count: int) -> float:
+    """Ours divided by the floor's, in calls a second; prints how it comes about."""
     rates = medians({side: lambda act=act: rate(act, count) for side, act in acts.items()}, rounds)
     for side, per_second in rates.items():
-        ratio = per_second / rates["floor"]
-        print(f"{name}, {side}: {1000 / per_second:.2f} ms, {asked[side]} statements, {ratio:.2f} of the floor's rate")
-    show(Figure(name, rates["ours"] / rates["floor"], at_least=0.7))
+        print(f"{name}, {side}: {1000 / per_second:.2f} ms, {per_second / rates['floor']:.2f} of the floor's rate")
+    return rates["ours"] / rates["floor"]
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.post_get", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few requests, to see that it runs")
-    given = parser.parse_args()
-    rounds, count = (5, 10) if given.quick else (9, 100)
+    rounds, count = (5, 3) if parser.parse_args().quick else (25, 15)
     with installation(OFFLOAD_RATE_PER_MINUTE="100000000"):  # counted as ever, and never reached
-        posts, gets = sides()
-        measure("post", posts, rounds, count)
-        measure("get", gets, rounds, count)
+        from benchmarks.floor import Floor
+        from offload_project.wsgi import application
+
+        floor, both = Floor(), asked()
+        posts = {
+            "ours": both.in_process(application, "post"),
+            "ours with an Idempotency-Key": both.in_process(application, "post", is_repeatable=True),
+            "floor": both.in_process(floor, "post"),
+            "bare view of REST framework": both.in_process(floor, "bare"),
+        }
+        gets = {"ours": both.in_process(application, "get"), "floor": both.in_process(floor, "get")}
+        for side, act in [*posts.items(), *gets.items()]:
+            act()
+            print(f"{side}: {queries(act)} statements")
+        show(Figure("post", compared("post", posts, rounds, count), at_least=0.7))
+        show(Figure("get", compared("get", gets, rounds, count), at_least=0.7))
+        with served("offload_project.asgi:application") as ours, served("benchmarks.floor_server:application") as least:
+            for name in ("post", "get"):
+                ports = {"ours": ours, "floor": least}
+                acts = {side: both.over_http(port, name) for side, port in ports.items()}
+                print(f"{name} over HTTP {compared(f'{name} over HTTP', acts, rounds, count):.2f}")
     return 0
 
 
