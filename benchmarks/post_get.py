@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from io import BytesIO
 from typing import Any, ClassVar
@@ -174,7 +175,7 @@ def _answers(port: int) -> bool:
 
 def compared(name: str, acts: dict[str, Call], rounds: int, count: int) -> float:
     """Ours divided by the floor's, in calls a second; prints how it comes about."""
-    rates = medians({side: lambda act=act: rate(act, count) for side, act in acts.items()}, rounds)
+    rates = medians({side: partial(rate, act, count) for side, act in acts.items()}, rounds)
     for side, per_second in rates.items():
         print(f"{name}, {side}: {1000 / per_second:.2f} ms, {per_second / rates['floor']:.2f} of the floor's rate")
     return rates["ours"] / rates["floor"]

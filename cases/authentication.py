@@ -55,7 +55,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         found = find(request.headers.get(HEADER, ""))
         if found is None or not found.key.is_usable(found.at):
             _count_failure(request)
-            raise _refusal(request, found and found.key)
+            raise _refusal(request, found.key if found else None)
         key_use.note(found.key)
         log_context.add(client_id=found.client.pk)
         return found, found.key
@@ -85,7 +85,7 @@ def find(sent: str) -> Caller | None:
     Digests are compared in constant time. How far the index compares tells of a digest, and so nothing of a key.
     """
     digest = hash_key(sent)
-    key = next(iter(_keys()(digest)), None) if sent else None
+    key: Any = next(iter(_keys()(digest)), None) if sent else None
     if key is None or not hmac.compare_digest(key.key_hash, digest):
         return None
     at = database.to_milliseconds(key.read_at) if database.is_server() else database.now()

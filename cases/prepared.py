@@ -37,7 +37,9 @@ class Prepared(Generic[M]):
         compiler.__dict__.update(state)
         compiler.as_sql = lambda *_, **__: (sql, filled)
         rows.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
-        return list(rows)
+        found = list(rows)
+        del rows.query.get_compiler  # query and compiler would keep each other until a garbage collection
+        return found
 
     def _compile(self, connection: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         """The SQL, its parameters, and what Django's compiler has found out on the way: which column goes where."""

@@ -35,7 +35,7 @@ def thread_of(case: Case) -> QuerySet[Message]:
     return thread.filter(moment__lte=case.updated_at) if case.is_terminal else thread
 
 
-def _threads() -> QuerySet[Message]:
+def _threads() -> QuerySet[Any]:
     """Likewise of all cases, as they stand."""
     messages = Message.objects.shown().filter(status__in=(MessageStatus.SENT, MessageStatus.RECEIVED))
     return messages.annotate(moment=Coalesce("sent_at", "created_at"))

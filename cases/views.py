@@ -76,7 +76,7 @@ def own_case(request: Request, case_id: str, find: Callable[[uuid.UUID], Sequenc
     Raises CaseNotFound, for a malformed id too, or Forbidden for another client's.
     """
     pk = parsed_id(case_id, CaseNotFound)
-    case = next(iter(find(pk) if find else Case.objects.filter(pk=pk).order_by()), None)
+    case: Case | None = next(iter(find(pk) if find else Case.objects.filter(pk=pk).order_by()), None)
     if case is None:
         raise CaseNotFound
     if case.client_id != caller_of(request).key.client_id:

@@ -20,7 +20,7 @@ def test_rows_joined_rows_and_annotations_come_in_one_statement(
 ) -> None:
     first, second = (ApiKeyFactory(client__name=name, scopes=["cases"]) for name in ("First", "Second"))
     keys = ApiKey.objects.select_related("client").annotate(its_name=F("client__name"), at=Now())
-    by_hash = Prepared(keys, "key_hash", "nobody")
+    by_hash: Prepared[Any] = Prepared(keys, "key_hash", "nobody")
     for key in (first, second, first):
         with django_assert_num_queries(1):
             [found] = by_hash(key.key_hash)

@@ -17,13 +17,13 @@ class Leaf(Shape):
 class Tree(Shape):
     leaf = Leaf()
     leaves = serializers.ListField(child=Leaf(), required=False)
-    many = Leaf(many=True, required=False)
+    branches = Leaf(many=True, required=False)
     texts = serializers.DictField(child=serializers.CharField(), required=False)
     suffix = serializers.CharField()
 
 
 def tree(suffix: str, prefix: str) -> Any:
-    body = {"leaf": {"word": "a"}, "leaves": [{"word": "b"}], "many": [{"word": "c"}], "texts": {"x": "y"}}
+    body = {"leaf": {"word": "a"}, "leaves": [{"word": "b"}], "branches": [{"word": "c"}], "texts": {"x": "y"}}
     return Tree(data={**body, "suffix": suffix}, context={"prefix": prefix})
 
 
@@ -34,7 +34,7 @@ def test_two_at_once_see_each_their_own_body_and_context() -> None:
     for valid, word in ((first.validated_data, "<{}!"), (second.validated_data, ">{}?")):
         assert valid["leaf"] == {"word": word.format("a")}
         assert valid["leaves"] == [{"word": word.format("b")}]
-        assert valid["many"] == [{"word": word.format("c")}]
+        assert valid["branches"] == [{"word": word.format("c")}]
         assert valid["texts"] == {"x": "y"}
 
 
