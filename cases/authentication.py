@@ -2,19 +2,22 @@
 
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
 from django.conf import settings
-from django.utils import timezone
+from django.db.models.functions import Now
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from cases import key_use, log_context, rates
+from cases import database, key_use, log_context, rates
 from cases.client_address import address_of, counted_as
 from cases.models import ApiKey, Client, Scope, hash_key
+from cases.prepared import Prepared
 
 HEADER = "x-api-key"
 
@@ -25,6 +28,7 @@ class Caller:
 
     client: Client
     key: ApiKey
+    at: datetime  # the database's time, as the key was looked up
 
     is_authenticated = True  # REST framework's IsAuthenticated looks here
 
@@ -48,13 +52,13 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, ApiKey]:
         """The caller and its key. Raises NotAuthenticated, AuthenticationFailed, PermissionDenied or Throttled."""
-        key = find(request.headers.get(HEADER, ""))
-        if key is None or not key.is_usable(timezone.now()):
+        found = find(request.headers.get(HEADER, ""))
+        if found is None or not found.key.is_usable(found.at):
             _count_failure(request)
-            raise _refusal(request, key)
-        key_use.note(key)
-        log_context.add(client_id=key.client_id)
-        return Caller(key.client, key), key
+            raise _refusal(request, found.key if found else None)
+        key_use.note(found.key)
+        log_context.add(client_id=found.client.pk)
+        return found, found.key
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge without which REST framework answers 403 instead of 401."""
@@ -75,14 +79,24 @@ class KeyHasScope(BasePermission):
         raise exceptions.PermissionDenied(f"The API key does not have the scope `{scope}`.")
 
 
-def find(sent: str) -> ApiKey | None:
-    """The key that was sent, usable or not, by one indexed query for its digest.
+def find(sent: str) -> Caller | None:
+    """Whose key was sent, usable or not, by one indexed query for its digest, which tells the time as well.
 
     Digests are compared in constant time. How far the index compares tells of a digest, and so nothing of a key.
     """
     digest = hash_key(sent)
-    key = ApiKey.objects.select_related("client").filter(key_hash=digest).first() if sent else None
-    return key if key is not None and hmac.compare_digest(key.key_hash, digest) else None
+    key: Any = next(iter(_keys()(digest)), None) if sent else None
+    if key is None or not hmac.compare_digest(key.key_hash, digest):
+        return None
+    at = database.to_milliseconds(key.read_at) if database.is_server() else database.now()
+    return Caller(key.client, key, at)
+
+
+@cache
+def _keys() -> Prepared[ApiKey]:
+    """By digest; each request begins with it."""
+    keys = ApiKey.objects.order_by().select_related("client").annotate(read_at=Now())
+    return Prepared(keys, "key_hash", "(digest)")
 
 
 def _refusal(request: Request, key: ApiKey | None) -> exceptions.APIException:

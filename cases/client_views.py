@@ -1,7 +1,5 @@
 """What a client has set for all its cases."""
 
-from typing import Any
-
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,10 +10,11 @@ from cases.authentication import caller_of
 from cases.models import Client
 from cases.request_body import body_of
 from cases.serializers import ClientChange
+from cases.shapes import Shape
 
 
 @extend_schema_serializer(component_name="Client")
-class ClientResource(serializers.Serializer[Any]):
+class ClientResource(Shape):
     """The client that the key belongs to. Null: not set."""
 
     clientId = serializers.UUIDField(source="pk")

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from cases import database, result_schema
 from cases.errors import InvalidCase
@@ -22,6 +23,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What ends a line somewhere (also U+0085, U+2028, U+2029), or is a control character: such a name could add a header.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 # What JavaScript's trim() takes off (ECMA-262 §22.1.3.32): with a byte order mark, without the separators U+001C to
 # U+001F and U+0085 that Python's strip() takes off, too.
@@ -39,12 +42,24 @@ LANGUAGE = (
 )
 
 
+class WithoutSurrogates(ProhibitSurrogateCharactersValidator):
+    """REST framework's looks at each character in Python; here at those that there are, mostly none."""
+
+    def __call__(self, value: Any) -> None:
+        if SURROGATE.search(value):
+            super().__call__(value)
+
+
 class Text(serializers.CharField):
     """A string. Unless `allow_blank`, one with more in it than white space, which `trimmed` takes off its ends."""
 
     def __init__(self, *, trimmed: bool = False, **options: Any) -> None:
         self.trimmed = trimmed
         super().__init__(trim_whitespace=False, **options)
+        self.validators = [
+            WithoutSurrogates() if type(validator) is ProhibitSurrogateCharactersValidator else validator
+            for validator in self.validators
+        ]
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         if isinstance(data, str):
@@ -201,7 +216,7 @@ class ResultSchema(AnyObject):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         schema = super().to_internal_value(data)
-        translated(result_schema.validator, schema)
+        translated(result_schema.accept, schema)
         return schema
 
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,11 +33,12 @@ LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's SQLSTATE where lock_timeout has pas
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that may be repeated: whose it is, under which key, and what it asks for."""
+    """A request that may be repeated: whose it is, under which key, what it asks for, and when (database time)."""
 
     client_id: UUID
     key: str
     fingerprint: str
+    at: datetime
 
 
 class AlreadyAnswered(Exception):
@@ -49,9 +50,10 @@ class AlreadyAnswered(Exception):
         self.answer = answer
 
 
-def asked_by(caller: ApiKey, key: str | None, path: str, body: Any) -> Asked | None:
+def asked_by(caller: ApiKey, key: str | None, path: str, body: Any, *, at: datetime | None = None) -> Asked | None:
     """The request as it is recognised again; None where it carries no key. Raises InvalidCase for a malformed one.
 
+    `at` is the database's time, if the caller has just read it.
     A test key and a live one of the same client never repeat each other's requests.
     """
     if key is None:
@@ -60,7 +62,7 @@ def asked_by(caller: ApiKey, key: str | None, path: str, body: Any) -> Asked | N
         fault = {"path": HEADER, "message": "Must be 1 to 255 visible ASCII characters."}
         raise InvalidCase(f"{HEADER}: {fault['message']}", [fault])
     what = json.dumps([caller.is_test, path, _canonical(body)], sort_keys=True, separators=(",", ":"))
-    return Asked(caller.client_id, key, hashlib.sha256(what.encode()).hexdigest())
+    return Asked(caller.client_id, key, hashlib.sha256(what.encode()).hexdigest(), at or database.now())
 
 
 def _canonical(value: Any) -> Any:
@@ -79,19 +81,26 @@ def keep(asked: Asked | None, *, status: int, answer: Any) -> None:
     """
     if asked is None:
         return
-    now = database.now()
-    row = IdempotencyKey(**vars(asked), status=status, answer=answer, created_at=now)
+    row = IdempotencyKey(
+        client_id=asked.client_id,
+        key=asked.key,
+        fingerprint=asked.fingerprint,
+        status=status,
+        answer=answer,
+        created_at=asked.at,
+    )
+    same = IdempotencyKey.objects.filter(client_id=asked.client_id, key=asked.key)
     with _waiting_for_the_first():
-        IdempotencyKey.objects.filter(client_id=asked.client_id, key=asked.key, created_at__lte=now - LIFETIME).delete()
+        same.filter(created_at__lte=asked.at - LIFETIME).delete()
         IdempotencyKey.objects.bulk_create([row], ignore_conflicts=True)
     _look_up(asked, unless=row.pk)
-    _clear_expired()
+    _clear_expired(asked.at)
 
 
 def _look_up(asked: Asked, unless: UUID | None = None) -> None:
     """Raise AlreadyAnswered or IdempotencyKeyReused if the key has a row that is not `unless`, and not expired."""
     kept = IdempotencyKey.objects.filter(client_id=asked.client_id, key=asked.key)
-    first = kept.filter(created_at__gt=database.now() - LIFETIME).first()
+    first = kept.filter(created_at__gt=asked.at - LIFETIME).first()
     if first is None or first.pk == unless:
         return
     if first.fingerprint != asked.fingerprint:
@@ -99,8 +108,8 @@ def _look_up(asked: Asked, unless: UUID | None = None) -> None:
     raise AlreadyAnswered(first.status, first.answer)
 
 
-def _clear_expired() -> None:
-    old = IdempotencyKey.objects.filter(created_at__lte=database.now() - LIFETIME).order_by("created_at")
+def _clear_expired(at: datetime) -> None:
+    old = IdempotencyKey.objects.filter(created_at__lte=at - LIFETIME).order_by("created_at")
     if connection.features.has_select_for_update_skip_locked:
         old = old.select_for_update(skip_locked=True)
     IdempotencyKey.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:CLEARED_AT_ONCE])).delete()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.db.models import F
+
 from cases.models import Case, Client
 from cases.paging import Page, page_of
 
@@ -17,8 +19,7 @@ NEWEST_FIRST = ("-created_at", "-id")
 def page_of_cases(client: Client, query: dict[str, Any]) -> Page[Case]:
     """A page of the client's cases with their questions; `query` has the parameters of CasesQuery."""
     filters = {lookup: query[name] for name, lookup in LOOKUPS.items() if name in query}
-    cases = (
-        Case.objects.filter(client=client, **filters).select_related("reopened_as").prefetch_related("input_requests")
-    )
+    cases = Case.objects.filter(client=client, **filters).annotate(successor_id=F("reopened_as"))
+    cases = cases.prefetch_related("input_requests")
     name = f"cases of {client.pk} {sorted(filters.items())}"
     return page_of(cases, NEWEST_FIRST, name=name, limit=query["limit"], cursor=query.get("cursor"))

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from cases.fields import EPOCH, LATEST_MILLISECONDS, Line, Text
 from cases.models import Status
+from cases.shapes import Shape
 
 
 class Digits(serializers.IntegerField):
@@ -33,7 +34,7 @@ class Moment(Digits):
         return EPOCH + timedelta(milliseconds=validated)
 
 
-class PageQuery(serializers.Serializer[Any]):
+class PageQuery(Shape):
     limit = Digits(required=False, default=50, min_value=1, max_value=100, help_text="At most so many.")
     cursor = Line(required=False, help_text="The nextCursor of the page before.")
 

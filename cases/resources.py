@@ -1,15 +1,30 @@
 """What clients get, in the contract's words."""
 
+from functools import cache
 from typing import Any
+from uuid import UUID
 
+from django.db.models import Exists, F, OuterRef
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from cases import drafts
 from cases.fields import AnyObject
-from cases.models import Case, Channel, InputRequest, InputTimeoutAction, Purpose, ResultStatus, ReviewMode, Status
+from cases.models import (
+    Attachment,
+    Case,
+    Channel,
+    InputRequest,
+    InputTimeoutAction,
+    Purpose,
+    ResultStatus,
+    ReviewMode,
+    Status,
+)
 from cases.payload_parts import attachment_metadata, draft_content, milliseconds
+from cases.prepared import Prepared
 from cases.serializers import Counterparty, Goal, SenderPersona
+from cases.shapes import Shape
 from cases.transcript import transcript
 
 NOTHING_SCHEDULED = 253402300799999  # 9999-12-31T23:59:59.999Z, in milliseconds
@@ -85,18 +100,18 @@ class NextCursor(Shown):
     pass
 
 
-class CaseCreated(serializers.Serializer[Any]):
+class CaseCreated(Shape):
     caseId = serializers.UUIDField(source="pk")
 
 
-class AnswerAccepted(serializers.Serializer[Any]):
+class AnswerAccepted(Shape):
     caseId = serializers.UUIDField(source="case_id")
     inputRequestId = serializers.UUIDField(source="pk")
     accepted = Accepted(source="*")
 
 
 @extend_schema_serializer(component_name="Attachment")
-class AttachmentMetadata(serializers.Serializer[Any]):
+class AttachmentMetadata(Shape):
     attachmentId = serializers.UUIDField()
     name = serializers.CharField()
     size = serializers.IntegerField(help_text="Bytes.")
@@ -116,7 +131,7 @@ OFFERED = "Where the agent offers it. Any text is accepted all the same."
 
 
 @extend_schema_serializer(component_name="InputRequest")
-class Question(serializers.Serializer[Any]):
+class Question(Shape):
     id = serializers.UUIDField()
     question = serializers.CharField()
     status = serializers.SerializerMethodField()
@@ -138,6 +153,8 @@ class CurrentQuestion(Shown):
     """The open question, else the one that was resolved last, else null."""
 
     def to_representation(self, case: Case) -> Any:
+        if not case.may_have_questions:
+            return None
         questions = case.input_requests.all()  # which a list has read along
         question = max(questions, key=lambda asked: (asked.is_pending, asked.last_change), default=None)
         return question and Question(question).data
@@ -146,6 +163,8 @@ class CurrentQuestion(Shown):
 @extend_schema_field(AttachmentMetadata(many=True))
 class Attachments(Shown):
     def to_representation(self, case: Case) -> Any:
+        if not case.may_have_files:
+            return []
         read_along = self.context.get("attachments")
         return attachment_metadata(case) if read_along is None else read_along[case.pk]
 
@@ -159,12 +178,14 @@ class Transcript(Shown):
 @extend_schema_field({"type": "string", "format": "uuid", "description": "The case that continues this one."})
 class Successor(Shown):
     def to_representation(self, case: Case) -> str | None:
+        if hasattr(case, "successor_id"):  # read along
+            return case.successor_id and str(case.successor_id)
         successor: Case | None = getattr(case, "reopened_as", None)
         return str(successor.pk) if successor else None
 
 
 @extend_schema_serializer(component_name="Source")
-class SourceOfValue(serializers.Serializer[Any]):
+class SourceOfValue(Shape):
     path = serializers.CharField(help_text="JSON Pointer (RFC 6901) into result; empty: all of it.")
     sourceId = serializers.CharField(
         source="source_id",
@@ -181,7 +202,7 @@ class Sources(Shown):
         return None if not case.has_result else SourceOfValue(case.sources or [], many=True).data
 
 
-class DraftFile(serializers.Serializer[Any]):
+class DraftFile(Shape):
     name = serializers.CharField()
     size = serializers.IntegerField(help_text="Bytes.")
     type = serializers.CharField(help_text="MIME type.")
@@ -189,7 +210,7 @@ class DraftFile(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(component_name="Draft")
-class DraftContent(serializers.Serializer[Any]):
+class DraftContent(Shape):
     id = serializers.UUIDField()
     purpose = serializers.ChoiceField(choices=[Purpose.OUTREACH, Purpose.FOLLOW_UP, Purpose.REPLY])
     to = serializers.CharField()
@@ -226,7 +247,7 @@ class TimeoutActionIfAny(Shown):
 
 
 @extend_schema_serializer(component_name="Case")
-class CaseResource(serializers.Serializer[Any]):
+class CaseResource(Shape):
     """A case as its client sees it. What was not given, or does not exist yet, is absent.
 
     `including` in the context names those of ONLY_IF_ASKED_FOR that are shown; without it, all are. `attachments` are
@@ -296,7 +317,22 @@ class CaseResource(serializers.Serializer[Any]):
         return {name: value for name, value in shown.items() if value is not None or name not in self.ABSENT_IF_NONE}
 
 
+@cache
+def at_once() -> Prepared[Case]:
+    """By id, with what CaseResource would ask for by itself where, as mostly, there is nothing to be found.
+
+    That is `successor_id`, and whether there may be questions and files. Columns that clients don't see are left out.
+    """
+    cases = Case.objects.order_by().annotate(
+        successor_id=F("reopened_as"),
+        may_have_questions=Exists(InputRequest.objects.filter(case=OuterRef("pk"))),
+        may_have_files=Exists(Attachment.objects.filter(message__case=OuterRef("pk"))),
+    )
+    unseen = (*Case.WORK_FIELDS, "metadata", "failure_reason", "model_calls", "model_tokens", "model_cost")
+    return Prepared(cases.defer(*unseen), "id", UUID(int=0))
+
+
 @extend_schema_serializer(many=False)  # else the generator takes what a list answers for a list
-class CaseList(serializers.Serializer[Any]):
+class CaseList(Shape):
     cases = CaseResource(many=True)
     nextCursor = NextCursor()

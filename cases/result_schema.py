@@ -1,5 +1,7 @@
 """The client's JSON Schema of a result: accepted at creation, checked before a case completes. Fetches nothing."""
 
+import json
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import jsonschema_rs
@@ -10,6 +12,8 @@ from cases.schema_cost import TooCostly, cost
 MAX_ERRORS = 20
 MAX_COST = 100_000  # of a schema, in paths through it for values DEPTH deep: a moment's work
 DEPTH = 8
+KNOWN = 256  # schemas that each process knows again, and how long they may be
+LONGEST_KNOWN = 20_000
 MAX_WORK = 50_000_000  # of a check, in paths and parts of the result: seconds
 # The library fetches an unknown `$schema` by itself, whatever retriever it is given: only these get that far.
 DRAFTS = frozenset(
@@ -21,6 +25,20 @@ DRAFTS = frozenset(
         "http://json-schema.org/draft-04/schema",
     }
 )
+
+
+def accept(schema: dict[str, Any]) -> None:
+    """Raise InvalidCase unless results can be checked by the schema. Clients send the same one with case after case."""
+    text = json.dumps(schema)
+    if len(text) > LONGEST_KNOWN:
+        validator(schema)
+    else:
+        _accept(text)
+
+
+@lru_cache(maxsize=KNOWN)
+def _accept(text: str) -> None:
+    validator(json.loads(text))  # what it raises is not remembered
 
 
 def validator(schema: dict[str, Any]) -> Any:

@@ -26,6 +26,7 @@ from cases.fields import (
     translated,
 )
 from cases.models import Case, Channel, InputTimeoutAction, ReviewMode
+from cases.shapes import Shape
 
 MAX_HOURS = 24 * 366
 LONGEST_NAME = 300  # characters; names stand in headers, and mail servers refuse long ones
@@ -34,12 +35,12 @@ LONGEST_BODY = 100_000
 LONGEST_REASON = 2_000
 
 
-class Goal(serializers.Serializer[Any]):
+class Goal(Shape):
     objective = Text(help_text="What is to be reached, in a sentence or more.")
     knowledge = TextOrObject(required=False, help_text="What the agent may use and tell.")
 
 
-class Counterparty(serializers.Serializer[Any]):
+class Counterparty(Shape):
     address = Line(max_length=254, help_text="With channel EMAIL an e-mail address. A domain may be internationalised.")
     name = Line(max_length=LONGEST_NAME)
     company = Text(required=False, allow_blank=True)
@@ -47,19 +48,18 @@ class Counterparty(serializers.Serializer[Any]):
     customData = TextMap(required=False)
 
     def validate_address(self, address: str) -> str:
-        if self.root.initial_data.get("channel") == Channel.EMAIL:
-            check_mail_address(address)
-        return address
+        """The address as mail is looked up by; the one that was sent stands in `initial_data`."""
+        return check_mail_address(address) if self.root.initial_data.get("channel") == Channel.EMAIL else address
 
 
-class SenderPersona(serializers.Serializer[Any]):
+class SenderPersona(Shape):
     name = Line(max_length=LONGEST_NAME)
     role = Text(required=False, allow_blank=True)
     company = Text(required=False, allow_blank=True)
     tone = Text(required=False, allow_blank=True)
 
 
-class EnclosedFile(serializers.Serializer[Any]):
+class EnclosedFile(Shape):
     """A file for the first mail."""
 
     name = Line(max_length=255)
@@ -96,7 +96,7 @@ def check_timeout(hours: int | None, action: str) -> None:
         raise serializers.ValidationError({"inputTimeoutHours": "Needed with inputTimeoutAction fail."})
 
 
-class NewCase(serializers.Serializer[Any]):
+class NewCase(Shape):
     """The body of POST /cases; the context has the `key` that it came with."""
 
     channel = serializers.ChoiceField(
@@ -160,7 +160,7 @@ class NewCase(serializers.Serializer[Any]):
             "channel": valid["channel"],
             "goal": sent["goal"],
             "counterparty": sent["counterparty"],
-            "counterparty_address": check_mail_address(valid["counterparty"]["address"]),
+            "counterparty_address": valid["counterparty"]["address"],
             "sender_persona": sent["senderPersona"],
             "client_reference_id": valid.get("clientReferenceId"),
             "constraints": valid.get("constraints"),
@@ -177,7 +177,7 @@ class NewCase(serializers.Serializer[Any]):
         }
 
 
-class Answer(serializers.Serializer[Any]):
+class Answer(Shape):
     """The body of POST /cases/{id}/input; both are trimmed."""
 
     inputRequestId = Text(trimmed=True)
@@ -187,13 +187,13 @@ class Answer(serializers.Serializer[Any]):
 HASH = "The draft's `hash`, as of the words that you have seen."
 
 
-class Approval(serializers.Serializer[Any]):
+class Approval(Shape):
     """The body of POST /cases/{id}/drafts/{draftId}/approve."""
 
     hash = Text(help_text=HASH)
 
 
-class DraftEdit(serializers.Serializer[Any]):
+class DraftEdit(Shape):
     """The body of POST /cases/{id}/drafts/{draftId}/edit."""
 
     hash = Text(help_text=HASH)
@@ -201,17 +201,17 @@ class DraftEdit(serializers.Serializer[Any]):
     body = Text(max_length=LONGEST_BODY)
 
 
-class DraftRejection(serializers.Serializer[Any]):
+class DraftRejection(Shape):
     """The body of POST /cases/{id}/drafts/{draftId}/reject; trimmed."""
 
     reason = Text(trimmed=True, max_length=LONGEST_REASON, help_text="What the next draft should heed.")
 
 
-class GoalChange(serializers.Serializer[Any]):
+class GoalChange(Shape):
     knowledge = TextOrObject(required=False)
 
 
-class CounterpartyChange(serializers.Serializer[Any]):
+class CounterpartyChange(Shape):
     address = Line(max_length=254, required=False, help_text="Only while nothing has been sent.")
 
     def validate_address(self, address: str) -> str:
@@ -220,7 +220,7 @@ class CounterpartyChange(serializers.Serializer[Any]):
         return address
 
 
-class CaseChange(serializers.Serializer[Any]):
+class CaseChange(Shape):
     """The body of PATCH /cases/{id}; the context has the `case`."""
 
     goal = GoalChange(required=False)
@@ -250,7 +250,7 @@ class CaseChange(serializers.Serializer[Any]):
         return {name: valid[field] for field, name in CHANGEABLE.items() if field in valid}
 
 
-class ClientChange(serializers.Serializer[Any]):
+class ClientChange(Shape):
     """The body of PATCH /client. What may be switched off takes null."""
 
     defaultWebhookUrl = WebhookUrl(required=False, allow_null=True, help_text="Of cases that name none.")
@@ -284,7 +284,7 @@ class GoalAnew(GoalChange):
     objective = Text(required=False)
 
 
-class Reopening(serializers.Serializer[Any]):
+class Reopening(Shape):
     """The body of POST /cases/{id}/reopen: what the new case goes by instead of what the old one did."""
 
     goal = GoalAnew(required=False)

@@ -37,25 +37,31 @@ MAX_SUBJECT_CHARS = 78
 
 
 def create_case(
-    key: ApiKey, *, asked: Asked | None = None, files: Sequence[GivenFile] = (), actor: str = "", **fields: Any
+    key: ApiKey,
+    *,
+    asked: Asked | None = None,
+    files: Sequence[GivenFile] = (),
+    actor: str = "",
+    at: datetime | None = None,
+    **fields: Any,
 ) -> Case:
     """Store a case and make it due; `fields` are the validated ones of the request, in the model's names.
 
-    `actor` is who posts it, if not the owner of the key.
+    `actor` is who posts it, if not the owner of the key; `at` is when, if the caller has just read the database's time.
     `files` go along with its first mail. They are written before the transaction begins: a storage may be slow.
     Raises AlreadyAnswered where the same request has created one: see cases/idempotency.py.
     """
     case = Case(client=key.client, is_test=key.is_test, **fields)
     with enclosures.stored(case, files) as enclosed, work.transaction():
         idempotency.keep(asked, status=201, answer={"caseId": str(case.pk)})
-        begin(case, actor=actor or f"client {key.prefix}")
+        begin(case, actor=actor or f"client {key.prefix}", at=at)
         Enclosure.objects.bulk_create(enclosed)
     return case
 
 
-def begin(case: Case, *, actor: str) -> None:
-    """Store a new case and make it due. In the caller's transaction."""
-    case.now = case.created_at = case.updated_at = work.now()
+def begin(case: Case, *, actor: str, at: datetime | None = None) -> None:
+    """Store a new case and make it due. In the caller's transaction. `at`: the database's time, if it is known."""
+    case.now = case.created_at = case.updated_at = at or work.now()
     case.transport = "sandbox" if case.is_test else settings.OFFLOAD_TRANSPORT
     case.our_address = our_address(case)
     case.client_webhook_url = case.client_webhook_url or case.client.default_webhook_url

@@ -10,12 +10,13 @@ from cases.fields import AnyObject
 from cases.models import Direction, Event, Message, Purpose
 from cases.payload_parts import describe
 from cases.resources import AttachmentMetadata, Milliseconds, NextCursor
+from cases.shapes import Shape
 
 SHOWN_PURPOSES = [purpose for purpose in Purpose.values if purpose != Purpose.DELAY]
 
 
 @extend_schema_serializer(component_name="Message")
-class MessageResource(serializers.Serializer[Any]):
+class MessageResource(Shape):
     """A mail of the thread. `sentAt` stands on ours, `receivedAt` on theirs. The context has the `case`."""
 
     id = serializers.UUIDField(help_text="What the sourceId of a result's source refers to.")
@@ -54,12 +55,12 @@ class MessageResource(serializers.Serializer[Any]):
         return shown
 
 
-class MessageList(serializers.Serializer[Any]):
+class MessageList(Shape):
     messages = MessageResource(many=True)
     nextCursor = NextCursor()
 
 
-class TimelineEvent(serializers.Serializer[Any]):
+class TimelineEvent(Shape):
     """Something that happened on the case."""
 
     type = serializers.ChoiceField(choices=sorted(timeline.SHOWN))
@@ -79,6 +80,6 @@ class TimelineEvent(serializers.Serializer[Any]):
         return timeline.data_of(event)
 
 
-class Timeline(serializers.Serializer[Any]):
+class Timeline(Shape):
     events = TimelineEvent(many=True)
     nextCursor = NextCursor()

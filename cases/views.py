@@ -1,7 +1,7 @@
 """The API of the case: parse, call, answer. What a call means is decided in services.py."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -21,7 +21,7 @@ from cases.openapi import codes
 from cases.payload_parts import attachments_of, describe
 from cases.queries import CasesQuery
 from cases.request_body import body_of, check_length
-from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource
+from cases.resources import AnswerAccepted, AttachmentLink, CaseCreated, CaseList, CaseResource, at_once
 from cases.serializers import Answer, CaseChange, NewCase, Reopening
 
 CASE_ID = OpenApiParameter("case_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -70,12 +70,16 @@ NEW_CASE = {
 }
 
 
-def own_case(request: Request, case_id: str) -> Case:
-    """The caller's case. Raises CaseNotFound, for a malformed id too, or Forbidden for another client's."""
-    case: Case | None = Case.objects.filter(pk=parsed_id(case_id, CaseNotFound)).first()
+def own_case(request: Request, case_id: str, find: Callable[[uuid.UUID], Sequence[Case]] | None = None) -> Case:
+    """The caller's case, as `find` gives it if that is given.
+
+    Raises CaseNotFound, for a malformed id too, or Forbidden for another client's.
+    """
+    pk = parsed_id(case_id, CaseNotFound)
+    case: Case | None = next(iter(find(pk) if find else Case.objects.filter(pk=pk).order_by()), None)
     if case is None:
         raise CaseNotFound
-    if case.client_id != caller_of(request).client.pk:
+    if case.client_id != caller_of(request).key.client_id:
         raise Forbidden
     log_context.add(case_id=case.pk)
     return case
@@ -99,7 +103,8 @@ def shown(case: Case, *including: str) -> dict[str, Any]:
 
 def answered_once(request: Request, body: Any, act: Callable[[Asked | None], Response]) -> Response:
     """The answer of `act`, or the first one to the same request where this one repeats it."""
-    asked = idempotency.asked_by(caller_of(request).key, request.headers.get(idempotency.HEADER), request.path, body)
+    caller = caller_of(request)
+    asked = idempotency.asked_by(caller.key, request.headers.get(idempotency.HEADER), request.path, body, at=caller.at)
     try:
         with idempotency.turn_of(asked):
             return act(asked)
@@ -131,13 +136,13 @@ class CaseViewSet(ViewSet):
         examples=[OpenApiExample("An invoice", NEW_CASE, request_only=True)],
     )
     def create(self, request: Request) -> Response:
-        key, body = caller_of(request).key, body_of(request)
+        caller, body = caller_of(request), body_of(request)
         check_length(request, besides=_encoded_bytes(body))
 
         def act(asked: Asked | None) -> Response:
-            new = NewCase(data=body, context={"key": key})
+            new = NewCase(data=body, context={"key": caller.key})
             new.is_valid(raise_exception=True)
-            case = services.create_case(key, asked=asked, files=new.files(), **new.model_fields())
+            case = services.create_case(caller.key, asked=asked, files=new.files(), at=caller.at, **new.model_fields())
             return Response(CaseCreated(case).data, status=201)
 
         return answered_once(request, body, act)
@@ -166,7 +171,7 @@ class CaseViewSet(ViewSet):
     )
     def retrieve(self, request: Request, case_id: str) -> Response:
         asked_for = [field for name, field in ADDITIONS.items() if request.query_params.get(name) == "true"]
-        return Response(shown(own_case(request, case_id), *asked_for))
+        return Response(shown(own_case(request, case_id, at_once()), *asked_for))
 
     @extend_schema(
         operation_id="changeCase",

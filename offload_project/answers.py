@@ -2,7 +2,11 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
+from csp.utils import build_policy
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -36,3 +40,21 @@ def _rate_headers(allowance: Allowance) -> dict[str, str]:
         "RateLimit-Remaining": str(allowance.remaining),
         "RateLimit-Reset": str(math.ceil(allowance.reset_seconds)),
     }
+
+
+class ContentSecurity(CSPMiddleware):
+    """django-csp's, whose header is put together once where neither view nor page has a policy of its own."""
+
+    OWN = ("_csp_config", "_csp_update", "_csp_replace", "_csp_exempt")
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The answer with its header."""
+        if settings.DEBUG or hasattr(request, "_csp_nonce") or any(hasattr(response, name) for name in self.OWN):
+            return super().process_response(request, response)
+        response.headers.setdefault(HEADER, _policy())
+        return response
+
+
+@cache
+def _policy() -> str:
+    return build_policy()

@@ -184,13 +184,19 @@ def _faults(value: Any, path: str = "", depth: int = 1) -> Iterator[Detail]:
         yield {"path": path[:200], "message": f"Nested deeper than {MAX_DEPTH} levels."}
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _faults(item, f"{path}[{index}]", depth + 1)
+            if not _is_harmless(item):
+                yield from _faults(item, f"{path}[{index}]", depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
             if _UNSTORABLE.search(key):
                 yield {"path": path, "message": "A key contains NUL characters or lone surrogates."}
-            else:
+            elif not _is_harmless(item):
                 yield from _faults(item, _join(path, key), depth + 1)
+
+
+def _is_harmless(value: Any) -> bool:
+    """Whether it is a text that nothing is wrong with, as nearly all values are: no path has to be told."""
+    return isinstance(value, str) and not _UNSTORABLE.search(value)
 
 
 def _fits_double(number: float) -> bool:

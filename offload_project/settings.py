@@ -98,7 +98,7 @@ MIDDLEWARE = [
     "offload_project.api.refuse_nul",
     "offload_project.api.guard_static",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "offload_project.answers.ContentSecurity",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -302,7 +302,7 @@ DATABASES = {"default": _database(env("DATABASE_URL", default=f"sqlite:///{VAR_D
 def _broker(url: str) -> dict[str, Any]:
     """django-q2's part of Q_CLUSTER for `orm`, `redis://…` or `sqs://<region>[/<queue>]`."""
     if url == "orm":
-        return {"orm": "default", "poll": 0.2}
+        return {"broker_class": "cases.orm_broker.OrmBroker", "orm": "default", "poll": 0.2}
     if url.startswith(("redis://", "rediss://")):
         return {"broker_class": "cases.brokers.RedisBroker", "redis": url}
     if url.startswith("sqs://"):

@@ -134,6 +134,8 @@ class Case(DueRow):
     created_at = models.DateTimeField(editable=False)
     updated_at = models.DateTimeField(editable=False)
 
+    may_have_questions = may_have_files = True  # where nobody has looked; see `at_once` in cases/resources.py
+
     objects: ClassVar[CaseManager] = CaseManager()
     OPEN_ENDS: ClassVar = frozenset({Status.RUNNING, Status.INPUT_NEEDED, Status.COMPLETED, Status.FAILED})
     NEXT: ClassVar = {  # a case that can't write its first mail asks before it runs; no open case is completed unsent

@@ -1,16 +1,19 @@
 """GET /cases/{id}: the contract's fields, each present exactly when it should be."""
 
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from cases import services
 from cases.factories import AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
-from cases.models import RequestStatus, Status
+from cases.models import Case, RequestStatus, Status
 from cases.tests.conftest import VALID, Api, error_of
 from cases.tests.test_api_create import FULL
+from cases.views import shown
 
 CREATED_AT = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
 CREATED_MS = 1772366400123
@@ -255,3 +258,22 @@ def test_an_unknown_route_is_not_found(api: Api, path: str) -> None:
 
 def test_a_nul_in_the_query_is_refused(api: Api) -> None:
     assert error_of(api.get(f"/cases/{uuid.uuid4()}?x=%00")) == (400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.FAILED])
+def test_what_is_read_at_once_is_what_is_read_one_by_one(
+    api: Api, status: Status, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    bare = case_of(api, status=status, metadata={"a": 1})
+    MessageFactory(case=bare)
+    full = case_of(api, status=Status.FAILED)
+    AttachmentFactory(message=MessageFactory(case=full, direction="IN", created_at=full.created_at))
+    InputRequestFactory(case=full, status=RequestStatus.RESOLVED, resolved_at=CREATED_AT)
+    follower = case_of(api, reopened_from=full)
+    asked_for = ("conversationThread", "sources")
+    for case, statements in ((bare, 3), (follower, 3), (full, 6)):  # files, their mails' names, and questions besides
+        with django_assert_num_queries(statements):
+            seen = get(api, case, includeTranscript="true", includeSources="true")
+        one_by_one = shown(Case.objects.get(pk=case.pk), *asked_for)
+        assert seen == json.loads(json.dumps(one_by_one))
+    assert get(api, full)["reopenedAs"] == str(follower.pk)

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import redis
-from django_q.brokers import Broker
+from django.db import connection
+from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf
 from django_q.signing import SignedPackage
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from cases import work
 from cases.brokers import RedisBroker, SqsBroker
+from cases.orm_broker import OrmBroker
 from cases.tests.engine import Bench, bench_fixture, due_case  # noqa: F401 (a fixture)
 from scripts import servers
 
@@ -136,3 +138,22 @@ def test_redis_keeps_no_statistics_of_ours(redis_url: str, monkeypatch: pytest.M
     RedisBroker("test").set_stat("a key", "a value", 3)
     with closing(redis.from_url(redis_url)) as client:
         assert client.get("a key") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wake_up_in_the_database_takes_one_statement_on_the_connection_at_hand(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    broker = OrmBroker("test")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    at_hand = connection.connection
+    with django_assert_num_queries(1):
+        broker.enqueue("package")
+    assert connection.connection is at_hand
+    assert broker.queue_size() == 1
+    assert [package for _, package in broker.dequeue()] == ["package"]
+
+
+def test_the_database_is_the_broker_where_no_other_is_named(db: None) -> None:
+    assert type(get_broker()) is OrmBroker
