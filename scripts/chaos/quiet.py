@@ -1,0 +1,61 @@
+"""When all is quiet again, and what does not get on: rows that are due and that nobody takes."""
+
+import time
+from collections.abc import Callable
+
+from scripts.chaos.services import Installation
+
+STUCK_SECONDS = 60.0
+KINDS = {  # as settings.OFFLOAD_WORK_KINDS
+    "case": "cases_case",
+    "payload": "outreach_inboundpayload",
+    "delivery": "webhooks_delivery",
+    "notice": "outreach_staffnotice",
+}
+WORK = " UNION ALL ".join(
+    f"SELECT '{kind} ' || id AS name, due_at, lease_until FROM {table} WHERE due_at IS NOT NULL"
+    for kind, table in KINDS.items()
+)
+
+
+class Watch:
+    """Looks for rows that are stuck: due by their own `due_at`, and held by nobody for a minute since it began."""
+
+    def __init__(self, service: Installation) -> None:
+        self.service = service
+        self.since = self._now()
+        self.stuck: set[str] = set()
+        self.longest_seconds = 0.0
+
+    def _now(self) -> float:
+        return float(self.service.rows("SELECT extract(epoch FROM clock_timestamp())")[0][0])
+
+    def look(self) -> None:
+        """Add what is stuck at this moment."""
+        free_since = f"greatest(due_at, coalesce(lease_until, due_at), to_timestamp({self.since}))"
+        waited = f"extract(epoch FROM clock_timestamp() - {free_since})"
+        free = "due_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())"
+        for name, seconds in self.service.rows(f"SELECT name, {waited} FROM ({WORK}) AS work WHERE {free}"):
+            self.longest_seconds = max(self.longest_seconds, float(seconds))
+            if seconds > STUCK_SECONDS:
+                self.stuck.add(name)
+
+
+def work_left(service: Installation) -> int:
+    """How many rows still have something to do: within the next minutes, or held by somebody."""
+    soon = f"SELECT count(*) FROM ({WORK}) AS work WHERE due_at <= clock_timestamp() + interval '5 min'"
+    return int(service.rows(soon)[0][0])
+
+
+def wait_until_quiet(service: Installation, watch: Watch, seconds: float, prompt: Callable[[], None]) -> float:
+    """Wait until nothing is left to be done, inside or outside; how long it took, at most so many seconds.
+
+    `prompt` is called now and then: what clients do where a word of theirs, or to them, got lost.
+    """
+    began_at, calm = time.monotonic(), 0
+    while calm < 3 and time.monotonic() - began_at < seconds:
+        prompt()
+        watch.look()
+        calm = 0 if service.post("waiting") or work_left(service) else calm + 1
+        time.sleep(1.0)
+    return time.monotonic() - began_at
