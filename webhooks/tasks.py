@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 
@@ -51,7 +51,8 @@ def deliver(claimed: work.Claim[Delivery]) -> None:
     outcome = sender.post(
         delivery.url,
         body,
-        headers=signing.headers(secrets, delivery.event_id, datetime.now(UTC), body),
+        # In the database's time: receivers refuse what is minutes old, and this machine's clock may be wrong by that.
+        headers=signing.headers(secrets, delivery.event_id, started_at, body),
         limit_seconds=min(LIMIT_SECONDS, claimed.remaining()),
     )
     metrics.ATTEMPTS.note(outcome.duration_ms / 1000, outcome=metrics.word_for(outcome))

@@ -1,6 +1,7 @@
 """What is known when all is quiet, asked of the database, of the providers, and of the client."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from scripts.chaos.clients import Client, Load
@@ -11,14 +12,15 @@ from scripts.chaos.services import Installation
 
 FILES = """SELECT count(*) FROM cases_attachment a JOIN cases_message m ON m.id = a.message_id
     WHERE m.case_id = c.id AND m.direction = 'IN'"""
-ENDED = "CASE WHEN c.status IN ('COMPLETED', 'FAILED') THEN extract(epoch FROM c.updated_at) END"
+ENDED = "CASE WHEN c.status IN ('COMPLETED', 'FAILED') THEN extract(epoch FROM c.updated_at)::float END"
 
 
 def rows_of(service: Installation, group: str) -> list[CaseRow]:
     """The cases of a group of plans."""
     sql = f"""SELECT c.id::text, c.client_reference_id, c.status, c.result_status, ({FILES}), {ENDED}
         FROM cases_case c WHERE c.client_reference_id LIKE '%-{group}-%' ORDER BY c.created_at"""
-    return [CaseRow(*facts, ended_at=at and float(at)) for *facts, at in service.rows(sql)]
+    names = [field.name for field in fields(CaseRow)]
+    return [CaseRow(**dict(zip(names, row, strict=True))) for row in service.rows(sql)]
 
 
 def began(service: Installation) -> dict[str, float]:
