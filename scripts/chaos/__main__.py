@@ -38,6 +38,9 @@ class Size:
     flood_seconds: float
 
 
+SMALL = Size(8, 24, 10, 180, 1, 1, 2, 20, 2)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a run; the exit status."""
     options = _options(arguments)
@@ -52,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     print(promises.table(verdicts))
     print(f"seed {seed}, {time.monotonic() - began_at:.0f} s")
-    if all(verdict.holds for verdict in verdicts):
-        shutil.rmtree(home, ignore_errors=True)
-        return 0
-    _keep(home)
-    return 1
+    is_good = all(verdict.holds for verdict in verdicts)
+    if not is_good or options.keep:
+        _keep(home)
+    shutil.rmtree(home, ignore_errors=True)
+    return 0 if is_good else 1
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -67,6 +70,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=15.0, help="of the whole run, about (default: 15)")
     parser.add_argument("--only", type=lambda text: text.split(","), default=PHASES, help=f"of {','.join(PHASES)}")
     parser.add_argument("--quick", action="store_true", help="a small run, that shows only that all of it works")
+    parser.add_argument("--keep", action="store_true", help="keep the logs in var/chaos/ even if all promises held")
     options = parser.parse_args(arguments)
     if unknown := set(options.only) - set(PHASES):
         parser.error(f"there is no phase {', '.join(sorted(unknown))}")
@@ -75,7 +79,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _size(options: argparse.Namespace) -> Size:
     if options.quick:
-        return Size(8, 24, 10, 180, 1, 1, 2, 20, 2)
+        return SMALL
     fire = max(30.0, 60 * options.minutes - CALM_SECONDS)
     return Size(options.kills, options.cases, fire, 180, 4, 20, 20, 1000, 60)
 
@@ -83,8 +87,7 @@ def _size(options: argparse.Namespace) -> Size:
 def _keep(home: Path) -> None:
     kept = demo.ROOT / "var" / "chaos"
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(home, kept, ignore=shutil.ignore_patterns("data", "media", "socket"), ignore_dangling_symlinks=True)
-    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(home, kept, ignore=shutil.ignore_patterns("data", "media", "socket"))
     print(f"the logs are in {kept}", flush=True)
 
 
