@@ -16,22 +16,13 @@ from scripts.chaos.post import DATE
 from scripts.chaos.promises import Verdict
 from scripts.chaos.quiet import work_left
 from scripts.chaos.services import Installation
+from scripts.chaos.waiting import PATIENCE_SECONDS, comes_true
 
 POSTS_AT_ONCE = 50
 ANSWERS_AT_ONCE = 20
 REPEATS = 10
-PATIENCE_SECONDS = 90.0
 DRAIN_SECONDS = 60.0
 IN_USE_SECONDS = 20.0  # that a key may be in use after a crash; a first request is given two
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.3)
-    return True
 
 
 def _posted(client: Client, plans: list[Plan]) -> list[str]:
@@ -104,7 +95,7 @@ def answers_at_once(service: Installation, client: Client, questions: int) -> di
         told = service.receiver("since", 0)
         return {one.case_id: one.input_request_id for one in told if one.case_id in asked and one.input_request_id}
 
-    wait_for(lambda: len(heard()) == questions)
+    comes_true(lambda: len(heard()) == questions)
     return {
         question: Counter(answer_at_once(client, case_id, question, ANSWERS_AT_ONCE))
         for case_id, question in heard().items()
@@ -121,7 +112,7 @@ def repeated_and_shuffled(service: Installation, client: Client, count: int) -> 
         service.post("tell", repeats)
         plans = of_group(group, "silent", count)
         _posted(client, plans)
-        if not wait_for(lambda: len(_running(service, group)) == count):  # noqa: B023 (called within the round)
+        if not comes_true(lambda: len(_running(service, group)) == count):  # noqa: B023 (called within the round)
             return Verdict(
                 "R12 events repeated and shuffled", f"{group}: the first mails did not go out", ("no mails",)
             )
@@ -129,7 +120,7 @@ def repeated_and_shuffled(service: Installation, client: Client, count: int) -> 
             service.post("deliver", plan.address)
             service.post("delay", plan.address)
             service.post("write", plan.address, DATE, True)
-        wait_for(lambda: not service.post("waiting") and not work_left(service))
+        comes_true(lambda: not service.post("waiting") and not work_left(service))
         ends[group] = _came_to(service, group)
     service.post("tell", 1)
     once, often = ends["told1"], ends["told10"]
@@ -160,7 +151,7 @@ def flood_of_bounces(service: Installation, client: Client, reports: int, second
     """S4: so many reports within so many seconds, half of them mere delay notices: each case hears of several."""
     plans = of_group("flood", "silent", max(4, reports // 10))
     _posted(client, plans)
-    wait_for(lambda: len(_running(service, "flood")) == len(plans))
+    comes_true(lambda: len(_running(service, "flood")) == len(plans))
     before = len(service.post("sent"))
     bounced, delayed = plans[::2], plans[1::2]
     half = reports // 2
@@ -170,9 +161,9 @@ def flood_of_bounces(service: Installation, client: Client, reports: int, second
         [delayed[number % len(delayed)].address for number in range(reports - half)],
         seconds,
     )
-    wait_for(lambda: not service.post("waiting"), seconds + PATIENCE_SECONDS)
+    comes_true(lambda: not service.post("waiting"), seconds + PATIENCE_SECONDS)
     all_in_at = time.monotonic()
-    is_drained = wait_for(lambda: not work_left(service), 2 * DRAIN_SECONDS)
+    is_drained = comes_true(lambda: not work_left(service), 2 * DRAIN_SECONDS)
     drained_in = time.monotonic() - all_in_at
     ends = {row.reference: row.result_status for row in rows_of(service, "flood")}
     found = [f"{plan.reference}: {ends[plan.reference]} by a delay notice" for plan in delayed if ends[plan.reference]]

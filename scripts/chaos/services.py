@@ -6,18 +6,20 @@ both do the work of both. The clock of machine `b` may go wrong by minutes. What
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import redis
+import requests
 
 from scripts import demo
 from scripts.chaos import processes
@@ -25,7 +27,8 @@ from scripts.chaos.model import Model
 from scripts.chaos.outside import Outside
 from scripts.chaos.post import Post
 from scripts.chaos.receiver import Receiver
-from scripts.chaos.units import Postgres, Unit, redis_command, web_command
+from scripts.chaos.units import START_SECONDS, Postgres, Unit, redis_command, web_command
+from scripts.chaos.waiting import comes_true
 from scripts.servers import free_ports
 
 RESTART_SECONDS = 0.5  # as RestartSec
@@ -60,6 +63,20 @@ def skewed(seconds: int) -> dict[str, str]:
         return {}
     keep = {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
     return {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+d}s", **keep}
+
+
+def _printed(command: list[str], environment: dict[str, str]) -> str:
+    """What the command prints until it ends well."""
+    done = subprocess.run(command, cwd=demo.ROOT, env=environment, capture_output=True, text=True)
+    demo.check(done.returncode == 0, f"{command}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def _is_ready(web: str) -> bool:
+    try:
+        return requests.get(f"{web}/readyz", timeout=10).status_code == 200
+    except requests.RequestException:
+        return False
 
 
 class Media:
@@ -103,23 +120,27 @@ class Installation:
     def __init__(self, home: Path, *, repeats: int, skew_seconds: int) -> None:
         self.home, self.stack = home, ExitStack()
         self.units: dict[str, Unit] = {}
+        self.skew = skewed(skew_seconds)
         self._is_kept, self._hold = False, threading.RLock()
-        self.post, self.model, self.receiver = (
-            self._outside(Post, repeats),
-            self._outside(Model),
-            self._outside(Receiver),
-        )
-        (home / "postgres").mkdir()
-        self.postgres = Postgres(home / "postgres")
-        self.media = Media(home / "media")
+        try:
+            self._set_up(repeats)
+        except BaseException:
+            self.close()
+            raise
+
+    def _set_up(self, repeats: int) -> None:
+        self.post = self._outside(Post, repeats)
+        self.model, self.receiver = self._outside(Model), self._outside(Receiver)
+        self.media = Media(self.home / "media")
         self.stack.callback(self.media.close)
         self.stack.callback(self._end)
-        ports = free_ports(4)
-        self.redis_url = f"redis://127.0.0.1:{ports[0]}/0"
-        self.webs = {"agentmail": f"http://127.0.0.1:{ports[1]}", "email": f"http://127.0.0.1:{ports[2]}"}
-        self.units |= {"postgres": self.postgres, "redis": self._unit("redis", redis_command(ports[0]), {})}
-        self.skew = skewed(skew_seconds)
-        self._prepare(ports[1], ports[2], ports[3])
+        (self.home / "postgres").mkdir()
+        self.postgres = Postgres(self.home / "postgres")
+        redis_port, port_a, port_b, smtp_port = free_ports(4)
+        self.redis_url = f"redis://127.0.0.1:{redis_port}/0"
+        self.webs = {"agentmail": f"http://127.0.0.1:{port_a}", "email": f"http://127.0.0.1:{port_b}"}
+        self.units |= {"postgres": self.postgres, "redis": self._unit("redis", redis_command(redis_port), {})}
+        self._prepare(port_a, port_b, smtp_port)
 
     def _outside(self, make: type, *arguments: Any) -> Outside:
         outside = Outside(make, *arguments)
@@ -146,14 +167,10 @@ class Installation:
             **self.model("settings"),
         }
         a = common | self._machine("a", port_a) | {"OFFLOAD_TRANSPORT": "agentmail"}
-        self.environment = a
-        with ThreadPoolExecutor() as side_by_side:  # to start Django takes a while
-            migrated = side_by_side.submit(self.manage, "migrate", "--skip-checks", "--verbosity", "0")
-            told = side_by_side.submit(self.manage, "agentmail_setup", "--username", "orders").result().splitlines()
-            migrated.result()
-        a |= dict(line.removeprefix("Set ").split("=", 1) for line in told if line.startswith("Set "))
+        told, _, client = _printed([sys.executable, "-m", "scripts.chaos.prepare"], a).partition("{")
+        a |= dict(re.findall(r"^Set (\w+)=(\S+)$", told, re.MULTILINE))
         b = a | self._machine("b", port_b) | {"OFFLOAD_TRANSPORT": "email"}
-        self.client = json.loads(self.manage("create_client", "Acme", "--json"))
+        self.client = json.loads("{" + client)
         self.receiver("know", self.client["webhookSecret"])
         manage = [sys.executable, "manage.py"]
         for name, command, environment in (
@@ -173,13 +190,6 @@ class Installation:
         (self.home / name / "media").symlink_to(self.home / "media")
         return {"OFFLOAD_VAR_DIR": str(self.home / name), "PORT": str(port)}
 
-    def manage(self, *arguments: str) -> str:
-        """Run a command to its end; what it printed."""
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=demo.ROOT, env=self.environment, capture_output=True, text=True)
-        demo.check(done.returncode == 0, f"{arguments[0]}\n{done.stderr[-3000:]}")
-        return done.stdout
-
     # --- Running ---
 
     def start(self) -> None:
@@ -187,7 +197,7 @@ class Installation:
         for name in self.units.keys() - {"postgres", "redis"}:
             self.units[name].start()
         for web in self.webs.values():
-            demo.wait_for(f"{web} to be ready", lambda web=web: demo.is_ready(web) or None)  # type: ignore[misc]
+            demo.check(comes_true(partial(_is_ready, web), START_SECONDS), f"{web} is not ready")
         self._is_kept = True
         threading.Thread(target=self._keep, daemon=True).start()
 

@@ -15,7 +15,7 @@ import psycopg
 from scripts import demo
 from scripts.chaos import processes
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0  # the machine may be busy otherwise
 
 
 class Unit:
