@@ -78,13 +78,13 @@ class Load:
         self._known: dict[str, Plan] = {}
         self._heard = 0
         self._over = threading.Event()
-        self._threads = ThreadPoolExecutor(24)
+        self._posters, self._threads = ThreadPoolExecutor(12), ThreadPoolExecutor(24)
 
     def start(self, seconds: float) -> None:
         """Post everything within about so many seconds, and react to what comes of it until `stop`."""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self._posting = [self._threads.submit(self._post, plan, seconds) for plan in self._spread(seconds)]
+        self._posting = [self._posters.submit(self._post, plan, seconds) for plan in self._spread(seconds)]
 
     def _spread(self, seconds: float) -> Iterable[Plan]:
         self._began_at = time.monotonic()
@@ -154,7 +154,8 @@ class Load:
 
     def stop(self) -> None:
         self._over.set()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._posters, self._threads):
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def answer_at_once(client: Client, case_id: str, question: str, count: int) -> list[int]:

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from scripts.chaos.services import Installation
 
 STUCK_SECONDS = 60.0
-KINDS = {  # as settings.OFFLOAD_WORK_KINDS
+KINDS = {  # as settings.OFFLOAD_WORK_KINDS, but for chores
     "case": "cases_case",
     "payload": "outreach_inboundpayload",
     "delivery": "webhooks_delivery",
     "notice": "outreach_staffnotice",
 }
-WORK = " UNION ALL ".join(
-    f"SELECT '{kind} ' || id AS name, due_at, lease_until FROM {table} WHERE due_at IS NOT NULL"
-    for kind, table in KINDS.items()
-)
+_ROWS = "SELECT '{} ' || {} AS name, due_at, lease_until FROM {} WHERE due_at IS NOT NULL"
+WORK = " UNION ALL ".join(_ROWS.format(kind, "id", table) for kind, table in KINDS.items())
+ALL = f"{WORK} UNION ALL {_ROWS.format('chore', 'name', 'cases_chore')}"  # chores are never over
 
 
 class Watch:
@@ -35,7 +34,7 @@ class Watch:
         free_since = f"greatest(due_at, coalesce(lease_until, due_at), to_timestamp({self.since}))"
         waited = f"extract(epoch FROM clock_timestamp() - {free_since})"
         free = "due_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())"
-        for name, seconds in self.service.rows(f"SELECT name, {waited} FROM ({WORK}) AS work WHERE {free}"):
+        for name, seconds in self.service.rows(f"SELECT name, {waited} FROM ({ALL}) AS work WHERE {free}"):
             self.longest_seconds = max(self.longest_seconds, float(seconds))
             if seconds > STUCK_SECONDS:
                 self.stuck.add(name)
