@@ -20,6 +20,7 @@ from scripts.chaos.services import Installation, installed
 PHASES = ("fire", "post", "answers", "events", "flood")
 SKEW_SECONDS = 300
 REPEATS = 3  # of what providers tell, under fire
+SAY_SECONDS = 30.0  # between two lines that tell how far a run is
 CALM_SECONDS = 270.0  # of a run's time, for its beginning, healing and the phases in calm
 
 
@@ -122,21 +123,16 @@ def under_fire(service: Installation, seed: int, size: Size) -> list[Verdict]:
     drawn = plans.drawn(seed, size.cases)
     load = Load(service, drawn, seed)
     injector = faults.Injector(service, faults.schedule(seed, size.kills, size.fire_seconds))
-    load.start(0.8 * size.fire_seconds)
-    injector.start()
-    ends_at = time.monotonic() + size.fire_seconds
-    while time.monotonic() < ends_at or injector.thread.is_alive():
-        injector.thread.join(30)
-        _say(f"{injector.kills} kills, {len(load.acknowledged)} cases posted, {len(load.at_their_end)} ended")
-        time.sleep(max(0.0, min(30.0, ends_at - time.monotonic())) if not injector.thread.is_alive() else 0.0)
-    injector.stop()
-    _say(", ".join(f"{count} x {what}" for what, count in sorted(injector.done.items())))
-    watch = Watch(service)
-    seconds = wait_until_quiet(service, watch, size.heal_seconds, load.answer_what_is_open)
-    _say(f"quiet after {seconds:.0f} s; the longest that a row was due meanwhile: {watch.longest_seconds:.0f} s")
-    load.all_posted()
-    judged = facts.gathered(service, load, drawn, injector.kills, watch)
-    load.stop()
+    try:
+        load.start(0.8 * size.fire_seconds)
+        injector.start()
+        _burn(injector, load, size.fire_seconds)
+        watch = Watch(service)
+        seconds = wait_until_quiet(service, watch, size.heal_seconds, load.is_content)
+        _say(f"quiet after {seconds:.0f} s; the longest that a row was due meanwhile: {watch.longest_seconds:.0f} s")
+        judged = facts.gathered(service, load, drawn, injector.kills, watch)
+    finally:
+        load.stop()
     missed = [f"{fault.what} at {fault.at:.0f} s found no victim" for fault in injector.missed]
     return [
         promises.nothing_lost(judged),
@@ -147,6 +143,21 @@ def under_fire(service: Installation, seed: int, size: Size) -> list[Verdict]:
         promises.events_arrive(judged),
         Verdict("every fault was carried out", f"{injector.done.total()} of {len(injector.faults)}", tuple(missed)),
     ]
+
+
+def _burn(injector: faults.Injector, load: Load, seconds: float) -> None:
+    """Until the time is over and every fault was carried out; then all is mended."""
+    ends_at, say_at = time.monotonic() + seconds, time.monotonic() + SAY_SECONDS
+    try:
+        while time.monotonic() < ends_at or injector.thread.is_alive():
+            time.sleep(0.2)
+            if time.monotonic() > say_at:
+                _say(f"{injector.kills} kills, {len(load.acknowledged)} cases posted, {len(load.at_their_end)} ended")
+                say_at += SAY_SECONDS
+    finally:
+        injector.stop()
+    _say(f"{injector.kills} kills, {len(load.acknowledged)} cases posted, {len(load.at_their_end)} ended")
+    _say(", ".join(f"{count} x {what}" for what, count in sorted(injector.done.items())))
 
 
 if __name__ == "__main__":

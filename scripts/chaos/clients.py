@@ -28,6 +28,7 @@ class Client:
         self.service = service
         self.key, self.url = service.client["apiKey"], service.receiver("url")
         self._sessions = threading.local()
+        self.over = threading.Event()  # nobody insists on anything any more
 
     def request(
         self, method: str, path: str, body: Any = None, *, web: str = "email", key: str = ""
@@ -46,7 +47,7 @@ class Client:
     def insist(self, method: str, path: str, body: Any = None, *, web: str = "email", key: str = "") -> tuple[int, Any]:
         """As `request`, repeated until the service has an answer of its own; a request that may be repeated."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self.over.is_set():
             with suppress(requests.RequestException, ValueError):
                 status, data = self.request(method, path, body, web=web, key=key)
                 if status < 500 and status != 429 and (data or {}).get("code") != "IDEMPOTENCY_KEY_IN_USE":
@@ -77,7 +78,7 @@ class Load:
         self.answers: dict[str, Counter[int]] = {}  # question to the statuses of the answers to it
         self._known: dict[str, Plan] = {}
         self._heard = 0
-        self._over = threading.Event()
+        self._over = self.client.over
         self._posters, self._threads = ThreadPoolExecutor(12), ThreadPoolExecutor(24)
 
     def start(self, seconds: float) -> None:
@@ -145,12 +146,13 @@ class Load:
         ):
             self.client.insist("POST", f"/cases/{case_id}/{path}", body)
 
-    def answer_what_is_open(self) -> None:
-        """Questions that were heard of while nobody could be reached."""
+    def is_content(self) -> bool:
+        """Whether every case is posted. Answers questions that were heard of while nobody could be reached."""
         status, data = self.client.insist("GET", "/cases?status=INPUT_NEEDED&limit=100")
         for case in data["cases"] if status == 200 else ():
             if case["inputRequest"]["status"] == "PENDING":
                 self.answer(case["caseId"], case["inputRequest"]["id"])
+        return self.all_posted()
 
     def stop(self) -> None:
         self._over.set()

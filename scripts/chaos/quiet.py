@@ -46,15 +46,15 @@ def work_left(service: Installation) -> int:
     return int(service.rows(soon)[0][0])
 
 
-def wait_until_quiet(service: Installation, watch: Watch, seconds: float, prompt: Callable[[], None]) -> float:
+def wait_until_quiet(service: Installation, watch: Watch, seconds: float, is_content: Callable[[], bool]) -> float:
     """Wait until nothing is left to be done, inside or outside; how long it took, at most so many seconds.
 
-    `prompt` is called now and then: what clients do where a word of theirs, or to them, got lost.
+    `is_content` is asked now and then: clients do what they have still to do, and say whether it is all done.
     """
     began_at, calm = time.monotonic(), 0
     while calm < 3 and time.monotonic() - began_at < seconds:
-        prompt()
         watch.look()
-        calm = 0 if service.post("waiting") or work_left(service) else calm + 1
+        is_busy = not is_content() or service.post("waiting") or work_left(service)
+        calm = 0 if is_busy else calm + 1
         time.sleep(1.0)
     return time.monotonic() - began_at
