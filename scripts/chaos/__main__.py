@@ -39,7 +39,7 @@ class Size:
     flood_seconds: float
 
 
-SMALL = Size(8, 24, 10, 180, 1, 1, 2, 20, 2)
+SMALL = Size(6, 20, 8, 300, 1, 1, 2, 20, 2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +82,7 @@ def _size(options: argparse.Namespace) -> Size:
     if options.quick:
         return SMALL
     fire = max(30.0, 60 * options.minutes - CALM_SECONDS)
-    return Size(options.kills, options.cases, fire, 180, 4, 20, 20, 1000, 60)
+    return Size(options.kills, options.cases, fire, 600, 4, 20, 20, 1000, 60)
 
 
 def _keep(home: Path) -> None:

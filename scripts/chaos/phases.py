@@ -21,7 +21,6 @@ POSTS_AT_ONCE = 50
 ANSWERS_AT_ONCE = 20
 REPEATS = 10
 DRAIN_SECONDS = 60.0
-IN_USE_SECONDS = 20.0  # that a key may be in use after a crash; a first request is given two
 
 
 def _posted(client: Client, plans: list[Plan]) -> list[str]:

@@ -56,13 +56,15 @@ MEDIA_BYTES = 24_000_000
 def skewed(seconds: int) -> dict[str, str]:
     """The environment of a process whose clock is wrong by so much; empty where faketime is not installed.
 
-    Its monotonic clock goes on as it is: to wait would else never end.
+    Its monotonic clock goes on as it is: to wait would else never end. The last of the variables keeps faketime from
+    "mending" waits by that clock: with it threads that wait for Python's lock spin, and hardly anything gets done.
     """
     library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
     if library is None or not seconds:
         return {}
     keep = {"DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
-    return {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+d}s", **keep}
+    wrong = {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+d}s"}
+    return {**wrong, **keep, "FAKETIME_FORCE_MONOTONIC_FIX": "0"}
 
 
 def _printed(command: list[str], environment: dict[str, str]) -> str:
