@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -96,9 +96,7 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """The page of a question: all that is needed to decide. A POST is an answer."""
-        question = self.get_object(request, object_id)
-        if question is None:
-            raise Http404(f"There is no question {object_id}.")
+        question = self.find(object_id)
         if not (may_act if request.method == "POST" else may_see)(request):
             raise PermissionDenied
         if request.method != "POST":
@@ -164,7 +162,7 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
     # --- The page ---
 
     def show(self, request: HttpRequest, item: InputRequest, *, tried: Any = None) -> HttpResponse:
-        question = InputRequest.objects.select_related("claimed_by", "assigned_to").get(pk=item.pk)
+        question = item if tried is None else self.find(item.pk)  # what was tried has changed it, or another person has
         case = page.for_staff().get(pk=question.case_id)
         question.case = case
         shown = page.context(case)
