@@ -162,6 +162,7 @@ class DraftAdmin(DeskAdmin):
             **claim,
             title=title_of(draft),
             draft=draft,
+            above=draft.pk,
             state=words.state_of_draft(draft),
             waits=words.span(draft.drafted_at or draft.created_at, timezone.now()),
             judgement=judgement_of(draft, shown["timeline"]),

@@ -4,7 +4,8 @@ The partials templates/admin/cases/case/_*.html are included by other pages, too
 
 _state      case, status, next_step, trouble, end, questions
 _result     result_values
-_thread     thread (list of Mail), thread_is_cut, theirs (the counterparty's zone, or None)
+_thread     thread (list of Mail), thread_is_cut, theirs (the counterparty's zone, or None); above, the id of a mail
+            whose text stands elsewhere on the page
 _questions  questions, theirs
 _timeline   timeline (Story)
 _task       case, enclosures
