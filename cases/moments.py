@@ -35,18 +35,18 @@ def place(zone: ZoneInfo) -> str:
 
 
 def shortly(moment: datetime) -> str:
-    """For a heading: `Thu 26 Nov 2026, 15:10`, in the reader's zone."""
-    return f"{dateformat.format(_local(moment), 'D j M Y, H:i')}{_mark()}"
+    """For lists, tables and headings: `Thu 26 Nov 2026, 15:10`, in the reader's zone."""
+    return dateformat.format(_local(moment), style())
+
+
+def style() -> str:
+    """How `shortly` writes a time, in the letters of Django's `date` filter; lists write theirs so, too."""
+    return f"D j M Y, H:i{'' if readers() else ' e'}"  # e is the zone
 
 
 def time(moment: datetime) -> str:
     """Within a day that is known: `15:10:05`."""
     return f"{_local(moment):%H:%M:%S}{_mark()}"
-
-
-def stamp(moment: datetime) -> str:
-    """As lists and tables show it: `2026-11-26 15:10 CET`."""
-    return dateformat.format(_local(moment), "Y-m-d H:i T")
 
 
 def day(moment: datetime) -> str:

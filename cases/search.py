@@ -71,11 +71,7 @@ def look_for(text: str) -> Found:
     wanted = phrases(text)
     if not wanted:
         return Found({}, has_more=False)
-    cases, mails, took_too_long = _cases(wanted), [], False
-    try:
-        mails = _backend().mails(wanted, MOST_FOUND + 1)
-    except search_postgresql.TookTooLong:
-        took_too_long = True
+    cases, mails, took_too_long = _search(wanted)
     places: dict[uuid.UUID, uuid.UUID | None] = dict.fromkeys(cases[:MOST_FOUND], None)
     for message_pk, case_pk in mails[:MOST_FOUND]:
         places.setdefault(case_pk, message_pk)
@@ -84,24 +80,31 @@ def look_for(text: str) -> Found:
 
 def cases_known_by(text: str) -> list[uuid.UUID]:
     """Ids of the cases whose id, reference, address or name it is, at most MOST_FOUND."""
-    return (_by_id(text.strip()) or _cases(phrases(text)))[:MOST_FOUND]
+    return (_by_id(text.strip()) or _search(phrases(text), in_mails=False)[0])[:MOST_FOUND]
 
 
-def mails_with(text: str) -> list[uuid.UUID]:
-    """Ids of the mails in which it stands, the newest MOST_FOUND."""
+def cases_and_mails(text: str) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
+    """Ids of the cases as `cases_known_by` finds them, and of the newest MOST_FOUND mails in which it stands."""
+    cases, mails, _ = _search(phrases(text))
+    return (_by_id(text.strip()) or cases)[:MOST_FOUND], [message_pk for message_pk, _ in mails[:MOST_FOUND]]
+
+
+def _search(
+    wanted: list[Phrase], *, in_mails: bool = True
+) -> tuple[list[uuid.UUID], list[tuple[uuid.UUID, uuid.UUID]], bool]:
+    """Cases by what is known of them, mails with their cases, and whether it took too long to find all of them.
+
+    Of each one more than MOST_FOUND where there are more.
+    """
+    cases: list[uuid.UUID] = []
+    mails: list[tuple[uuid.UUID, uuid.UUID]] = []
     try:
-        return [message_pk for message_pk, _ in _backend().mails(phrases(text), MOST_FOUND)]
+        with _backend().in_one_go():
+            cases = _backend().cases(wanted, MOST_FOUND + 1)
+            mails = _backend().mails(wanted, MOST_FOUND + 1) if in_mails else []
     except search_postgresql.TookTooLong:
-        return []
-
-
-def _cases(wanted: list[Phrase]) -> list[uuid.UUID]:
-    """One more than MOST_FOUND where there are more; none where it takes too long."""
-    try:
-        found: list[uuid.UUID] = _backend().cases(wanted, MOST_FOUND + 1)
-    except search_postgresql.TookTooLong:
-        return []
-    return found
+        return cases, mails, True
+    return cases, mails, False
 
 
 def _by_id(text: str) -> list[uuid.UUID]:

@@ -7,7 +7,8 @@ is needed, and nothing but `simple` of the text search's configurations.
 # ruff: noqa: S608 (the statements are made of constants)
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -57,29 +58,43 @@ def indexes() -> dict[str, str]:
     return {name: create.format(name=name, table=table, words=words) for name, (table, words) in tables.items()}
 
 
+@contextmanager
+def in_one_go() -> Iterator[None]:
+    """One transaction for searches that belong together. Raises TookTooLong where one of them does."""
+    try:
+        with transaction.atomic():
+            yield
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED:
+            raise TookTooLong from error
+        raise
+
+
 def cases(wanted: Sequence[Any], most: int) -> list[uuid.UUID]:
-    """Ids of the newest cases with all of these phrases."""
+    """Ids of the newest cases with all of these phrases. Within `in_one_go`."""
     sql = f"SELECT id FROM cases_case WHERE {CASE_WORDS} @@ %s::tsquery ORDER BY created_at DESC, id DESC LIMIT %s"
-    return [pk for (pk,) in _rows(sql, wanted, most)]
+    return [pk for (pk,) in _rows(sql, wanted, [_query(wanted), most])]
 
 
 def mails(wanted: Sequence[Any], most: int) -> list[tuple[uuid.UUID, uuid.UUID]]:
-    """Ids of the newest mails with all of these phrases, and of their cases.
+    """Ids of the newest mails with all of these phrases, and of their cases. Within `in_one_go`.
 
-    An index of words knows no order. Where more match than are worth sorting, the newest mails are read instead, and
-    the rest is filled up with others.
+    An index of words knows no order. Where more match than are worth sorting, the newest mails are read, too, and come
+    before the others.
     """
-    rows = sorted(_rows(MAIL_SQL, wanted, MOST_SEEN), key=lambda row: row[2], reverse=True)
-    if len(rows) == MOST_SEEN:
-        rows = [*_rows(_AMONG_THE_NEWEST, wanted, most), *rows]
-    return list(dict.fromkeys((pk, case_pk) for pk, case_pk, _ in rows))[:most]
+    words = _query(wanted)
+    rows = _rows(MAIL_SQL, wanted, [words, MOST_SEEN, MOST_SEEN, words, most])
+    newest_first = sorted(rows, key=lambda row: (row[3], row[2]), reverse=True)
+    return list(dict.fromkeys((pk, case_pk) for pk, case_pk, *_ in newest_first))[:most]
 
 
-MAIL_SQL = f"SELECT id, case_id, created_at FROM cases_message WHERE {MAIL_WORDS} @@ %s::tsquery LIMIT %s"
-_AMONG_THE_NEWEST = (
-    "SELECT id, case_id, created_at FROM (SELECT id, case_id, created_at, direction, from_name, from_address, subject, "
-    f"text FROM cases_message ORDER BY created_at DESC, id DESC LIMIT {NEWEST}) AS newest "
-    f"WHERE {MAIL_WORDS} @@ %s::tsquery LIMIT %s"
+MAIL_SQL = (
+    "WITH matched AS MATERIALIZED "
+    f"(SELECT id, case_id, created_at, 0 AS is_newest FROM cases_message WHERE {MAIL_WORDS} @@ %s::tsquery LIMIT %s), "
+    "newest AS (SELECT id, case_id, created_at, direction, from_name, from_address, subject, text FROM cases_message "
+    f"WHERE (SELECT count(*) FROM matched) = %s ORDER BY created_at DESC, id DESC LIMIT {NEWEST}) "
+    f"(SELECT id, case_id, created_at, 1 AS is_newest FROM newest WHERE {MAIL_WORDS} @@ %s::tsquery LIMIT %s) "
+    "UNION ALL SELECT * FROM matched"
 )
 
 
@@ -87,19 +102,16 @@ class TookTooLong(Exception):
     """Too many mails would have to be read to answer."""
 
 
-def _rows(sql: str, wanted: Sequence[Any], most: int) -> list[Any]:
+def _rows(sql: str, wanted: Sequence[Any], parameters: list[Any]) -> list[Any]:
+    """What the statement gives. The limit of its time goes along with it and ends with it, to save round trips."""
     if not wanted:
         return []
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {MOST_MILLISECONDS}")
-            cursor.execute(sql, [_query(wanted), most])
-            rows: list[Any] = cursor.fetchall()
-            return rows
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) == QUERY_CANCELED:
-            raise TookTooLong from error
-        raise
+    with connection.cursor() as cursor:
+        limited = f"SET LOCAL statement_timeout = {MOST_MILLISECONDS}; {sql}; SET LOCAL statement_timeout TO DEFAULT"
+        cursor.execute(limited, parameters)
+        cursor.nextset()
+        rows: list[Any] = cursor.fetchall()
+        return rows
 
 
 QUERY_CANCELED = "57014"

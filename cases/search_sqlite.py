@@ -11,6 +11,7 @@ made anew after each `migrate`, and what has come in meanwhile is indexed then.
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,11 @@ MAILS = Source(
     words="CASE {row}.direction WHEN 'IN' THEN {row}.from_name || ' ' || {row}.from_address || ' ' ELSE '' END"
     " || {row}.subject || ' ' || {row}.text",
 )
+
+
+def in_one_go() -> AbstractContextManager[None]:
+    """For searches that belong together; a transaction would keep writers waiting here."""
+    return nullcontext()
 
 
 def cases(wanted: Sequence[Any], most: int) -> list[uuid.UUID]:

@@ -306,7 +306,7 @@ class Maker:
             body=f"From: {case['address']}\r\nSubject: Re: {case['subject']}\r\n\r\n{text}".encode(),
             received_at=at,
             state=PayloadState.DONE,
-            note=f"{purpose} on case {case['id']}",
+            note="A reply" if purpose == Purpose.HUMAN else "An automatic reply",
             message_id=message_pk,
         )
         if self.rng.random() < 0.01:

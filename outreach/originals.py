@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Collection
 
+from django.db.models import Exists, OuterRef
+
 from cases.admin.originals import Original
 from cases.models import Direction, Message
 from outreach.models import InboundPayload, SandboxMail
@@ -16,13 +18,11 @@ class KeptOriginals:
 
     def kept(self, messages: Collection[Message]) -> set[uuid.UUID]:
         received = [message.pk for message in messages if message.direction == Direction.IN]
-        keys = {message.idempotency_key: message.pk for message in messages if _is_played(message)}
+        played = [message.pk for message in messages if _is_played(message)]
         payloads = InboundPayload.objects.filter(message__in=received).exclude(source__in=NO_MAIL).order_by()
-        delivered = SandboxMail.objects.filter(idempotency_key__in=keys).order_by()
-        return {
-            *(pk for pk in payloads.values_list("message_id", flat=True) if pk),
-            *(keys[key] for key in delivered.values_list("idempotency_key", flat=True)),
-        }
+        mail = SandboxMail.objects.filter(idempotency_key=OuterRef("idempotency_key")).order_by()
+        delivered = Message.objects.filter(Exists(mail), pk__in=played).order_by()
+        return {*payloads.values_list("message_id", flat=True).union(delivered.values_list("pk", flat=True), all=True)}
 
     def read(self, message: Message) -> Original | None:
         if _is_played(message):

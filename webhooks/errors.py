@@ -33,5 +33,18 @@ class StillWaiting(CaseError):
     code, status, message = "EVENT_NOT_ENDED", 409, "The event is still on its way: it will be sent by itself."
 
 
+class NotWaiting(CaseError):
+    """There is no next attempt that could be made earlier."""
+
+    code, status, message = "EVENT_ENDED", 409, "The event has ended meanwhile: it can be sent again."
+
+
+class BehindAnother(CaseError):
+    """The events of a case go out in order."""
+
+    code, status = "EVENT_BEHIND_ANOTHER", 409
+    message = "An earlier event of the same case has to arrive first. Try that one now."
+
+
 class NoUrlToTest(CaseError):
     message = "Give a url: no event of yours has had one yet."

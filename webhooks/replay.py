@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from cases import work
 from cases.models import Case
 from webhooks import endpoints, order
-from webhooks.errors import StillWaiting
+from webhooks.errors import BehindAnother, NotWaiting, StillWaiting
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
 MOST_AT_ONCE = 1000  # by one request of a person or a client, the oldest; the next one takes the next
@@ -27,6 +27,25 @@ def replay(delivery_pk: uuid.UUID) -> Delivery:
         if delivery.state == DeliveryState.WAITING:
             raise StillWaiting
         order.begin_anew(delivery)
+    return delivery
+
+
+def try_now(delivery_pk: uuid.UUID) -> Delivery:
+    """Make the next attempt of a delivery that waits for one due at once; it counts like any other.
+
+    Raises NotWaiting for one that has ended, and BehindAnother where an earlier event of its case has to arrive first.
+    """
+    case_id = Delivery.objects.values_list("case_id", flat=True).get(pk=delivery_pk)
+    with work.transaction():
+        Case.objects.locked(case_id)
+        delivery: Delivery = Delivery.objects.locked(delivery_pk)
+        if delivery.state != DeliveryState.WAITING:
+            raise NotWaiting
+        delivery.next_attempt_at, delivery.retry_at = delivery.now, None
+        work.reschedule(delivery)
+        if delivery.due_at is None:
+            raise BehindAnother
+        delivery.save()
     return delivery
 
 

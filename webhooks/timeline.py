@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from cases.admin.lines import WEBHOOKS, Line, Link, Part
 from cases.models import Case
+from webhooks.admin.health import EVENTS
 from webhooks.listeners import origin
 from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 
@@ -26,7 +27,7 @@ def of_case(case: Case, most: int) -> Part:
 def _of_delivery(delivery: Delivery) -> Line:
     return Line(
         at=delivery.created_at,
-        words=f"The client is to hear of {delivery.event_type}: {_state(delivery)}",
+        words=f"The client is to hear that {_event(delivery)}: {_state(delivery)}",
         kind=WEBHOOKS,
         said=delivery.note,
         links=[_link(delivery)],
@@ -34,10 +35,14 @@ def _of_delivery(delivery: Delivery) -> Line:
     )
 
 
+def _event(delivery: Delivery) -> str:
+    """What the client is told of, within a sentence; a kind that has no words by its name."""
+    words = EVENTS.get(delivery.event_type)
+    return f"{words[0].lower()}{words[1:]}" if words else f"there is “{delivery.event_type}”"
+
+
 def _state(delivery: Delivery) -> str:
     attempts = "" if delivery.attempt_count < 2 else f", after {delivery.attempt_count} attempts"
-    if delivery.state == DeliveryState.DELIVERED:
-        return f"delivered{attempts}"
     return f"{delivery.get_state_display()}{attempts}"
 
 
@@ -45,7 +50,7 @@ def _of_attempt(attempt: Attempt, delivery: Delivery) -> Line:
     said = attempt.error or (attempt.response_body if _failed(attempt) else "")
     return Line(
         at=attempt.started_at,
-        words=f"Attempt {attempt.number} to tell of {delivery.event_type}: {_answer(attempt)}",
+        words=f"Attempt {attempt.number} to tell that {_event(delivery)}: {_answer(attempt)}",
         kind=WEBHOOKS,
         who=delivery.endpoint.origin or "the endpoint",
         said=said[:MAX_SAID],

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -24,7 +24,7 @@ def listed_cases() -> QuerySet[Case]:
 
 
 def add_what_next_reads(cases: list[Case]) -> None:
-    """Give each what `words.next_step` reads, as `page.for_staff` does, by two queries for all of them.
+    """Give each what `words.next_step` reads, as `page.for_staff` does, by one query for all of them.
 
     As annotations they would be sought for every row that the list has to sort.
     """
@@ -32,15 +32,18 @@ def add_what_next_reads(cases: list[Case]) -> None:
     for case in by_pk.values():
         case.asked_at = case.drafted_at = None
         case.has_queued = case.has_unread = False
+    columns = ("case", "status", "moment", "version")
     pending = InputRequest.objects.filter(case__in=list(by_pk), status=RequestStatus.PENDING).order_by()
-    for case_pk, asked_at in pending.values_list("case", "requested_at"):
-        by_pk[case_pk].asked_at = asked_at
+    asked = pending.annotate(moment=F("requested_at"), version=Value(0)).values_list(*columns)
     waits = Q(status__in=[MessageStatus.DRAFT, MessageStatus.QUEUED]) | UNREAD
     mails = Message.objects.filter(waits, case__in=list(by_pk)).order_by()
-    for case_pk, status, drafted_at, version in mails.values_list("case", "status", "drafted_at", "case_version"):
+    of_mail = mails.annotate(moment=F("drafted_at"), version=F("case_version")).values_list(*columns)
+    for case_pk, status, moment, version in asked.union(of_mail, all=True):
         case = by_pk[case_pk]
+        if status == RequestStatus.PENDING:
+            case.asked_at = moment
         if status == MessageStatus.DRAFT:
-            case.drafted_at = drafted_at if version == case.version else None
+            case.drafted_at = moment if version == case.version else None
         case.has_queued |= status == MessageStatus.QUEUED
         case.has_unread |= status == MessageStatus.RECEIVED
 

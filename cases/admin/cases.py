@@ -172,7 +172,7 @@ class CaseAdmin(SavedFilters, CasePartAdmin):
         if not may_act(request):
             raise PermissionDenied
         form = form_class(self._case(pk), request.POST)
-        if form.is_valid() and _is_sound(form):
+        if form.is_valid() and is_sound(form):
             if consequences.of(form.name, form.case) and SURE not in request.POST:
                 return self._show(request, form.case, form, asks=True)
             if self._carried_out(request, form):
@@ -202,7 +202,7 @@ class CaseAdmin(SavedFilters, CasePartAdmin):
         return False
 
 
-def _is_sound(form: ActionForm) -> bool:
+def is_sound(form: ActionForm) -> bool:
     """Whether nothing is wrong with what was typed that the service would find; what is, the form says."""
     if not isinstance(form, CompleteForm):
         return True

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models.functions import Now
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -26,6 +27,7 @@ from cases.claims import Item
 from cases.errors import CaseError
 from cases.models import Client, Draft, Event, InputRequest
 from cases.models.claims import held
+from cases.models.due import with_now
 
 MAX_ROWS = 100  # of a queue that are shown; the rest comes up as these are done
 MAX_NOTE = 2000
@@ -239,15 +241,23 @@ class DeskAdmin(CasePartAdmin):
             messages.warning(request, warning)
         return redirect(self.url("change", item.pk))
 
+    def find(self, pk: Any) -> Any:
+        """The item with its case and with who has it, and `now` read along. Raises Http404."""
+        rows: QuerySet[Any] = self.item_model.objects.select_related("claimed_by", "assigned_to", "case")
+        try:
+            return with_now(rows.annotate(looked_at=Now()).get(pk=pk))
+        except (self.item_model.DoesNotExist, ValidationError) as error:  # the latter: no UUID
+            raise Http404(f"There is no {self.one} {pk}.") from error
+
     def _bar(self, request: HttpRequest, item: Any, warning: str = "") -> HttpResponse:
-        item = self.item_model.objects.select_related("claimed_by", "assigned_to", "case").get(pk=item.pk)
+        item = self.find(item.pk)
         context = {**self.claim_context(request, item), "warning": warning, "may_act": may_act(request)}
         context["settled"] = settled_words(item)  # under the eyes of somebody who has waited
         return TemplateResponse(request, "admin/cases/inputrequest/_claim.html", context)
 
     def claim_context(self, request: HttpRequest, item: Any) -> dict[str, Any]:
-        """What the bar that tells who has it needs."""
-        now = work.now()
+        """What the bar that tells who has it needs, of an item as `find` gives it."""
+        now = item.now
         holder = item.holder(now)
         return {
             "item": item,

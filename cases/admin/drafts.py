@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -25,7 +25,7 @@ from cases.admin.draft_forms import DECISIONS, DraftForm
 from cases.admin.filters import of_client
 from cases.admin.mail import found_mail
 from cases.errors import CaseError
-from cases.models import Case, Draft, Event, MessageStatus
+from cases.models import Case, Draft, MessageStatus
 
 JUDGED = ("draft.judged", "draft.written")  # what the timeline says of a draft before it waits
 
@@ -116,10 +116,7 @@ class DraftAdmin(DeskAdmin):
         """The page of a draft: the thread, and the mail as it will be sent. What is decided goes to `decide`."""
         if not may_see(request):
             raise PermissionDenied
-        draft = self.get_object(request, object_id)
-        if draft is None:
-            raise Http404(f"There is no draft {object_id}.")
-        return self.show(request, draft)
+        return self.show(request, self.find(object_id))
 
     def decide(self, request: HttpRequest, pk: uuid.UUID, form_class: type[DraftForm]) -> HttpResponse:
         """Carry out what the form says, or show the page again with what was typed and why nothing was done."""
@@ -146,13 +143,13 @@ class DraftAdmin(DeskAdmin):
         return True
 
     def show(self, request: HttpRequest, item: Draft, *, tried: Any = None) -> HttpResponse:
-        draft = Draft.objects.select_related("case", "claimed_by", "assigned_to").get(pk=item.pk)
+        draft = item if tried is None else self.find(item.pk)  # what was tried has changed it, or another person has
         case = page.for_staff().get(pk=draft.case_id)
         draft.case = case
         claim = self.claim_context(request, draft)
         is_for_others = claim["holder"] is not None and not claim["is_mine"]
         can_decide = claim["is_open"] and may_act(request) and (tried is not None or not is_for_others)
-        shown = page.context(case)
+        shown = page.context(case, also=[draft])
         if claim["is_open"]:  # it stands above the thread, with what is needed to decide on it
             shown["thread"] = [mail for mail in shown["thread"] if mail.message.pk != draft.pk]
         forms: list[Any] = [form(draft) for form in DECISIONS.values()] if can_decide else []
@@ -165,10 +162,11 @@ class DraftAdmin(DeskAdmin):
             **claim,
             title=title_of(draft),
             draft=draft,
+            above=draft.pk,
             state=words.state_of_draft(draft),
             waits=words.span(draft.drafted_at or draft.created_at, timezone.now()),
-            judgement=judgement_of(draft),
-            changes=changes_of(draft),
+            judgement=judgement_of(draft, shown["timeline"]),
+            changes=changes_of(draft, shown["timeline"]),
             findings=findings_in(draft, case) if claim["is_open"] else [],
             forms=[
                 {
@@ -186,12 +184,10 @@ class DraftAdmin(DeskAdmin):
         )
 
 
-def changes_of(draft: Draft) -> list[Piece]:
-    """What people have changed in the agent's words; empty where nobody has."""
-    if not draft.edited_by:
-        return []
-    edits = Event.objects.filter(case=draft.case_id, type="draft.edited", data__messageId=str(draft.pk))
-    first = edits.order_by("at", "id").first()
+def changes_of(draft: Draft, timeline: page.Story) -> list[Piece]:
+    """What people have changed in the agent's words; empty where nobody has, or too much has happened since."""
+    edits = (event for event in timeline.events if event.type == "draft.edited")
+    first = next((event for event in edits if event.data.get("messageId") == str(draft.pk)), None)
     before = first.data.get("before", "") if first else ""
     return difference.between(before, f"{draft.subject}\n\n{draft.text}") if before else []
 
@@ -202,11 +198,11 @@ def findings_in(draft: Draft, case: Case) -> list[str]:
     return found(case, f"{draft.subject}\n{draft.text}")
 
 
-def judgement_of(draft: Draft) -> tuple[str, str] | None:
+def judgement_of(draft: Draft, timeline: page.Story) -> tuple[str, str] | None:
     """What the second look said of it, in words, with its details."""
-    lines = Event.objects.filter(case_id=draft.case_id, type__in=JUDGED, at__lte=draft.drafted_at)
-    last = lines.order_by("-at", "-id").first()
-    return words.told(last) if last else None
+    written_at = draft.drafted_at or draft.created_at
+    looks = [event for event in timeline.events if event.type in JUDGED and event.at <= written_at]
+    return words.told(looks[-1]) if looks else None
 
 
 def why_not(draft: Draft, error: CaseError) -> str:

@@ -19,8 +19,8 @@ def found_mail(mails: QuerySet[Any], text: str) -> QuerySet[Any]:
     """Of these mails those in which it stands, those of this Message-ID, and those of the cases that it names."""
     if not text.strip():
         return mails
-    found = Q(pk__in=search.mails_with(text)) | Q(case__in=search.cases_known_by(text))
-    return mails.filter(found | Q(message_id=text.strip()))
+    cases, said = search.cases_and_mails(text)
+    return mails.filter(Q(pk__in=said) | Q(case__in=cases) | Q(message_id=text.strip()))
 
 
 @admin.register(Message)

@@ -2,9 +2,10 @@
 
 The partials templates/admin/cases/case/_*.html are included by other pages, too. Each reads keys of `context`:
 
-_state      case, status, next_step, trouble, end, questions, draft_that_waits
+_state      case, status, next_step, trouble, end, questions
 _result     result_values
-_thread     thread (list of Mail), thread_is_cut, theirs (the counterparty's zone, or None)
+_thread     thread (list of Mail), thread_is_cut, theirs (the counterparty's zone, or None); above, the id of a mail
+            whose text stands elsewhere on the page
 _questions  questions, theirs
 _timeline   timeline (Story)
 _task       case, enclosures
@@ -21,12 +22,12 @@ from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, prefetch_related_objects
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from cases import consequences, drafts, moments
+from cases import consequences, moments
 from cases.admin import lines, standing, words
 from cases.admin.forms import ACTIONS, ActionForm
 from cases.admin.lines import Line, Link, Part
@@ -37,6 +38,7 @@ from cases.models import (
     Case,
     Direction,
     Draft,
+    Enclosure,
     Event,
     InputRequest,
     Message,
@@ -55,25 +57,40 @@ TOKEN = "csrfmiddlewaretoken"  # noqa: S105 (a field's name)
 
 
 def for_staff() -> QuerySet[Case]:
-    """Cases with their clients and with what `words.next_step` reads: `asked_at`, `drafted_at` …"""
+    """Cases with their clients and with what `words.next_step` reads: `asked_at`, `drafted_at` …
+
+    `draft_pk` is the draft that can be decided on, or None.
+    """
     messages = Message.objects.filter(case=OuterRef("pk"))
     pending = InputRequest.objects.filter(case=OuterRef("pk"), status=RequestStatus.PENDING).order_by()
+    drafts = Draft.objects.waiting().filter(case=OuterRef("pk")).order_by()
     cases: QuerySet[Case] = Case.objects.select_related("client")
     return cases.annotate(
         asked_at=Subquery(pending.values("requested_at")[:1]),
-        drafted_at=Subquery(Draft.objects.waiting().filter(case=OuterRef("pk")).order_by().values("drafted_at")[:1]),
+        drafted_at=Subquery(drafts.values("drafted_at")[:1]),
+        draft_pk=Subquery(drafts.values("pk")[:1]),
         has_queued=Exists(messages.filter(status=MessageStatus.QUEUED).order_by()),
         has_unread=Exists(messages.unread().order_by()),
+        has_enclosures=Exists(Enclosure.objects.filter(case=OuterRef("pk")).order_by()),
     )
 
 
-def context(case: Case, *, tried: ActionForm | None = None, can_act: bool = False, chosen: str = "") -> dict[str, Any]:
+def context(
+    case: Case,
+    *,
+    tried: ActionForm | None = None,
+    can_act: bool = False,
+    chosen: str = "",
+    also: Sequence[Message] = (),
+) -> dict[str, Any]:
     """What the partials need; see above.
 
-    `case` is one of `for_staff()`; `tried` is a form that failed; `chosen` is one of `lines.FILTERS`.
+    `case` is one of `for_staff()`; `tried` is a form that failed; `chosen` is one of `lines.FILTERS`; `also` are mails
+    that get their attachments along with the thread.
     """
     now = timezone.now()
-    thread = list(case.messages.prefetch_related("attachments").order_by("-created_at", "-id")[:MAX_MAILS])
+    thread = list(case.messages.order_by("-created_at", "-id")[:MAX_MAILS])
+    prefetch_related_objects([*thread, *also], "attachments")
     thread = sorted(thread, key=lambda message: (message.at, message.created_at))
     questions = list(case.input_requests.order_by("requested_at", "id"))
     events = list(case.events.order_by("-at", "-id")[:MAX_EVENTS])[::-1]
@@ -83,14 +100,13 @@ def context(case: Case, *, tried: ActionForm | None = None, can_act: bool = Fals
         "status": words.STATUSES[case.status],
         "next_step": standing.next_step(case, now),
         "trouble": standing.trouble(case, now),
-        "draft_that_waits": drafts.waiting(case),
         "end": words.ENDS.get(case.result_status or ""),
         "thread": mails(case, thread, events),
         "thread_is_cut": len(thread) == MAX_MAILS,
         "theirs": theirs,
         "questions": questions,
         "timeline": Story(case, events, chosen if chosen in lines.FILTERS else ""),
-        "enclosures": list(case.enclosures.all()) if case.attempt_count == 0 else [],
+        "enclosures": list(case.enclosures.all()) if _is_unsent(case) else [],
         "correspondents": list(case.correspondents.all()[:MAX_CORRESPONDENTS]),
         "now_there": Clock.of(case, now),
         "plan": standing.plan(case, thread),
@@ -100,6 +116,11 @@ def context(case: Case, *, tried: ActionForm | None = None, can_act: bool = Fals
         "result_values": result_values(case, thread, questions),
         "actions": offered(case, tried) if can_act else [],
     }
+
+
+def _is_unsent(case: Any) -> bool:
+    """Whether it has files for a first mail that is still to be sent."""
+    return case.attempt_count == 0 and bool(case.has_enclosures)
 
 
 def offered(case: Case, tried: ActionForm | None) -> list[ActionForm]:
@@ -262,15 +283,15 @@ class Story:
     """The timeline; what other rooms add to it is looked up when it is shown."""
 
     def __init__(self, case: Case, events: Sequence[Event], chosen: str) -> None:
-        self.case, self.chosen, self._events = case, chosen, events
+        self.case, self.chosen, self.events = case, chosen, events
 
     def __iter__(self) -> Iterator[tuple[Event, str, str]]:
         """All events with their words, for those who look for one."""
-        return ((event, *words.told(event)) for event in self._events)
+        return ((event, *words.told(event)) for event in self.events)
 
     @property
     def is_cut(self) -> bool:
-        return len(self._events) == MAX_EVENTS
+        return len(self.events) == MAX_EVENTS
 
     @property
     def chips(self) -> list[Chip]:
@@ -279,7 +300,7 @@ class Story:
     @cached_property
     def lines(self) -> list[Line]:
         """What is shown under the chosen filter, oldest first."""
-        found = [*lines.of_events(self._events, self.case), *self._parts.lines]
+        found = [*lines.of_events(self.events, self.case), *self._parts.lines]
         return [line for line in sorted(found, key=lambda line: line.at) if line.is_under(self.chosen)]
 
     @property

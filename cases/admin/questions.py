@@ -10,18 +10,18 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.views.decorators.http import require_POST
 
-from cases import claims, search, services, work
+from cases import claims, consequences, search, services, work
 from cases.admin import page, words
 from cases.admin.access import actor, may_act, may_see
 from cases.admin.attention import AttentionFirst
-from cases.admin.cases import CaseHasChanged
+from cases.admin.cases import SURE, CaseHasChanged, is_sound
 from cases.admin.desk import DeskAdmin, HandOverForm, title_of, user_of, why_settled
 from cases.admin.filters import all_words, of_client
 from cases.admin.forms import ActionForm, AnswerForm, CompleteForm, FailForm, ReplyForm, WaitForm
@@ -96,9 +96,7 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """The page of a question: all that is needed to decide. A POST is an answer."""
-        question = self.get_object(request, object_id)
-        if question is None:
-            raise Http404(f"There is no question {object_id}.")
+        question = self.find(object_id)
         if not (may_act if request.method == "POST" else may_see)(request):
             raise PermissionDenied
         if request.method != "POST":
@@ -129,14 +127,21 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
         return True
 
     def decide(self, request: HttpRequest, pk: uuid.UUID, form_class: type[ActionForm]) -> HttpResponse:
-        """Carry out another choice than an answer, or show the page again with what was typed and why not."""
+        """Carry out another choice than an answer, or show the page again with what was typed and why not.
+
+        As on the page of a case, an end is carried out once the person has seen what follows from it, and is SURE.
+        """
         if not may_act(request):
             raise PermissionDenied
         question = get_object_or_404(InputRequest.objects.select_related("case__client"), pk=pk)
         form = self._choice(form_class, question.case, question, request.POST)
-        if form.is_valid() and self._carried_out(request, question, form):
-            messages.success(request, form.done)
-            return self.go_on(request, question)
+        if form.is_valid() and is_sound(form):
+            if question.is_pending and form.name in consequences.TOLD and SURE not in request.POST:
+                form.case = page.for_staff().get(pk=question.case_id)  # the consequences are told of it
+                return self.show(request, question, tried=form, asks=True)
+            if self._carried_out(request, question, form):
+                messages.success(request, form.done)
+                return self.go_on(request, question)
         return self.show(request, question, tried=form)
 
     def _carried_out(self, request: HttpRequest, question: InputRequest, form: ActionForm) -> bool:
@@ -163,13 +168,15 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
 
     # --- The page ---
 
-    def show(self, request: HttpRequest, item: InputRequest, *, tried: Any = None) -> HttpResponse:
-        question = InputRequest.objects.select_related("claimed_by", "assigned_to").get(pk=item.pk)
+    def show(self, request: HttpRequest, item: InputRequest, *, tried: Any = None, asks: bool = False) -> HttpResponse:
+        question = item if tried is None else self.find(item.pk)  # what was tried has changed it, or another person has
         case = page.for_staff().get(pk=question.case_id)
         question.case = case
         shown = page.context(case)
         claim = self.claim_context(request, question)
-        if isinstance(tried, ActionForm):
+        if asks:
+            shown["confirmation"] = page.Confirmation.of(tried, request.POST)
+        elif isinstance(tried, ActionForm):
             tried.show_again(case)
         is_for_others = claim["holder"] is not None and not claim["is_mine"]
         can_decide = question.is_pending and may_act(request) and (tried is not None or not is_for_others)

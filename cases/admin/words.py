@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.utils.timesince import timesince
 
 from cases import moments
 from cases.models import Admission, Case, Draft, Event, Message, MessageStatus, Purpose, ResultStatus, Status
@@ -64,15 +63,32 @@ REPORTED: Mapping[str, str] = {  # of a mail that the case ended with
 }
 
 
+UNITS = (  # longer than a minute, in seconds
+    ("hour", 3600),
+    ("day", 86400),
+    ("week", 7 * 86400),
+    ("month", 30 * 86400),
+    ("year", 365 * 86400),
+)
+
+
 def in_one_line(text: str) -> str:
     """The text without its line breaks, and without the marks of what is quoted in it."""
     return " ".join(line.lstrip("> \t") for line in text.splitlines()).strip()
 
 
 def span(since: datetime, until: datetime) -> str:
-    """How long between the two, in its largest unit: `3 days`."""
-    words = timesince(since, until, depth=1).replace("\xa0", " ")
-    return "less than a minute" if words.startswith("0 ") else words
+    """How long between the two, rounded to its largest unit: `3 days` for anything from 60 hours to 84."""
+    seconds = (until - since).total_seconds()
+    if seconds < 60:
+        return "less than a minute"
+    name, length = "minute", 60
+    for longer_name, longer in UNITS:
+        if round(seconds / length) * length < longer:  # 23:40 h are 24 hours in hours, and so a day
+            break
+        name, length = longer_name, longer
+    number = round(seconds / length)
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def kind_of_mail(message: Message) -> str:

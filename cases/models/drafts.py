@@ -35,7 +35,7 @@ class Draft(Message):
     @property
     def hash(self) -> str:
         """SHA-256 in hex of all that an approval is about: recipient, subject, body and attachments."""
-        files = sorted(self.attachments.values_list("name", "sha256"))
+        files = sorted((file.name, file.sha256) for file in self.attachments.all())
         content = json.dumps([self.to_address, self.subject, self.text, files], ensure_ascii=False)
         return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 

@@ -11,10 +11,16 @@ from cases import database
 class DueManager(models.Manager[Any]):
     def locked(self, pk: Any) -> Any:
         """The row, locked until the transaction ends, with `now` read along. Raises DoesNotExist."""
-        row = self.select_for_update(of=("self",)).annotate(read_at=Now()).get(pk=pk)
-        # In whole milliseconds, like the times that steps look at: what is due in a query is due in its step.
-        row.now = database.to_milliseconds(row.read_at) if database.is_server() else database.now()
-        return row
+        return with_now(self.select_for_update(of=("self",)).annotate(looked_at=Now()).get(pk=pk))
+
+
+def with_now(row: Any) -> Any:
+    """The row with `now`, the database's time as `work.now` gives it; `looked_at` is annotated by Now().
+
+    In whole milliseconds, like the times that steps look at: what is due in a query is due in its step.
+    """
+    row.now = database.to_milliseconds(row.looked_at) if database.is_server() else database.now()
+    return row
 
 
 class DueRow(models.Model):

@@ -311,7 +311,7 @@ def test_the_page_says_when_a_key_was_last_used(keeper: Browser) -> None:
     key = ApiKeyFactory(last_used_at="2026-03-04T05:06Z")
     ApiKeyFactory(client=key.client)
     html = keeper.get(page_of(key.client)).content.decode()
-    assert '<td data-label="Last used">2026-03-04 05:06 UTC</td>' in html
+    assert '<td data-label="Last used">Wed 4 Mar 2026, 05:06 UTC</td>' in html
     assert '<td data-label="Last used">never</td>' in html
 
 

@@ -429,11 +429,52 @@ def test_the_result_is_typed_into_fields_of_the_schema(clerk: Browser) -> None:
     assert parts["total"].errors[0].startswith("Write a number")
     assert parts["note"].errors == ['"too long" is longer than 5 characters']
     assert form_on(wrong, "complete").non_field_errors() == ["2 fields to put right: see below."]
-    done = decide(clerk, question, "complete", drawn="1", **{"result-0": "12.5", "result-1": ""})
+    done = decide(clerk, question, "complete", drawn="1", sure="yes", **{"result-0": "12.5", "result-1": ""})
     assert done.headers["location"] == DONE
     case = Case.objects.get(pk=question.case_id)
     assert (case.status, case.result) == (Status.COMPLETED, {"total": 12.5})
     assert case.sources == [{"path": "", "source_id": "staff ann0", "quote": ""}]
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "told_of"),
+    [
+        ("complete", {"drawn": "1", "result-0": "12.5", "result-1": ""}, "case.completed"),
+        ("fail", {"why": "failed_by_staff", "reason": "No."}, "case.failed"),
+    ],
+)
+def test_an_end_is_asked_about_once_more_as_on_the_page_of_the_case(
+    clerk: Browser, name: str, typed: dict[str, str], told_of: str
+) -> None:
+    question = asked_ago(5, case__result_schema=SCHEMA, case__client_webhook_url="https://client.example/")
+    asked = decide(clerk, question, name, **typed)
+    confirmation = asked.context["confirmation"]
+    assert (asked.status_code, confirmation.name) == (200, name)
+    assert "The open question is closed without an answer." in confirmation.sentences
+    assert any(sentence.endswith(f"is told {told_of}.") for sentence in confirmation.sentences)
+    assert "Nothing is done yet." in asked.content.decode()
+    question.refresh_from_db()
+    assert question.is_pending
+    assert not LogEntry.objects.exists()
+    done = decide(clerk, question, name, **{**dict(confirmation.posted), "sure": "yes"})
+    assert done.headers["location"] == DONE
+    assert Case.objects.get(pk=question.case_id).is_terminal
+
+
+def test_what_can_be_taken_back_is_asked_once(clerk: Browser) -> None:
+    question = asked_ago(5)
+    until = f"{work.now() + timedelta(days=3):%Y-%m-%dT%H:%M}"
+    assert decide(clerk, question, "wait", moment=until, zone="UTC").status_code == 302
+
+
+def test_beside_a_settled_question_stand_the_facts(clerk: Browser) -> None:
+    question = asked_ago(5)
+    html = clerk.get(page_of(question)).content.decode()
+    assert html.index('class="below"') < html.index('id="facts"')
+    clerk.post(page_of(question), {"provided_context": "Yes."})
+    html = clerk.get(page_of(question)).content.decode()
+    assert 'class="below"' not in html
+    assert html.index('class="side side-column"') < html.index('id="facts"')
 
 
 def test_nothing_filled_in_completes_nothing(clerk: Browser) -> None:
@@ -442,7 +483,7 @@ def test_nothing_filled_in_completes_nothing(clerk: Browser) -> None:
     assert form_on(response, "complete").non_field_errors()[0].startswith("Nothing is filled in.")
     question.refresh_from_db()
     assert question.is_pending
-    assert decide(clerk, question, "complete", drawn="1", raw="1", result="{}").status_code == 302
+    assert decide(clerk, question, "complete", drawn="1", raw="1", result="{}", sure="yes").status_code == 302
 
 
 def test_a_button_for_a_row_decides_nothing(clerk: Browser) -> None:
@@ -460,7 +501,7 @@ def test_a_button_for_a_row_decides_nothing(clerk: Browser) -> None:
 
 def test_what_was_decided_on_another_case_than_there_is_now_is_not_done(clerk: Browser) -> None:
     question = asked_ago(5)
-    response = decide(clerk, question, "fail", version=99, why="failed_by_staff", reason="No.")
+    response = decide(clerk, question, "fail", version=99, why="failed_by_staff", reason="No.", sure="yes")
     assert told(response)[0].startswith("Nothing was done. The case has changed since you opened the page.")
     question.refresh_from_db()
     assert question.is_pending

@@ -156,7 +156,8 @@ def test_the_page_tells_everything_in_words(page: Page) -> None:
     expect(page.locator(".next-step")).to_contain_text(" in Tokyo (")
     expect(page.locator("#message-" + str(case.messages.first().pk))).to_contain_text("delivered")  # type: ignore[union-attr]
     expect(page.locator("#timeline")).to_contain_text("It promises a date of payment.")
-    expect(page.locator("#timeline")).to_contain_text("Attempt 1 to tell of case.input_needed: answered 503")
+    attempted = "Attempt 1 to tell that a question waits for an answer: answered 503"
+    expect(page.locator("#timeline")).to_contain_text(attempted)
     expect(page.locator("#facts")).to_contain_text("Tokyo")
     assert page.locator("pre:visible").count() == 0  # nothing raw is in sight
     assert page.locator("h1").count() == 1

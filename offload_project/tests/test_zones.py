@@ -14,7 +14,7 @@ from cases.admin.forms import WaitForm
 from cases.claims import ClaimedByAnother
 from cases.factories import ApiKeyFactory, CaseFactory, MessageFactory
 from cases.models import Case
-from cases.moments import stamp
+from cases.moments import shortly
 from cases.tests.staff import staff
 
 MAILS = "/admin/cases/message/"
@@ -30,14 +30,14 @@ def clerk(db: None) -> Browser:
 @pytest.mark.parametrize(
     ("zone", "shown"),
     [
-        ("", "2026-01-15 12:30 UTC"),
-        ("Europe/Zurich", "2026-01-15 13:30 CET"),
-        ("Asia/Kolkata", "2026-01-15 18:00 IST"),
-        ("America/Los_Angeles", "2026-01-15 04:30 PST"),
-        ("Nowhere/Land", "2026-01-15 12:30 UTC"),
-        ("../../etc/passwd", "2026-01-15 12:30 UTC"),
-        ("/etc/localtime", "2026-01-15 12:30 UTC"),
-        ("x" * 4000, "2026-01-15 12:30 UTC"),
+        ("", "Thu 15 Jan 2026, 12:30 UTC"),
+        ("Europe/Zurich", "Thu 15 Jan 2026, 13:30"),
+        ("Asia/Kolkata", "Thu 15 Jan 2026, 18:00"),
+        ("America/Los_Angeles", "Thu 15 Jan 2026, 04:30"),
+        ("Nowhere/Land", "Thu 15 Jan 2026, 12:30 UTC"),
+        ("../../etc/passwd", "Thu 15 Jan 2026, 12:30 UTC"),
+        ("/etc/localtime", "Thu 15 Jan 2026, 12:30 UTC"),
+        ("x" * 4000, "Thu 15 Jan 2026, 12:30 UTC"),
     ],
 )
 def test_times_are_shown_in_the_zone_that_the_browser_names(clerk: Browser, zone: str, shown: str) -> None:
@@ -57,8 +57,8 @@ def test_who_has_a_question_and_since_when(db: None) -> None:
     since = datetime(2026, 1, 15, 12, 30, tzinfo=UTC)
     with timezone.override("Europe/Zurich"):
         assert "since 13:30 CET." in ClaimedByAnother(User(username="bo"), since).message
-        assert stamp(since) == "2026-01-15 13:30 CET"
-    assert stamp(since) == "2026-01-15 12:30 UTC"
+        assert shortly(since) == "Thu 15 Jan 2026, 13:30"
+    assert shortly(since) == "Thu 15 Jan 2026, 12:30 UTC"
 
 
 def clocks(case: Case) -> list[str]:

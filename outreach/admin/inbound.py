@@ -136,10 +136,11 @@ class InboundPayloadAdmin(AttentionFirst):
             return queryset, False
         fields = ("note", "last_error", "summary__from", "summary__subject")
         in_row = reduce(or_, (all_words(field, term) for field in fields))
-        mails = Message.objects.filter(case__in=search.cases_known_by(term)).order_by().values("pk")
+        cases, said = search.cases_and_mails(term)
+        mails = Message.objects.filter(case__in=cases).order_by().values("pk")
         rows = InboundPayload.objects.order_by().values("pk")
         found = rows.filter(in_row, state__in=NOT_TAKEN_IN).union(  # each along an index of its own
-            rows.filter(message__in=search.mails_with(term)),
+            rows.filter(message__in=said),
             rows.filter(message__in=mails),
             rows.filter(source__in=list(READERS), dedupe_key=term),
         )

@@ -71,7 +71,7 @@ class StaffNoticeAdmin(AttentionFirst):
         """Why it was not sent at once, and until when."""
         if not notice.hold or notice.held_until is None:
             return "–"
-        return f"until {moments.stamp(notice.held_until)}: {notice.get_hold_display()}"
+        return f"until {moments.shortly(notice.held_until)}: {notice.get_hold_display()}"
 
     @admin.display(description="Digest")
     def digest(self, notice: StaffNotice) -> SafeString | str:

@@ -270,7 +270,6 @@ def _mailbox(case: Case, request: HttpRequest) -> dict[str, Any]:
         "kept": kept if request.user.has_perm("outreach.view_inboundpayload") else [],
         "question": question,
         "answer": _answer(case, question) if question else "",
-        "result": curl.pretty(case.result) if isinstance(case.result, dict) else case.result,
         "following": following if may_act(request) and following.hours_left else None,
         "fingerprint": hashlib.sha256(repr(facts).encode()).hexdigest()[:16],
     }

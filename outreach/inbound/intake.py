@@ -1,6 +1,7 @@
 """Taking in what a door has stored: understand it, find its case, and record what it means if it may act on it."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -36,6 +37,26 @@ TRY_AGAIN = timedelta(seconds=20)
 TIME_TO_RECORD_SECONDS = 20.0  # of a step, kept free of reading
 MAX_JUDGED_ANEW = 50
 TRY_FOR = timedelta(minutes=10)  # a reply can be faster than the commit of the send that it answers
+
+# What came in, as the staff's list says it; the case stands beside it.
+TAKEN_IN: Mapping[InboundKind, str] = {
+    InboundKind.REPLY: "A reply",
+    InboundKind.AUTO_REPLY: "An automatic reply",
+    InboundKind.BOUNCE: "A report: a mail could not be delivered",
+    InboundKind.SOFT_BOUNCE: "A report: a mail could not be delivered, perhaps for a while",
+    InboundKind.DELAY: "A report: a mail is delayed",
+    InboundKind.COMPLAINT: "A report: a mail was called unwanted",
+}
+REPORTED: Mapping[EventKind, str] = {
+    EventKind.SENT: "The provider has sent a mail",
+    EventKind.DELIVERED: "A mail was delivered",
+    EventKind.DEFERRED: "A mail is delayed",
+    EventKind.BOUNCED: "A mail could not be delivered",
+    EventKind.SOFT_BOUNCED: "A mail could not be delivered, perhaps for a while",
+    EventKind.COMPLAINED: "A mail was called unwanted",
+    EventKind.REJECTED: "The provider has refused a mail",
+    EventKind.OPENED: "A mail was opened",
+}
 NOT_CONCERNED = ", which it does not concern: it is about another mailbox, or an answer has to be judged first"
 
 # What becomes of a payload; what has come in, which may be long, is never written again.
@@ -104,7 +125,7 @@ def _take_in_event(claimed: Claim, event: ProviderEvent) -> None:
         return
     with claimed.write() as payload:
         did = _follow_event(event, match.case, match.sent)
-        payload.state, payload.note = PayloadState.DONE, f"{event.kind} on case {match.case.pk}{did}"
+        payload.state, payload.note = PayloadState.DONE, f"{REPORTED[event.kind]}{did}"
         _save(payload)
 
 
@@ -156,7 +177,7 @@ def _let_act(
         kept_from_it = _quarantined_for(case)
         _admit(case, newcomers, actor=payload.decided_by or SYSTEM)
         _record(case, payload, mail, files, suspicions)
-        payload.state, payload.note, payload.summary = PayloadState.DONE, f"{mail.kind} on case {case.pk}", {}
+        payload.state, payload.note, payload.summary = PayloadState.DONE, TAKEN_IN[mail.kind], {}
         _save(payload)
         _judge_anew(kept_from_it, case)
 

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.module_loading import import_string
-from django.utils.timesince import timesince
 
+from cases.admin import words
 from cases.models import Case, Draft, Event, InputRequest
 from cases.time_travel import Skipped
 from outreach.models import InboundPayload, PayloadState, StaffNotice
@@ -56,10 +56,9 @@ class Item:
 
 
 def span(length: timedelta) -> str:
-    """The length in its largest unit."""
+    """The length as the staff's pages say it."""
     start = datetime(2001, 1, 1)
-    words = timesince(start, start + max(length, timedelta()), depth=1).replace("\xa0", " ")
-    return "less than a minute" if words.startswith("0 ") else words
+    return words.span(start, start + length)
 
 
 def with_subjects(notices: QuerySet[StaffNotice]) -> QuerySet[StaffNotice]:

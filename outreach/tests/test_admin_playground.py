@@ -147,6 +147,8 @@ def test_a_reply_with_a_file_completes_the_case(player: Browser, played: Played)
     run_due()
     assert played.reload().status == Status.COMPLETED
     assert played.case.result == {"invoiceNumber": "2026-0042", "total": 1250.5}
+    page = shown(player, played.case)
+    assert "<dt><bdi>total</bdi></dt><dd><bdi>1250.5</bdi></dd>" in page
     assert Attachment.objects.get().name == "invoice.txt"
     [mail] = [parse(raw) for raw in raw_payloads()]
     assert "> " in mail.text

@@ -67,7 +67,7 @@ def test_a_reply_is_recorded_and_the_payload_done(played: Played) -> None:
     payload = played.take(raw_reply(played, "Which one?"))
     [message] = played.received
     assert (payload.state, payload.message, payload.due_at) == (PayloadState.DONE, message, None)
-    assert payload.note == f"reply on case {played.case.pk}"
+    assert payload.note == "A reply"
     assert (message.purpose, message.text) == (Purpose.HUMAN, "Which one?")
 
 

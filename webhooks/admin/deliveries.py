@@ -3,6 +3,7 @@
 import io
 import json
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -24,10 +25,10 @@ from cases.admin.attention import AttentionFirst
 from cases.admin.files import as_file, link_to_case
 from cases.admin.filters import of_client
 from cases.admin.words import span
+from cases.errors import CaseError
 from webhooks.admin.health import EVENTS, STATES
-from webhooks.errors import StillWaiting
 from webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
-from webhooks.replay import replay
+from webhooks.replay import replay, try_now
 from webhooks.tasks import SCHEDULE
 
 MAX_ATTEMPTS = 100  # the newest; each replay allows ten more
@@ -97,9 +98,11 @@ class DeliveryAdmin(AttentionFirst, CasePartAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         again = self.admin_site.admin_view(require_POST(self.replay))
+        sooner = self.admin_site.admin_view(require_POST(self.try_now))
         body = self.admin_site.admin_view(require_safe(self.body))
         return [
             path("<uuid:pk>/replay/", again, name="webhooks_delivery_replay"),
+            path("<uuid:pk>/try_now/", sooner, name="webhooks_delivery_try_now"),
             path("<uuid:pk>/body/", body, name="webhooks_delivery_body"),
             *super().get_urls(),
         ]
@@ -126,6 +129,7 @@ class DeliveryAdmin(AttentionFirst, CasePartAdmin):
             payload=readable(bytes(delivery.body)),
             size=len(delivery.body),
             may_replay=may_act(request) and delivery.state != DeliveryState.WAITING,
+            may_try_now=may_act(request) and waits_for_its_time(delivery, timezone.now()),
             may_see_client=request.user.has_perm("cases.view_client"),
         )
 
@@ -138,17 +142,34 @@ class DeliveryAdmin(AttentionFirst, CasePartAdmin):
 
     def replay(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         """Send an ended event once more."""
+        done = "The event is on its way once more, with the same bytes and id."
+        return self._repeated(request, pk, replay, "Sent again", done)
+
+    def try_now(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """Make the next attempt at once."""
+        return self._repeated(request, pk, try_now, "Tried before its time", "The next attempt is made now.")
+
+    def _repeated(
+        self, request: HttpRequest, pk: uuid.UUID, act: Callable[[uuid.UUID], Any], logged: str, done: str
+    ) -> HttpResponse:
         if not may_act(request):
             raise PermissionDenied
         delivery = get_object_or_404(Delivery.objects.defer("body"), pk=pk)
         try:
-            replay(pk)
-        except StillWaiting as error:
+            act(pk)
+        except CaseError as error:
             messages.warning(request, error.message)
         else:
-            self.log_change(request, delivery, "Sent again")
-            messages.success(request, "The event is on its way once more, with the same bytes and id.")
+            self.log_change(request, delivery, logged)
+            messages.success(request, done)
         return redirect("admin:webhooks_delivery_change", pk)
+
+
+def waits_for_its_time(delivery: Delivery, now: datetime) -> bool:
+    """Whether its next attempt lies ahead, and nothing else keeps it from being made."""
+    is_held = delivery.lease_until is not None and delivery.lease_until > now
+    is_first = delivery.due_at is not None and delivery.due_at > now
+    return delivery.state == DeliveryState.WAITING and is_first and not is_held
 
 
 def next_attempt(delivery: Delivery, now: datetime) -> str:

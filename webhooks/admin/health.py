@@ -60,7 +60,7 @@ def healths(endpoints: Sequence[Endpoint], deliveries: QuerySet[Delivery], now: 
 
 
 def _times(deliveries: QuerySet[Delivery]) -> Mapping[int, list[int]]:
-    newest = list(deliveries.order_by("-created_at", "-id").values_list("pk", flat=True)[:MAX_LOOKED_AT])
+    newest = deliveries.order_by("-created_at", "-id").values("pk")[:MAX_LOOKED_AT]
     answered = Attempt.objects.filter(delivery__in=newest, status__isnull=False).order_by()
     times: dict[int, list[int]] = defaultdict(list)
     for endpoint, duration in answered.values_list("delivery__endpoint", "duration_ms"):
@@ -79,13 +79,13 @@ def _health(endpoint: Endpoint, times: Iterable[int], now: datetime) -> Health:
 def in_words(endpoint: Endpoint, now: datetime) -> tuple[str, str]:
     """How it is, and a tone: ok, warn, bad or calm."""
     if endpoint.parked_at:
-        return f"parked since {moments.stamp(endpoint.parked_at)}", "bad"
+        return f"parked since {moments.shortly(endpoint.parked_at)}", "bad"
     if endpoint.failing_since:
         times = "once" if endpoint.failures == 1 else f"{endpoint.failures} times in a row"
         rest = ""
         if endpoint.rests_until and endpoint.rests_until > now:
-            rest = f"; called again at {moments.stamp(endpoint.rests_until)}"
-        return f"failing since {moments.stamp(endpoint.failing_since)}, {times}{rest}", "warn"
+            rest = f"; called again at {moments.shortly(endpoint.rests_until)}"
+        return f"failing since {moments.shortly(endpoint.failing_since)}, {times}{rest}", "warn"
     if endpoint.last_success_at:
         return f"well, answered {span(endpoint.last_success_at, now)} ago", "ok"
     return "not called yet", "calm"

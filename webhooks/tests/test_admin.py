@@ -131,6 +131,35 @@ def test_one_event_is_sent_again_once_it_has_ended(delivery: Delivery, operator:
     assert (delivery.state, delivery.attempts_before) == ("WAITING", 2)
 
 
+def test_one_that_waits_is_tried_before_its_time(delivery: Delivery, operator: Browser) -> None:
+    page, now = f"/admin/webhooks/delivery/{delivery.pk}/change/", f"/admin/webhooks/delivery/{delivery.pk}/try_now/"
+    Delivery.objects.filter(pk=delivery.pk).update(retry_at=work.now() + timedelta(hours=1))
+    due_at = Delivery.objects.get(pk=delivery.pk).due_at
+    assert due_at is not None
+    assert due_at > work.now()
+    assert now in operator.get(page).content.decode()
+    assert operator.get(now).status_code == 405
+    assert "The next attempt is made now." in operator.post(now, follow=True).content.decode()
+    delivery.refresh_from_db()
+    assert delivery.due_at is not None
+    assert delivery.due_at <= work.now()
+    assert (delivery.state, delivery.attempt_count, delivery.attempts_before) == ("WAITING", 1, 0)
+    assert now not in operator.get(page).content.decode()  # it is due
+    assert LogEntry.objects.filter(change_message__contains="Tried before its time").count() == 1
+
+
+def test_nothing_is_tried_before_its_turn(delivery: Delivery, operator: Browser) -> None:
+    behind = Delivery.objects.get(sequence=2)
+    page, now = f"/admin/webhooks/delivery/{behind.pk}/change/", f"/admin/webhooks/delivery/{behind.pk}/try_now/"
+    assert now not in operator.get(page).content.decode()
+    assert "has to arrive first" in operator.post(now, follow=True).content.decode()
+    tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, 5))
+    ended = f"/admin/webhooks/delivery/{delivery.pk}/try_now/"
+    assert "has ended meanwhile" in operator.post(ended, follow=True).content.decode()
+    assert Delivery.objects.get(pk=delivery.pk).state == "DELIVERED"
+    assert not LogEntry.objects.exists()
+
+
 def test_all_since_a_time_are_sent_again_after_a_confirmation(delivery: Delivery, operator: Browser) -> None:
     tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, 5))
     since = {"moment": "2026-01-01T00:00", "whose": "endpoint", "with_delivered": "on"}

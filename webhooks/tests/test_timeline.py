@@ -41,10 +41,18 @@ def test_deliveries_and_attempts_are_told_in_words() -> None:
     part = timeline.of_case(delivery.case, 10)
     lines = sorted(part.lines, key=lambda line: line.at)
     assert [(line.words, line.said, line.who) for line in lines] == [
-        ("The client is to hear of case.failed: delivered, after 3 attempts", "", ""),
-        ("Attempt 1 to tell of case.failed: no answer, after 0.1 s", "ConnectTimeout", "https://client.example:443"),
-        ("Attempt 2 to tell of case.failed: answered 503 after 0.1 s", "<b>busy</b>", "https://client.example:443"),
-        ("Attempt 3 to tell of case.failed: answered 204 after 0.1 s", "", "https://client.example:443"),
+        ("The client is to hear that the case has failed: delivered, after 3 attempts", "", ""),
+        (
+            "Attempt 1 to tell that the case has failed: no answer, after 0.1 s",
+            "ConnectTimeout",
+            "https://client.example:443",
+        ),
+        (
+            "Attempt 2 to tell that the case has failed: answered 503 after 0.1 s",
+            "<b>busy</b>",
+            "https://client.example:443",
+        ),
+        ("Attempt 3 to tell that the case has failed: answered 204 after 0.1 s", "", "https://client.example:443"),
     ]
     assert {line.kind for line in lines} == {"webhooks"}
     assert {link.permission for line in lines for link in line.links} == {"webhooks.view_delivery"}
@@ -63,7 +71,7 @@ def test_deliveries_and_attempts_are_told_in_words() -> None:
 def test_what_has_not_arrived_says_why(state: str, words: str, is_urgent: bool) -> None:
     delivery = told(state=state, note="Nobody is there.", due_at=None)
     [line] = timeline.of_case(delivery.case, 10).lines
-    assert line.words == f"The client is to hear of case.failed: {words}"
+    assert line.words == f"The client is to hear that the case has failed: {words}"
     assert (line.said, line.is_urgent) == ("Nobody is there.", is_urgent)
 
 
