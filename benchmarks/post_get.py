@@ -185,7 +185,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.post_get", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few requests, to see that it runs")
-    rounds, count = (5, 3) if parser.parse_args().quick else (25, 15)
+    rounds, count = (5, 3) if parser.parse_args().quick else (21, 10)
     with installation(OFFLOAD_RATE_PER_MINUTE="100000000"):  # counted as ever, and never reached
         from benchmarks.floor import Floor
         from offload_project.wsgi import application
