@@ -242,10 +242,18 @@ class _Names:
 
         A process may hold a row anew whose former claim it has not yet finished with, so both are compared.
         """
-        keys = {f"pk{n}": self.value("pk", pk) for n, (pk, _) in enumerate(held)}
-        tokens = {f"token{n}": self.value("lease_token", token) for n, (_, token) in enumerate(held)}
-        pairs = ", ".join(f"(%({key})s, %({token})s)" for key, token in zip(keys, tokens, strict=True))
-        return f"({self.pk}, lease_token) IN (VALUES {pairs})", {**keys, **tokens}
+        if database.is_server():
+            keys, tokens = f"%(pks)s::{self._type('pk')}[]", f"%(tokens)s::{self._type('lease_token')}[]"
+            is_one = f"({self.pk}, lease_token) IN (SELECT * FROM unnest({keys}, {tokens}))"
+            params: dict[str, Any] = {"pks": [pk for pk, _ in held], "tokens": [token for _, token in held]}
+            return f"{self.pk} = ANY({keys}) AND {is_one}", params
+        params = {f"pk{n}": self.value("pk", pk) for n, (pk, _) in enumerate(held)}
+        params |= {f"token{n}": self.value("lease_token", token) for n, (_, token) in enumerate(held)}
+        pairs = ", ".join(f"(%(pk{n})s, %(token{n})s)" for n in range(len(held)))
+        return f"({self.pk}, lease_token) IN (VALUES {pairs})", params
+
+    def _type(self, name: str) -> str:
+        return str(self._field(name).db_type(connection))
 
 
 def _compiled(rows: QuerySet[Any], prefix: str = "rows_") -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from cases.migration_operations import AddIndex
+from cases.migration_operations import AddIndex, LeaveRoomForUpdates
 from cases.models import TurnIndex
 
 
@@ -9,4 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [("cases", "0014_days_in_numbers")]
 
-    operations = [AddIndex("case", TurnIndex("client", name="case_turn"))]
+    operations = [
+        AddIndex("case", TurnIndex("client", name="case_turn")),
+        LeaveRoomForUpdates("cases_case", percent=20),
+    ]
