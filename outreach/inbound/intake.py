@@ -80,12 +80,11 @@ def accept(source: str, raw: bytes, dedupe_key: str, *, envelope: dict[str, Any]
     known = InboundPayload.objects.filter(source=source, dedupe_key=dedupe_key)
     if known.exists():
         return False
-    payload = InboundPayload(source=source, dedupe_key=dedupe_key, body=raw, envelope=envelope or {})
+    fields: dict[str, Any] = {"source": source, "dedupe_key": dedupe_key, "body": raw, "envelope": envelope or {}}
     try:
         with work.transaction():
-            payload.received_at = payload.due_at = work.now()
-            payload.save(force_insert=True)
-            work.wake_after_commit(payload)
+            at = work.now()
+            work.wake_after_commit(InboundPayload.objects.create(**fields, received_at=at, due_at=at))
     except IntegrityError:
         if known.exists():  # it came by two ways at the same moment
             return False
