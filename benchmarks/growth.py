@@ -73,7 +73,7 @@ def fill(filled: Filled) -> None:
     from cases.models import Case, Client, Event, Message, Status
     from webhooks.models import Delivery, Endpoint
 
-    key = ApiKeyFactory()
+    key = ApiKeyFactory(is_test=True)
     filled.key, filled.client = key.key, key.client
     Client.objects.bulk_create([Client(name=f"Client {number}") for number in range(CLIENTS - 1)])
     Endpoint.objects.bulk_create(
@@ -220,8 +220,9 @@ def main() -> int:
     """Fill, measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1,000 and 5,000 cases")
+    parser.add_argument("--cases", type=int, default=1_000_000, help="in the large database")
     given = parser.parse_args()
-    sizes = (1_000, 5_000) if given.quick else (10_000, 1_000_000)
+    sizes = (1_000, 5_000) if given.quick else (10_000, given.cases)
     # Requests are counted as ever, and the rate is never reached.
     with installation(OFFLOAD_RATE_PER_MINUTE="100000000") as url:
         from django.db import connections

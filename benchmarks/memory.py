@@ -85,7 +85,7 @@ def requests(port: int, key: str, posts: int) -> None:
     def one_client(seed: int) -> None:
         connection, made, chosen = HTTPConnection("127.0.0.1", port, timeout=60), list[str](), random.Random(seed)
         for _ in range(posts // CLIENTS):
-            made.append(json.loads(ask(connection, "POST", "/cases", key, json.dumps(NEW_CASE)))["caseId"])
+            made.append(json.loads(ask(connection, "POST", "/cases", key, json.dumps(NEW_CASE)))["data"]["caseId"])
             for _ in range(2):
                 ask(connection, "GET", f"/cases/{chosen.choice(made)}?includeTranscript=true", key)
         connection.close()

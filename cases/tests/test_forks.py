@@ -81,7 +81,10 @@ def test_a_fork_does_not_use_its_parents_connection(tmp_path: Path) -> None:
     connection.ensure_connection()
     ours = connection.connection
 
-    fork = Fork(lambda: (tmp_path / "seen").write_text(str(connection.connection)) and None)
+    def look() -> None:
+        (tmp_path / "seen").write_text(str(connection.connection))
+
+    fork = Fork(look)
     assert fork.wait(10) == 0
     assert (tmp_path / "seen").read_text() == "None"
     assert connection.connection is ours

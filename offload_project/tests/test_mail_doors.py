@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
@@ -154,7 +155,7 @@ def test_connections_are_bounded_and_it_stops_when_told(service: Service) -> Non
     busy.mail("ann@supplier.example")
     busy.rcpt("inbox@ours.example")
     [server] = service.started
-    server.leader.terminate()
+    server.leader.send_signal(signal.SIGTERM)
     idle = clients[0].sock
     assert idle
     assert idle.recv(100) == b""  # closed at once
