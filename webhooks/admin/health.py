@@ -82,8 +82,9 @@ def in_words(endpoint: Endpoint, now: datetime) -> tuple[str, str]:
         return f"parked since {moments.stamp(endpoint.parked_at)}", "bad"
     if endpoint.failing_since:
         times = "once" if endpoint.failures == 1 else f"{endpoint.failures} times in a row"
-        is_resting = endpoint.rests_until is not None and endpoint.rests_until > now
-        rest = f"; called again at {moments.stamp(endpoint.rests_until)}" if is_resting else ""
+        rest = ""
+        if endpoint.rests_until and endpoint.rests_until > now:
+            rest = f"; called again at {moments.stamp(endpoint.rests_until)}"
         return f"failing since {moments.stamp(endpoint.failing_since)}, {times}{rest}", "warn"
     if endpoint.last_success_at:
         return f"well, answered {span(endpoint.last_success_at, now)} ago", "ok"

@@ -1,10 +1,12 @@
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from pytest_django import DjangoAssertNumQueries
 
-from cases import work
+from cases import moments, work
 from cases.factories import CaseFactory
 from cases.models import Client, Status
 from webhooks import endpoints, sender, signing, tasks
@@ -268,6 +270,9 @@ def test_health_is_said_in_words(delivery: Delivery, operator: Browser) -> None:
     assert health.words.startswith("failing since ")
     assert health.words.endswith(", once")
     assert (health.tone, health.median_ms, health.waiting, health.kept) == ("warn", 12, 2, 0)
+    Endpoint.objects.update(rests_until=work.now() + timedelta(minutes=5))
+    health = operator.get(path_of(delivery, "change")).context["health"]
+    assert f"; called again at {moments.stamp(Endpoint.objects.get().rests_until)}" in health.words
     for duration in (40, 50):
         tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, duration))
     health = operator.get(path_of(delivery, "change")).context["health"]
