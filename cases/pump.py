@@ -39,7 +39,6 @@ stopping = SharedFlag()  # set by SIGTERM, for all workers of the cluster: stop 
 _at_work = threading.Event()
 # Beside done and failed.
 OUTCOMES: dict[type[BaseException], str] = {MovedOn: "moved_on", LeaseLost: "lease_lost", StepWaits: "waits"}
-JOIN_SECONDS = 0.01  # steps that end within it are given back by one statement, and what follows is taken by one
 LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
 
 
@@ -114,8 +113,10 @@ class Pump:
             return False
         # None begins before all have threads: hundreds that compute would leave this one no turn to start the rest.
         may_begin = threading.Event()
-        self.running |= {threads.submit(_begin, held, may_begin): held for held in claims}
-        may_begin.set()
+        try:
+            self.running |= {threads.submit(_begin, held, may_begin): held for held in claims}
+        finally:
+            may_begin.set()
         return bool(claims)
 
     def _room_for(self, name: str) -> int:
@@ -130,7 +131,6 @@ class Pump:
         look_again = LOOK_SECONDS if self._may_claim() else settings.OFFLOAD_RENEW_SECONDS
         next_renewal = self.renewed_at + settings.OFFLOAD_RENEW_SECONDS - time.monotonic()
         wait(self.running, timeout=max(0.01, min(look_again, next_renewal)), return_when=FIRST_COMPLETED)
-        time.sleep(JOIN_SECONDS)
 
     def _renew(self) -> None:
         if time.monotonic() - self.renewed_at >= settings.OFFLOAD_RENEW_SECONDS:
