@@ -46,7 +46,7 @@ class WithoutSurrogates(ProhibitSurrogateCharactersValidator):
     """REST framework's looks at each character in Python; here at those that there are, mostly none."""
 
     def __call__(self, value: Any) -> None:
-        if SURROGATE.search(value):
+        if isinstance(value, str) and SURROGATE.search(value):  # Base64 has bytes
             super().__call__(value)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from scripts.chaos.services import Installation
 
-STUCK_SECONDS = 60.0
 KINDS = {  # as settings.OFFLOAD_WORK_KINDS, but for chores
     "case": "cases_case",
     "payload": "outreach_inboundpayload",
@@ -18,10 +17,10 @@ ALL = f"{WORK} UNION ALL {_ROWS.format('chore', 'name', 'cases_chore')}"  # chor
 
 
 class Watch:
-    """Looks for rows that are stuck: due by their own `due_at`, and held by nobody for a minute since it began."""
+    """Looks for rows that are stuck: due by their own `due_at`, and held by nobody for so long since it began."""
 
-    def __init__(self, service: Installation) -> None:
-        self.service = service
+    def __init__(self, service: Installation, seconds: float) -> None:
+        self.service, self.seconds = service, seconds
         self.since = self._now()
         self.stuck: set[str] = set()
         self.longest_seconds = 0.0
@@ -36,7 +35,7 @@ class Watch:
         free = "due_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until <= clock_timestamp())"
         for name, seconds in self.service.rows(f"SELECT name, {waited} FROM ({ALL}) AS work WHERE {free}"):
             self.longest_seconds = max(self.longest_seconds, float(seconds))
-            if seconds > STUCK_SECONDS:
+            if seconds > self.seconds:
                 self.stuck.add(name)
 
 
