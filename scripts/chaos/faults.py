@@ -1,5 +1,6 @@
 """What goes wrong, and when: a schedule that follows from the seed alone, and how each fault is carried out."""
 
+import os
 import random
 import threading
 import time
@@ -62,9 +63,12 @@ def pick(choice: float, among: list[int]) -> list[int]:
     return [among[int(choice * len(among))]] if among else []
 
 
-def _is_first(pid: int) -> bool:
-    """Whether it was not forked by a process of the same command line."""
-    return processes.command_of(processes.parents().get(pid, 0)) != processes.command_of(pid)
+def _leads_cluster(pid: int) -> bool:
+    """Whether it is a worker's fork with a process group of its own."""
+    try:
+        return "manage.py worker" in processes.command_of(pid) and os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 class Injector:
@@ -144,8 +148,8 @@ class Injector:
 
     def _clusters(self) -> list[int]:
         """The first processes of the clusters, those too that have lost their supervisor."""
-        running = processes.of_run(self.service.home)
-        return [pid for pid in running if "--cluster" in processes.command_of(pid) and _is_first(pid)]
+        supervisors = {unit.pid for unit in self.service.units.values()}
+        return [pid for pid in processes.of_run(self.service.home) if pid not in supervisors and _leads_cluster(pid)]
 
     def _kill_of_cluster(self, choice: float) -> bool:
         forked = sorted(pid for leader in self._clusters() for pid in processes.below(leader))
