@@ -302,7 +302,7 @@ def test_health_is_said_in_words(delivery: Delivery, operator: Browser) -> None:
     rests_until = work.now() + timedelta(minutes=5)
     Endpoint.objects.update(rests_until=rests_until)
     health = operator.get(path_of(delivery, "change")).context["health"]
-    assert health.words.endswith(f", once; called again at {moments.stamp(rests_until)}")
+    assert health.words.endswith(f", once; called again at {moments.shortly(rests_until)}")
     for duration in (40, 50):
         tasks.record_attempt(delivery.pk, work.now(), sender.Outcome(200, duration))
     health = operator.get(path_of(delivery, "change")).context["health"]
