@@ -41,7 +41,7 @@ class Size:
 
 
 # Among all other tests a machine is slow: rows may be due for longer than is promised.
-SMALL = Size(6, 20, 8, 300, 180, 1, 1, 2, 20, 2)
+SMALL = Size(4, 16, 6, 300, 180, 1, 1, 2, 20, 2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
