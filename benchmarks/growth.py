@@ -56,8 +56,9 @@ def new_database(url: str, name: str, cases: int) -> Filled:
     from django.db import connections
     from django.db.backends.postgresql.base import DatabaseWrapper
 
-    connections["default"].close()
-    connections["default"].close_pool()
+    before: Any = connections["default"]  # with a pool, which PostgreSQL's alone has
+    before.close()
+    before.close_pool()
     with psycopg.connect(urlsplit(url)._replace(path="/template1").geturl(), autocommit=True) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name}".encode())
         server.execute(f"CREATE DATABASE {name} TEMPLATE {urlsplit(url).path.strip('/')}".encode())

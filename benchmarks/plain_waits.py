@@ -34,7 +34,7 @@ def client() -> openai.OpenAI:
     return openai.OpenAI(base_url=os.environ["OPENAI_BASE_URL"], api_key="none", max_retries=0, http_client=http_client)
 
 
-@app.task(name="waits.ask")  # type: ignore[untyped-decorator]
+@app.task(name="waits.ask")
 def ask() -> None:
     """Ask, wait, and throw the answer away."""
     response_format: Any = {"type": "json_schema", "json_schema": {"name": "reply_evaluation", "schema": FORM}}

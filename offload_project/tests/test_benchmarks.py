@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_sides_take_turns_and_their_first_round_is_not_counted() -> None:
         asked.append(name)
         return next(values[name])
 
-    found = medians({name: lambda name=name: side(name) for name in values}, rounds=3)
+    found = medians({name: partial(side, name) for name in values}, rounds=3)
     assert found == {"ours": 2.0, "floor": 5.0}
     assert asked == ["ours", "floor", "floor", "ours", "ours", "floor", "floor", "ours"]
 

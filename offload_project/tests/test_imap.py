@@ -1,6 +1,7 @@
 """The door for a mailbox: a real IMAP server, a real process."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,7 +106,7 @@ def test_it_goes_on_through_restarts_until_it_is_told_to_stop(
         server.start()
         append(server, mail(3))
         wait_for(lambda: len(bodies()) == 3, 30, service.log("poll_imap"))
-        poller.leader.terminate()
+        poller.leader.send_signal(signal.SIGTERM)
         assert poller.leader.wait(15) == 0
 
 
