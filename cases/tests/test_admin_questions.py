@@ -324,7 +324,7 @@ def test_what_a_colleague_has_taken_is_not_answered_unless_it_is_taken_over(cler
     [why] = told(refused)
     assert why.startswith("Your answer was not stored. zoe has taken it since")
     assert "My own words." in refused.content.decode()
-    assert told(decide(clerk, question, "fail", why="failed_by_staff", reason="No."))[0].startswith(
+    assert told(decide(clerk, question, "fail", why="failed_by_staff", reason="No.", sure="yes"))[0].startswith(
         "Nothing was done. zoe"
     )
     question.refresh_from_db()
@@ -519,7 +519,7 @@ def test_of_two_who_decide_the_second_hears_what_the_first_has_done(clerk: Brows
 
 def test_waiting_and_ending_go_on_with_the_next_one(clerk: Browser) -> None:
     first, second, third = asked_ago(5), asked_ago(4), asked_ago(3)
-    ended = decide(clerk, first, "fail", why="failed_rejected", reason="They say no.")
+    ended = decide(clerk, first, "fail", why="failed_rejected", reason="They say no.", sure="yes")
     assert ended.headers["location"] == page_of(second)
     moment = f"{work.now() + timedelta(days=2):%Y-%m-%dT%H:%M}"
     assert decide(clerk, second, "wait", moment=moment, zone="UTC").headers["location"] == page_of(third)

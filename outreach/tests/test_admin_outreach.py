@@ -9,7 +9,7 @@ from django.test import Client as Browser
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from cases import work
+from cases import moments, work
 from cases.events import record
 from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Admission, Case, Correspondent, Event
@@ -58,7 +58,7 @@ def test_what_nobody_could_place_comes_first(viewer: Browser) -> None:
     failed = payload(PayloadState.FAILED, received_at=work.now() - timedelta(days=5))
     assert rows(viewer, PAYLOADS) == [failed, unmatched, waiting, done]
     assert rows(viewer, PAYLOADS, state__exact="UNMATCHED") == [unmatched]
-    assert f"{done.received_at:%Y-%m-%d %H:%M} UTC" in viewer.get(PAYLOADS).content.decode()
+    assert moments.shortly(done.received_at) in viewer.get(PAYLOADS).content.decode()
 
 
 def test_what_came_in_is_a_file_and_is_never_shown(viewer: Browser) -> None:

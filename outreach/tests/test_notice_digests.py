@@ -10,7 +10,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 from pytest_django import Settings
 
-from cases import pump, services, work
+from cases import moments, pump, services, work
 from cases.models import InputRequest
 from outreach.factories import InboundPayloadFactory
 from outreach.models import InboundPayload, NoticeHold, NoticeState, PayloadState, StaffNotice
@@ -422,7 +422,7 @@ def test_the_list_says_why_a_notice_is_held_and_what_it_went_with(admin_client: 
     held = StaffNotice.objects.get(state=NoticeState.WAITING)
     assert f'<a href="/admin/outreach/staffnotice/{leader.pk}/change/">with an earlier one</a>' in html
     assert "with 1 other<" in html
-    assert f"until {held.held_until:%Y-%m-%d %H:%M} UTC: joins the next digest" in html
+    assert f"until {moments.shortly(held.held_until)}: joins the next digest" in html
     page = admin_client.get(f"/admin/outreach/staffnotice/{leader.pk}/change/").content.decode()
     url = f"/admin/outreach/staffnotice/?leader__id__exact={leader.pk}"
     assert f'<a href="{url}">with 1 other</a>' in page
