@@ -1,4 +1,9 @@
-"""Serializers that cost less than what they check."""
+"""Serializers that cost less than what they check: their declared fields are copied as they stand.
+
+REST framework makes each field anew for each request, from the arguments that it was declared with, and copies of
+those: so that a serializer may change its own fields. For a body as large as that of POST /cases this takes as long as
+all its checks. Nobody changes a field here, so that a request's fields differ from the declared ones by their parent.
+"""
 
 from typing import Any
 
@@ -6,12 +11,7 @@ from rest_framework import serializers
 
 
 class Shape(serializers.Serializer[Any]):
-    """REST framework's, with declared fields that are copied as they stand.
-
-    It makes each field anew for each request, from the arguments that it was declared with, and copies of those: so
-    that a serializer may change its own fields. For a body as large as that of POST /cases this takes as long as all
-    its checks. Nobody changes a field here, so that a request's fields differ from the declared ones by their parent.
-    """
+    # No docstring: the OpenAPI document would take it for what every body is about.
 
     def get_fields(self) -> dict[str, Any]:
         return {name: _unbound(field) for name, field in self._declared_fields.items()}

@@ -1,5 +1,6 @@
-"""Every benchmark of `make bench` runs, small, and prints its figures; what they say is for `make bench`."""
+"""The benchmarks run, small, and print their figures; what these say is for `make bench`."""
 
+import re
 import subprocess
 import sys
 from functools import partial
@@ -7,33 +8,27 @@ from functools import partial
 import pytest
 
 from benchmarks import measure
-from benchmarks.__main__ import ALL
 from benchmarks.measure import Figure, medians
 from conftest import require
 from offload_project.tests.processes import ROOT
 
-FIGURES = {  # of which each benchmark prints at least these
-    "post_get": {"post", "get"},
-    "pipeline": {"pipeline", "pipeline-vs-django-q2"},
-    "waits": {"waits"},
-    "due": {"due", "due-look", "due-longest-transaction"},
-    "deliver": {"deliver", "deliver-sick"},
-    "start": {"start-p50-idle", "start-p99-idle", "start-p50-busy", "start-p99-busy"},
-    "memory": {"memory-growth"},
-    "growth": {"growth-post", "growth-get"},
-}
 
-
-@pytest.mark.parametrize("name", ALL)
-def test_it_runs(name: str) -> None:
+def test_benchmarks_run_one_after_the_other_and_their_figures_come_together() -> None:
+    """Two of them, small; `make bench ARGS=--quick` runs all."""
     require("postgres")
-    require("redis")
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick"]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "post_get,deliver"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    printed = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if len(line.split()) > 1}
-    assert FIGURES[name] <= {*printed}, done.stdout
-    assert all(float(printed[figure]) > 0 for figure in FIGURES[name])
+    together = done.stdout.rpartition("\n\n")[2]
+    figures = dict(re.findall(r"^(\S+) ([\d.]+)", together, re.MULTILINE))
+    assert {"post", "get", "deliver", "deliver-sick"} <= {*figures}
+    assert all(float(value) > 0 for value in figures.values())
+
+
+def test_one_that_can_not_be_carried_out_is_named() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--only", "nothing"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "nothing could not be carried out.")
 
 
 def test_sides_take_turns_and_their_first_round_is_not_counted() -> None:

@@ -21,7 +21,8 @@ ROOMS = {
 STAND_IN = "evaluation.model_server"
 # Whoever else imports these would be a second caller of what has to have one.
 ONE_IMPORTER = {
-    "django_q": ("cases/work.py", "cases/brokers.py"),  # the one caller, and the brokers that it calls
+    # The one caller, and the brokers that it calls.
+    "django_q": ("cases/work.py", "cases/brokers.py", "cases/orm_broker.py"),
     "openai": ("outreach/agents/openai.py",),
     "mcp": ("offload_project/mcp_server.py",),
     "offload_client": ("clients/python",),  # for applications, never for the service itself

@@ -2,7 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from offload_project.staff.navigation import menu
 
@@ -30,3 +30,10 @@ def test_one_page_at_most_is_where_one_is(path: str, title: str | None) -> None:
     request.user = User(is_superuser=True, is_active=True)
     active = [item["title"] for group in menu(request) for item in group["items"] if item["active"]]
     assert active == ([title] if title else [])
+
+
+@pytest.mark.django_db
+def test_scripts_of_the_admin_get_its_formats(admin_client: Client) -> None:
+    answer = admin_client.get("/admin/jsi18n/")
+    assert answer.status_code == 200
+    assert '"DATETIME_FORMAT": "D j M Y, H:i' in answer.content.decode()

@@ -4,7 +4,7 @@ import gc
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import count
 from typing import Any
 
 import pytest
@@ -31,6 +31,7 @@ from webhooks import trial
 from webhooks.models import DeliveryState
 
 EXAMPLES = 5  # of each operation, besides those that probe the limits of its fields; `make attack` makes far more
+TIMES = 3  # that the same rows are named
 # The client that sends the requests leaves the temporary files of large forms to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 CHECKS = [
@@ -56,16 +57,15 @@ class Existing:
 
 @pytest.fixture
 def rows(key: ApiKey) -> Iterator[Existing]:
-    """A case with something of everything, for each request anew; now and then none: let it name what it will."""
+    """A case with something of everything, of each status and of another client, several times before others are made:
+    to make them takes longer than a request. Now and then none: let it name what it will."""
 
     def some() -> Iterator[Existing]:
-        for number, status in enumerate(cycle([*Status, None, "another client's"])):
-            if status is None:
-                yield Existing()
-            elif status == "another client's":
-                yield existing(number, Status.RUNNING)
-            else:
-                yield existing(number, Status(status), client=key.client)
+        for number in count():
+            owned = [existing(number + place, status, client=key.client) for place, status in enumerate(Status)]
+            anothers = existing(number, Status.RUNNING)
+            for _ in range(TIMES):
+                yield from [*owned, Existing(), anothers]
 
     return some()
 
