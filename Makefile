@@ -14,7 +14,7 @@ NPM := $(shell command -v npm 2>/dev/null)
 TYPESCRIPT := clients/typescript
 TEST_SETTINGS := DJANGO_SETTINGS_MODULE=offload_project.tests.settings
 
-.PHONY: help demo run desk test crash attack score evaluate screenshots bench chaos waits pages check image openapi clients lock clean
+.PHONY: help demo run desk test long crash attack score evaluate screenshots bench chaos waits pages check image openapi clients lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,9 +35,12 @@ run: desk ## serve at this desk: web, worker and clock
 desk: $(RUNTIME) $(VAR)/secret_key ## prepare this desk, so that `manage.py` works: key and database
 	$(PY) manage.py migrate --verbosity 0
 
-test: $(DEV) $(if $(NPM),$(TYPESCRIPT)/node_modules/.installed) ## all tests on SQLite, then those of the engine on PostgreSQL too; ARGS="-k word" narrows
-	$(PY) -m pytest -q -n 3 --dist worksteal $(ARGS)
-	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 3 --dist worksteal -m engine $(ARGS)
+test: $(DEV) $(if $(NPM),$(TYPESCRIPT)/node_modules/.installed) ## the tests on SQLite, then those of the engine on PostgreSQL too; ARGS="-k word" narrows
+	$(PY) -m pytest -q -n 3 --dist worksteal -m "not long" $(ARGS)
+	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 3 --dist worksteal -m "engine and not long" $(ARGS)
+
+long: $(DEV) ## the tests that take long: whole flows on Redis, SQS and S3, over Postfix, and every page in a browser
+	$(PY) -m pytest -q -n 3 --dist worksteal -m long $(ARGS)
 
 crash: $(DEV) ## kill real processes, ten times each, and lose 200 answers of a mail provider
 	$(PY) -m pytest -q offload_project/tests/test_crash.py \

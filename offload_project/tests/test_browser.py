@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -325,6 +326,7 @@ def pages_of(row: Any) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_nothing_foreign_runs_on_any_page(page: Page) -> None:
     pages: dict[str, str] = {}
     for row in hostile_rows():

@@ -52,6 +52,10 @@ MACHINES = [
 ]
 
 
+def marks(installation: Installation) -> list[pytest.MarkDecorator]:
+    return [] if installation is ONE_MACHINE else [pytest.mark.long]
+
+
 def environment_of(request: pytest.FixtureRequest, installation: Installation) -> dict[str, str]:
     """The part of a service's environment that names broker and storage, which are started if need be."""
     brokers: dict[str, Callable[[], dict[str, str]]] = {
@@ -180,7 +184,9 @@ def assert_rung_by(installation: Installation, service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "installation", MACHINES, indirect=True, ids=lambda it: f"{it.database}-{it.broker}-{it.files}-{it.of_each}"
+    "installation",
+    [pytest.param(it, marks=marks(it), id=f"{it.database}-{it.broker}-{it.files}-{it.of_each}") for it in MACHINES],
+    indirect=True,
 )
 def test_a_case_from_post_to_result(service: Service, installation: Installation, api: Api, receiver: Receiver) -> None:
     others = [api.call("POST", "/cases", demo.CASE, expect=201)["caseId"] for _ in range(8)]
@@ -228,7 +234,7 @@ def test_a_case_from_post_to_result(service: Service, installation: Installation
     service.stop()
 
 
-@pytest.mark.parametrize("transport", ["sandbox", "email"])
+@pytest.mark.parametrize("transport", ["sandbox", pytest.param("email", marks=pytest.mark.long)])
 def test_the_demo_plays(tmp_path: Path, transport: str) -> None:
     command = [sys.executable, "-m", "scripts.demo", str(tmp_path / "demo")]
     env = {**os.environ, "TRANSPORT": transport}

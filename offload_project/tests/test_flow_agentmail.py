@@ -99,6 +99,7 @@ def _hasten(case_id: str) -> Case:
     return case
 
 
+@pytest.mark.long
 def test_a_bounce_ends_the_case_and_a_soft_one_does_not(api: Api, server: AgentMailServer) -> None:
     case_id = api.call("POST", "/cases", CASE, expect=201)["caseId"]
     wait_for(lambda: Case.objects.get(pk=case_id).attempt_count == 1, 20, "the mail goes out")
@@ -113,6 +114,7 @@ def test_a_bounce_ends_the_case_and_a_soft_one_does_not(api: Api, server: AgentM
     assert len(server.sent()) == 1
 
 
+@pytest.mark.long
 def test_the_demo_plays_over_agentmail(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scripts.demo", str(tmp_path / "demo")]
     environment = {**os.environ, "TRANSPORT": "agentmail"}

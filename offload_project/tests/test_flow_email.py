@@ -51,7 +51,7 @@ class World:
         return case
 
 
-@pytest.fixture(params=["direct", "postfix"])
+@pytest.fixture(params=["direct", pytest.param("postfix", marks=pytest.mark.long)])
 def world(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any, settings: Any) -> Iterator[World]:
     settings.OFFLOAD_TRANSPORT, settings.OFFLOAD_MAIL_FROM = "email", "Acme <orders@ours.example>"
     ours = {

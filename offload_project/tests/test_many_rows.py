@@ -120,6 +120,7 @@ def test_made_up_cases_do_not_come_among_live_ones() -> None:
     assert Case.objects.count() == 1
 
 
+@pytest.mark.long
 def test_the_benchmark_measures_a_small_database(django_db_blocker: DjangoDbBlocker) -> None:
     command = [sys.executable, "-m", "benchmarks.staff_pages", "--cases", "60", "--messages", "300", "--rounds", "1"]
     done = subprocess.run([*command, "--at-most-ms", "60000"], cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -1,6 +1,6 @@
 """Every page of the staff's desk, in a real browser: light and dark, wide and on a telephone, and for axe-core.
 
-`make screenshots` writes the pictures of them all to var/screenshots, in four views; `make test` looks at
+`make screenshots` writes the pictures of them all to var/screenshots, in four views; `make long` looks at
 each page in one of two, without writing.
 """
 
@@ -69,6 +69,7 @@ def test_an_empty_desk_is_whole_and_open_to_everybody(viewer: Viewer) -> None:
     assert viewer.found == {}
 
 
+@pytest.mark.long
 def test_every_page_is_whole_and_open_to_everybody(viewer: Viewer) -> None:
     desk.furnish(User.objects.get(username="ann"))
     log_in(viewer.page, "/admin/")
