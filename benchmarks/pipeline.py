@@ -36,7 +36,7 @@ ONCE = ("case.created", "message.queued", "message.sent", "message.received", "v
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
-    parser.add_argument("--cases", type=int, default=200, help="of one batch")
+    parser.add_argument("--cases", type=int, default=40, help="of one batch")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="only to see that it runs")
     given = parser.parse_args()
