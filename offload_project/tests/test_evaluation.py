@@ -281,6 +281,7 @@ def test_a_wrong_completion_ends_the_command_with_1(tmp_path: Path) -> None:
     assert "Total: 12" in out.getvalue(), "the transcript of a failure is missing"
 
 
+@pytest.mark.long
 def test_another_failure_ends_it_with_1_only_if_strict(tmp_path: Path) -> None:
     scenario(tmp_path, GOOD.replace("mails: 1", "mails: 2"))
     call_command("evaluate_agent", "--suite", str(tmp_path), "--jobs=1", stdout=StringIO())

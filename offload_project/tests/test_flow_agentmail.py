@@ -65,6 +65,7 @@ def answer(server: AgentMailServer, case_id: str, text: str) -> dict[str, Any]:
     return server.deliver(newest.fields["inbox_id"], counterparty.reply(original(newest), text=text))
 
 
+@pytest.mark.long
 def test_a_case_from_post_to_result_though_every_answer_is_lost_once(api: Api, server: AgentMailServer) -> None:
     server.faults += LOST
     case_id = api.call("POST", "/cases", CASE, expect=201)["caseId"]

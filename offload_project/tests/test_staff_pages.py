@@ -180,6 +180,7 @@ def set_a_wrong_address(page: Page) -> None:
     expect(page.get_by_text("Not an http or https URL.")).to_be_visible()
 
 
+@pytest.mark.long
 def test_what_keeps_people_out_is_whole_too(
     chromium: Browser, live_server: LiveServer, viewer: Viewer, page: Page
 ) -> None:
