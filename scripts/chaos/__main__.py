@@ -21,7 +21,7 @@ PHASES = ("fire", "post", "answers", "events", "flood")
 SKEW_SECONDS = 300
 REPEATS = 3  # of what providers tell, under fire
 SAY_SECONDS = 30.0  # between two lines that tell how far a run is
-CALM_SECONDS = 270.0  # of a run's time, for its beginning, healing and the phases in calm
+CALM_SECONDS = 350.0  # of a run's time, for its beginning, healing and the phases in calm
 
 
 @dataclass(frozen=True)
