@@ -17,6 +17,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def bare_sweep(connection: psycopg.Connection[Any]) -> Iterator[tuple[list[Any],
     while True:
         token = uuid.uuid4()
         pks = [pk for pk, _ in connection.execute(CLAIM, [BATCH, token]).fetchall()]
-        yield pks, lambda pks=pks, token=token: connection.execute(RELEASE, [pks, token])  # type: ignore[misc]
+        yield pks, partial(connection.execute, RELEASE, [pks, token])
 
 
 def our_sweep() -> Iterator[tuple[list[Any], Callable[[], object]]]:
@@ -105,7 +106,7 @@ def our_sweep() -> Iterator[tuple[list[Any], Callable[[], object]]]:
 
     while True:
         claims = work.claim("case", BATCH)
-        yield [held.pk for held in claims], lambda claims=claims: work.release(claims)  # type: ignore[misc]
+        yield [held.pk for held in claims], partial(work.release, claims)
 
 
 def rate(table: Table, sweep: Iterator[Any], rows: int, longest: list[float] | None = None) -> float:

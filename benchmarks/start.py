@@ -8,45 +8,18 @@ client are held elsewhere, as by other machines, and 40 more keep this worker wa
 import argparse
 import random
 import statistics
-import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 
 from benchmarks.ground import installation
 from benchmarks.measure import Figure, show
+from benchmarks.trees import PATIENCE_SECONDS, process, wait_for_worker
 
-ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.2  # of the broker; see Q_CLUSTER
 HELD, SLOW = 1_000, 40
-PATIENCE_SECONDS = 180  # of a machine that has much else to do
-
-
-@contextmanager
-def process(command: str) -> Iterator[None]:
-    """A `manage.py` command that runs for as long as the block."""
-    running = subprocess.Popen([sys.executable, str(ROOT / "manage.py"), command])
-    try:
-        yield
-    finally:
-        running.terminate()
-        running.wait(timeout=PATIENCE_SECONDS)
-
-
-def wait_for_worker() -> None:
-    from cases.models import Heartbeat
-
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end:
-        beating = Heartbeat.objects.filter(role="worker").first()
-        if beating and beating.finished_at > beating.started_at:
-            return
-        time.sleep(0.1)
-    raise SystemExit("the worker did not start")
 
 
 def keep_busy() -> None:
@@ -85,10 +58,14 @@ def waits(count: int) -> list[float]:
     client, committed = ClientFactory(), dict[str, float]()
     cases = [CaseFactory(client=client) for _ in range(count)]
     Case.objects.filter(client=client).update(due_at=None)
+
+    def note(pk: str) -> None:
+        committed[pk] = time.time()
+
     for case in cases:
         time.sleep(random.uniform(0.3, 0.7))
         with work.transaction():
-            transaction.on_commit(lambda pk=str(case.pk): committed.update({pk: time.time()}))  # type: ignore[misc]
+            transaction.on_commit(partial(note, str(case.pk)))
             Case.objects.filter(pk=case.pk).update(due_at=work.now())
             work.wake_after_commit(case)
     end = time.monotonic() + PATIENCE_SECONDS

@@ -8,6 +8,7 @@ import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -28,17 +29,20 @@ class Unit:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self._run(cwd=demo.ROOT)
+        self.starts += 1
+
+    def _run(self, **options: Any) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=demo.ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                **options,
             )
-        self.starts += 1
 
     @property
     def pid(self) -> int | None:
@@ -100,19 +104,8 @@ class Postgres(Unit):
             if time.monotonic() > deadline:
                 raise demo.Failed(f"PostgreSQL does not start\n{self.log.read_text(errors='replace')[-2000:]}")
             if self.pid is None:  # at first, or where what was left of the one before had not ended yet
-                with self.log.open("ab") as log:
-                    self.process = subprocess.Popen(
-                        self.command,
-                        cwd=self.sockets,
-                        env=self.environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                        user=self.user,
-                        group=self.user,
-                        extra_groups=None if self.user is None else [],
-                    )
+                no_groups: list[int] | None = None if self.user is None else []
+                self._run(cwd=self.sockets, user=self.user, group=self.user, extra_groups=no_groups)
             time.sleep(0.1)
         self.starts += 1
 
