@@ -208,7 +208,7 @@ def choose(browser: Browser, *rows: InboundPayload, queue: str = "quarantine", *
 
 def test_several_are_put_aside_once_it_is_confirmed(clerk: Browser) -> None:
     case = CaseFactory(status="RUNNING")
-    first, second, other = waiting(case=case), waiting(), waiting()
+    first, second, other = waiting(case=case, minutes_ago=1), waiting(), waiting()
     asked = choose(clerk, first, second)
     assert (asked.status_code, asked.context["rows"]) == (200, [second, first])
     unconfirmed = choose(clerk, first, second, confirming="yes")
