@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
 export TRANSPORT ?= sandbox
+unexport PYTHONDONTWRITEBYTECODE  # where it is set, each of many processes would compile every module anew
 
 VAR := $(or $(OFFLOAD_VAR_DIR),var)
 VENV := .venv
@@ -41,6 +42,7 @@ test: $(DEV) $(if $(NPM),$(TYPESCRIPT)/node_modules/.installed) ## the tests on 
 
 long: $(DEV) ## the tests that take long: whole flows on Redis, SQS and S3, over Postfix, and every page in a browser
 	$(PY) -m pytest -q -n 3 --dist worksteal -m long $(ARGS)
+	$(PY) -m scripts.with_postgres $(PY) -m pytest -q -n 2 --dist worksteal -m "engine and long" $(ARGS)
 
 crash: $(DEV) ## kill real processes, ten times each, and lose 200 answers of a mail provider
 	$(PY) -m pytest -q offload_project/tests/test_crash.py \

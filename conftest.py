@@ -1,6 +1,7 @@
 """What every test gets: no network beyond this machine, files of its own, and components by name."""
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -21,6 +22,16 @@ from scripts.with_postgres import postgres_server
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=1, help="how often the tests that kill processes do it")
     parser.addoption("--pictures", action="store_true", help="the staff's pages are kept as pictures")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Don't import a file of which a run by marks would take no test: all of them take half a minute."""
+    if not collection_path.name.startswith("test_"):
+        return None
+    text, wanted = collection_path.read_text(), config.option.markexpr
+    all_long = re.search(r"^pytestmark = \[?pytest\.mark\.long\b", text, re.MULTILINE) and wanted.endswith("not long")
+    none_marked = wanted.startswith(("engine", "long")) and f"mark.{wanted.split()[0]}" not in text
+    return True if all_long or none_marked else None
 
 
 # --- The network: loopback and Unix sockets only ---

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,11 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
     return answer
+
+
+def copy_of(template: Path, folder: Path) -> str:
+    """The URL of a copy of a migrated SQLite file."""
+    return f"sqlite:///{shutil.copy(template, folder / 'offload.sqlite3')}"
 
 
 @dataclass

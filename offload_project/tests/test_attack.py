@@ -1,6 +1,7 @@
 """A little of `make attack`, so that it is known to work, and to find something when there is something."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -29,7 +30,8 @@ def test_what_must_not_be_is_found() -> None:
     assert (outcome.tried, len(outcome.findings)) == (3, 2)
 
 
-def test_a_server_that_lets_everybody_in_is_found(monkeypatch: pytest.MonkeyPatch, attacked: Target) -> None:
+def test_a_server_that_lets_everybody_in_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    attacked = Target("http://nowhere.example", tmp_path, {})
     everything = requests.Response()
     everything.status_code, everything._content = 200, attack.MARKER.encode()
     case_id = {"caseId": "0"}

@@ -21,13 +21,16 @@ from scripts.chaos.receiver import Told
 
 
 @pytest.mark.crash
-def test_the_promises_hold_under_fire(tmp_path_factory: pytest.TempPathFactory, capsys: Any) -> None:
+@pytest.mark.parametrize("phases", [("fire",), pytest.param(chaos.PHASES, marks=pytest.mark.long)], ids=["fire", "all"])
+def test_the_promises_hold_under_fire(
+    phases: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory, capsys: Any
+) -> None:
     """Real processes, a few of which are killed; `make chaos` does it at length."""
     require("postgres")
     require("redis")
     require("faketime")
     home = tmp_path_factory.mktemp("chaos")
-    verdicts = chaos.carry_out(home, 5, chaos.SMALL)
+    verdicts = chaos.carry_out(home, 5, chaos.SMALL, phases)
     said = promises.table(verdicts)
     with capsys.disabled():
         sys.stdout.write(f"\n{said}\n")

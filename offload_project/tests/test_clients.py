@@ -25,7 +25,7 @@ from cases.views import NEW_CASE
 from conftest import require
 from offload_client import errors
 from offload_project import mcp_server, mcp_tools
-from offload_project.tests.processes import ROOT, Service, installed
+from offload_project.tests.processes import ROOT, Service, copy_of, installed
 from scripts import demo
 from scripts.demo import Receiver
 
@@ -40,11 +40,12 @@ ARGUMENTS: Any = {  # the example in the Python client's spelling
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Service]:
+def running(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
+) -> Iterator[Service]:
     """A service with web server, worker and clock, for all tests here."""
     var_dir = tmp_path_factory.mktemp("clients")
-    with installed(f"sqlite:///{var_dir / 'offload.sqlite3'}", var_dir, django_db_blocker) as service:
-        service.manage("migrate", "--skip-checks", "-v0")
+    with installed(copy_of(sqlite_template, var_dir), var_dir, django_db_blocker) as service:
         service.start_web()
         service.start_all()
         yield service
@@ -364,6 +365,7 @@ def test_the_types_are_those_of_the_document(tmp_path: Path) -> None:
     assert written.read_text() == committed, "offload.d.ts is stale; run `make clients` and commit it"
 
 
+@pytest.mark.long
 def test_the_typescript_example_compiles_and_runs(base: str, printed: dict[str, str], tmp_path: Path) -> None:
     require("typescript")
     node("node_modules/.bin/tsc", "--outDir", str(tmp_path / "build"))

@@ -32,6 +32,30 @@ def test_a_name_is_not_looked_up(network_refusals: list[str]) -> None:
     network_refusals.clear()
 
 
+@pytest.mark.parametrize(
+    ("text", "left_out_of"),
+    [
+        ("def test_a(): ...\n", ["engine and not long", "long"]),
+        ("@pytest.mark.engine\ndef test_a(): ...\n", ["long"]),
+        ("pytestmark = pytest.mark.long\n", ["engine and not long", "not long"]),
+        ('a = pytest.param("a", marks=pytest.mark.long)\n', ["engine and not long"]),
+        ("pytestmark = [pytest.mark.engine, pytest.mark.django_db]\n", ["long"]),
+    ],
+)
+def test_a_file_is_left_unread_only_where_it_has_nothing_to_run(
+    text: str, left_out_of: list[str], tmp_path: Path, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "test_some.py"
+    file.write_text(text)
+    ignored = []
+    for expression in ("", "engine", "engine and not long", "long", "not long"):
+        monkeypatch.setattr(pytestconfig.option, "markexpr", expression)
+        if conftest.pytest_ignore_collect(file, pytestconfig):
+            ignored.append(expression)
+    assert [expression for expression in ignored if expression != "engine"] == left_out_of
+    assert ("engine" in ignored) == ("mark.engine" not in text)
+
+
 def test_loopback_is_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(("localhost", server.getsockname()[1]), timeout=5).close()

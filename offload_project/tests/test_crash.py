@@ -67,7 +67,7 @@ def assert_each_has_one_mail(service: Service, cases: list[Any], seconds: float 
 # --- Killed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("point", ["before", "after"])
+@pytest.mark.parametrize("point", ["before", pytest.param("after", marks=pytest.mark.long)])
 def test_a_worker_that_is_killed_with_cases_in_hand(service: Service, point: str, round_number: int) -> None:
     service.start_all()
     service.hold(point)
@@ -113,10 +113,11 @@ def kill_cluster(service: Service) -> None:
     os.killpg(service.clusters()[-1], signal.SIGKILL)
 
 
-KILLS = [kill_idle_worker, kill_all_workers, kill_monitor, kill_pusher, kill_first_process, kill_cluster]
+KILLS = [kill_idle_worker, kill_monitor, kill_cluster]
+MORE = [kill_all_workers, kill_pusher, kill_first_process]
 
 
-@pytest.mark.parametrize("kill", KILLS, ids=[kill.__name__ for kill in KILLS])
+@pytest.mark.parametrize("kill", [*KILLS, *(pytest.param(kill, marks=pytest.mark.long) for kill in MORE)])
 def test_a_process_that_is_killed(service: Service, kill: Callable[[Service], None], round_number: int) -> None:
     service.start_all()
     before = service.post(2)
@@ -127,6 +128,7 @@ def test_a_process_that_is_killed(service: Service, kill: Callable[[Service], No
     assert mails(before) == [1, 1]
 
 
+@pytest.mark.long
 def test_a_supervisor_that_is_killed_and_started_again(service: Service, round_number: int) -> None:
     supervisor = service.start_all()
     orphaned = service.clusters()[-1]
@@ -138,6 +140,7 @@ def test_a_supervisor_that_is_killed_and_started_again(service: Service, round_n
     wait_for(lambda: not members(orphaned), 20, "the cluster without a supervisor ends by itself")
 
 
+@pytest.mark.long
 def test_a_cluster_whose_supervisor_is_killed_while_it_hangs(service: Service) -> None:
     supervisor = service.start_all()
     cluster = service.clusters()[-1]
@@ -147,6 +150,7 @@ def test_a_cluster_whose_supervisor_is_killed_while_it_hangs(service: Service) -
     wait_for(lambda: not members(cluster), 30, "it ends all the same")
 
 
+@pytest.mark.long
 def test_what_is_left_of_a_cluster_without_supervisor_and_first_process(service: Service) -> None:
     supervisor = service.start_all()
     cluster = service.clusters()[-1]
@@ -155,6 +159,7 @@ def test_what_is_left_of_a_cluster_without_supervisor_and_first_process(service:
     wait_for(lambda: not members(cluster), 20, "it ends by itself")
 
 
+@pytest.mark.long
 def test_a_broker_that_is_killed_and_started_again(service: Service, round_number: int) -> None:
     """What lay in Redis is gone with it, and meanwhile nobody can ring: the cluster looks for itself."""
     require("redis")
@@ -176,6 +181,7 @@ def test_a_broker_that_is_killed_and_started_again(service: Service, round_numbe
 # --- Hung and stopped -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_cluster_that_hangs_is_replaced(service: Service) -> None:
     service.start_all()
     for pid in service.processes("worker"):
@@ -238,11 +244,8 @@ def test_a_follow_up_starts_within_three_seconds(service: Service, capsys: pytes
     assert measured[-1] <= 3.0
 
 
-def test_hundreds_of_cases_at_once_on_sqlite(
-    on_sqlite: Service, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
-) -> None:
-    """200 of them in `make test`, 500 in `make crash`."""
-    many = 500 if pytestconfig.getoption("--rounds") > 1 else 200
+@pytest.mark.parametrize("many", [100, pytest.param(500, marks=pytest.mark.long)])
+def test_hundreds_of_cases_at_once_on_sqlite(on_sqlite: Service, many: int, capsys: pytest.CaptureFixture[str]) -> None:
     base = on_sqlite.start_web()
     on_sqlite.start_all()
     key, tickets, cases = ApiKeyFactory(is_test=True).key, SimpleQueue[int](), []

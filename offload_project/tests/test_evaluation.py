@@ -271,6 +271,7 @@ def test_the_command_plays_on_a_database_of_its_own(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "configured.sqlite3").exists()
 
 
+@pytest.mark.long
 def test_a_wrong_completion_ends_the_command_with_1(tmp_path: Path) -> None:
     scenario(tmp_path, GOOD.replace("result: {total: 12}", "result: {total: 13}"))
     out = StringIO()
@@ -295,6 +296,7 @@ def test_a_model_has_to_be_configured_to_be_measured(settings: Settings) -> None
         call_command("evaluate_agent", "--agent=openai")
 
 
+@pytest.mark.long
 def test_the_openai_agent_asks_the_configured_model(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from cases.models import Attachment, Case, Heartbeat, Role
 from offload_project.tests.processes import (
     ROOT,
     Service,
+    copy_of,
     installed,
     mails,
     new_postgres_database,
@@ -82,12 +83,9 @@ def service(
             server, template = (request.getfixturevalue(name) for name in ("postgres_url", "postgres_template"))
             _, url = stack.enter_context(new_postgres_database(server, template))
         else:
-            url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
+            url = copy_of(request.getfixturevalue("sqlite_template"), tmp_path)
         more = environment_of(request, installation)
-        service = stack.enter_context(installed(url, tmp_path, django_db_blocker, **more))
-        if installation.database == "sqlite":
-            service.manage("migrate", "--skip-checks", "-v0")
-        yield service
+        yield stack.enter_context(installed(url, tmp_path, django_db_blocker, **more))
 
 
 @pytest.fixture

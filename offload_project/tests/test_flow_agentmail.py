@@ -14,7 +14,7 @@ import pytest
 from cases import work
 from cases.factories import reschedule
 from cases.models import Case, Direction, Message
-from offload_project.tests.processes import ROOT, Service, installed, wait_for
+from offload_project.tests.processes import ROOT, Service, copy_of, installed, wait_for
 from outreach.agentmail.setup import EVENT_TYPES
 from outreach.inbound import counterparty
 from outreach.models import InboundPayload, PayloadState
@@ -33,9 +33,10 @@ def server() -> Iterator[AgentMailServer]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, server: AgentMailServer, django_db_blocker: Any) -> Iterator[Service]:
+def service(
+    sqlite_template: Path, tmp_path: Path, server: AgentMailServer, django_db_blocker: Any
+) -> Iterator[Service]:
     """Web server, worker and clock on SQLite, told of by AgentMail's webhook."""
-    url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
     settings = {
         "AGENTMAIL_BASE_URL": server.url,
         "AGENTMAIL_API_KEY": server.key,
@@ -43,8 +44,7 @@ def service(tmp_path: Path, server: AgentMailServer, django_db_blocker: Any) -> 
         "AGENTMAIL_WEBHOOK_SECRET": SECRET,
         "OFFLOAD_SETTLE_SECONDS": "0",
     }
-    with installed(url, tmp_path, django_db_blocker, **settings) as running:
-        running.manage("migrate", "-v0")
+    with installed(copy_of(sqlite_template, tmp_path), tmp_path, django_db_blocker, **settings) as running:
         base = running.start_web()
         hook = {"webhook_id": "ep_1", "url": f"{base}/inbound/agentmail", "secret": SECRET, "enabled": True}
         server.webhooks["ep_1"] = {**hook, "event_types": EVENT_TYPES}

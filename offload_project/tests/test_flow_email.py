@@ -17,7 +17,7 @@ from cases.factories import ApiKeyFactory
 from cases.models import Case, ResultStatus, Status
 from conftest import require
 from offload_project.tests.postfix_server import postfix
-from offload_project.tests.processes import Service, installed, wait_for
+from offload_project.tests.processes import Service, copy_of, installed, wait_for
 from outreach.inbound.reply_address import address_for
 from outreach.models import InboundPayload, PayloadState
 from outreach.tests.mail_servers import Mail, mail_server
@@ -52,7 +52,9 @@ class World:
 
 
 @pytest.fixture(params=["direct", pytest.param("postfix", marks=pytest.mark.long)])
-def world(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any, settings: Any) -> Iterator[World]:
+def world(
+    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path, django_db_blocker: Any, settings: Any
+) -> Iterator[World]:
     settings.OFFLOAD_TRANSPORT, settings.OFFLOAD_MAIL_FROM = "email", "Acme <orders@ours.example>"
     ours = {
         "DJANGO_SETTINGS_MODULE": "offload_project.settings",
@@ -62,9 +64,8 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any
     }
     with ExitStack() as stack:
         their_port, arrived = stack.enter_context(mail_server(refused=[NOBODY]))
-        url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
+        url = copy_of(sqlite_template, tmp_path)
         service = stack.enter_context(installed(url, tmp_path, django_db_blocker, **ours))
-        service.manage("migrate", "--skip-checks", "-v0")
         is_direct = request.param == "direct"
         service.start("receive_mail", "--port", "0", *([] if is_direct else ["--lmtp"]))
         way_in = _port(service)
@@ -131,6 +132,7 @@ def test_a_case_runs_over_real_mail(world: World) -> None:
     assert len(world.arrived) == 1  # nobody answers an absence note, and a completed case is silent
 
 
+@pytest.mark.long
 def test_an_address_that_is_not_there_ends_the_case(world: World) -> None:
     """The server itself refuses it, or the one between reports it later (RFC 3464)."""
     ended = world.ended(post(NOBODY))

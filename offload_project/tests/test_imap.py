@@ -14,7 +14,7 @@ from imap_tools import MailBoxUnencrypted
 
 from conftest import require
 from offload_project.tests.imap_server import Dovecot, dovecot
-from offload_project.tests.processes import installed, wait_for
+from offload_project.tests.processes import copy_of, installed, wait_for
 from outreach.inbound import imap
 from outreach.models import InboundPayload
 
@@ -91,11 +91,10 @@ def test_what_can_not_be_stored_stays_unseen(
 
 
 def test_it_goes_on_through_restarts_until_it_is_told_to_stop(
-    server: Dovecot, tmp_path: Path, django_db_blocker: Any
+    server: Dovecot, sqlite_template: Path, tmp_path: Path, django_db_blocker: Any
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'offload.sqlite3'}"
+    url = copy_of(sqlite_template, tmp_path)
     with installed(url, tmp_path, django_db_blocker, IMAP_URL=server.url) as service:
-        service.manage("migrate", "--skip-checks", "-v0")
         poller = service.start("poll_imap", "--interval", "300")
         append(server, mail(1))
         wait_for(lambda: bodies() == [mail(1)], 30, service.log("poll_imap"))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import smtplib
 import socket
@@ -18,7 +17,7 @@ from django.db import connection
 
 from cases.factories import CaseFactory
 from cases.models import Case
-from offload_project.tests.processes import ROOT, Service, installed, wait_for
+from offload_project.tests.processes import ROOT, Service, copy_of, installed, wait_for
 from outreach.inbound.reply_address import address_for
 from outreach.models import InboundPayload
 from outreach.tests.mail_servers import certificate
@@ -27,19 +26,10 @@ ADDRESSES = {"OFFLOAD_MAIL_FROM": "Offload <inbox@ours.example>", "OFFLOAD_AUTHS
 LIMITS = ("--port", "0", "--max-size", "50000", "--max-connections", "3")
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database to be copied."""
-    file = tmp_path_factory.mktemp("template") / "offload.sqlite3"
-    Service(file.parent, {**os.environ, "DATABASE_URL": f"sqlite:///{file}"}).manage("migrate", "--skip-checks", "-v0")
-    return file
-
-
 @pytest.fixture
-def service(migrated: Path, tmp_path: Path, django_db_blocker: Any, settings: Any) -> Iterator[Service]:
+def service(sqlite_template: Path, tmp_path: Path, django_db_blocker: Any, settings: Any) -> Iterator[Service]:
     settings.OFFLOAD_MAIL_FROM = ADDRESSES["OFFLOAD_MAIL_FROM"]
-    file = shutil.copy(migrated, tmp_path / "offload.sqlite3")
-    with installed(f"sqlite:///{file}", tmp_path, django_db_blocker, **ADDRESSES) as service:
+    with installed(copy_of(sqlite_template, tmp_path), tmp_path, django_db_blocker, **ADDRESSES) as service:
         yield service
 
 

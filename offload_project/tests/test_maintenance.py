@@ -98,8 +98,9 @@ def test_the_first_signal_is_a_wish_and_the_second_an_order() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.engine
+@pytest.mark.long
 def test_a_real_process_says_what_is_done_and_ends_with_130(on_sqlite: Service, number: int) -> None:
     """The storage hangs at the first file, as a bucket may: the batch is ended, the next one is not begun."""
     script = """

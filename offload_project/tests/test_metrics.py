@@ -349,6 +349,7 @@ def test_no_door_is_opened_where_no_port_is_named(monkeypatch: pytest.MonkeyPatc
 # --- In real processes ---
 
 
+@pytest.mark.long
 def test_one_door_tells_of_web_and_workers_and_the_log_is_json(on_sqlite: Service) -> None:
     on_sqlite.environment |= {
         "DJANGO_SETTINGS_MODULE": "offload_project.settings",

@@ -11,7 +11,7 @@ from offload_client import bodies, errors, models, requests, webhooks
 from offload_client.models import camel
 from offload_project.tests.processes import ROOT
 
-DOCUMENT: Any = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+DOCUMENT: Any = yaml.load((ROOT / "docs" / "openapi.yaml").read_text(), yaml.CSafeLoader)
 SCHEMAS = DOCUMENT["components"]["schemas"]
 MODELS: dict[str, type[models.Model]] = {  # component to the model that it becomes
     "Attachment": models.Attachment,

@@ -10,6 +10,7 @@ from benchmarks.side_by_side import fault
 from offload_project.tests.processes import ROOT
 
 
+@pytest.mark.long
 def test_eight_evaluations_wait_side_by_side() -> None:
     command = [
         sys.executable,
