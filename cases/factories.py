@@ -89,8 +89,8 @@ class CaseFactory(DjangoModelFactory[Case]):
         case = model_class(**facts)
         case.our_address = case.our_address or f"case-{case.pk.hex}@sandbox.invalid"
         case.now = work.now()
+        leases.derive_due_at(case)
         case.save(force_insert=True)
-        reschedule(case)
         return case
 
 

@@ -36,6 +36,7 @@ os.environ |= {
 
 from offload_project.settings import *  # noqa: E402, F403
 
+WHITENOISE_AUTOREFRESH = True  # else each test client begins with a look at every static file
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes half a second on purpose
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405

@@ -5,16 +5,17 @@ none, or names something that is not known here, fails until it is entered.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
 from cases.factories import ApiKeyFactory, AttachmentFactory, CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import ApiKey, Case, ReviewMode, Status
@@ -75,6 +76,14 @@ def someone(**case_fields: Any) -> Theirs:
     return Theirs(key, case, {**parameters, "event_id": delivery.event_id})
 
 
+@pytest.fixture(scope="module")
+def theirs(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Theirs]:
+    """The same for all tests here; what one of them changes is rolled back to a savepoint."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield someone()
+        transaction.set_rollback(True)
+
+
 def name_of(value: Any) -> str:
     return value.path if isinstance(value, Route) else str(value)
 
@@ -105,9 +114,9 @@ def test_what_needs_a_key_is_found() -> None:
     assert all(route.methods for route in KEYED)
 
 
-def test_whatever_a_route_names_is_known(db: None) -> None:
+def test_whatever_a_route_names_is_known(theirs: Theirs) -> None:
     named = {name for route in KEYED for name in route.parameters}
-    assert named == someone().parameters.keys(), "say in `someone` what these are"
+    assert named == theirs.parameters.keys(), "say in `someone` what these are"
 
 
 # --- No key, and keys that are no good ---
@@ -125,8 +134,7 @@ def unusable_keys() -> dict[str, Callable[[], str]]:
 
 @pytest.mark.parametrize(("route", "method"), CALLS, ids=name_of)
 @pytest.mark.parametrize("key", [None, "", "offload_live_unknown"], ids=["none", "empty", "unknown"])
-def test_without_a_known_key_nobody_gets_in(route: Route, method: str, key: str | None) -> None:
-    theirs = someone()
+def test_without_a_known_key_nobody_gets_in(theirs: Theirs, route: Route, method: str, key: str | None) -> None:
     response = call(route, method, key, theirs.parameters)
     assert code_of(response) == (401, "UNAUTHORIZED")
     assert SECRET not in response.content.decode()
@@ -135,10 +143,10 @@ def test_without_a_known_key_nobody_gets_in(route: Route, method: str, key: str 
 
 @pytest.mark.parametrize(("route", "method"), CALLS, ids=name_of)
 @pytest.mark.parametrize("kind", list(unusable_keys()))
-def test_a_key_that_was_good_once_is_forbidden(route: Route, method: str, kind: str) -> None:
+def test_a_key_that_was_good_once_is_forbidden(theirs: Theirs, route: Route, method: str, kind: str) -> None:
     key = unusable_keys()[kind]()
     own = CaseFactory(client=ApiKey.objects.get(prefix=key[:17]).client)
-    response = call(route, method, key, {**someone().parameters, "case_id": own.pk})
+    response = call(route, method, key, {**theirs.parameters, "case_id": own.pk})
     assert code_of(response) == (403, "FORBIDDEN")
     own.refresh_from_db()
     assert own.version == 1
@@ -149,8 +157,10 @@ def test_a_key_that_was_good_once_is_forbidden(route: Route, method: str, kind: 
 
 @pytest.mark.parametrize(("route", "method"), OF_A_CASE, ids=name_of)
 @pytest.mark.parametrize("is_test", [True, False], ids=["test key", "live key"])
-def test_anothers_case_is_forbidden_and_nothing_is_said_about_it(route: Route, method: str, is_test: bool) -> None:
-    theirs, key = someone(), ApiKeyFactory(is_test=is_test).key
+def test_anothers_case_is_forbidden_and_nothing_is_said_about_it(
+    theirs: Theirs, route: Route, method: str, is_test: bool
+) -> None:
+    key = ApiKeyFactory(is_test=is_test).key
     response = call(route, method, key, theirs.parameters)
     assert code_of(response) == (403, "FORBIDDEN")
     assert SECRET not in response.content.decode()
@@ -160,9 +170,11 @@ def test_anothers_case_is_forbidden_and_nothing_is_said_about_it(route: Route, m
 
 
 @pytest.mark.parametrize(("route", "method"), OF_A_CASE, ids=name_of)
-def test_anothers_case_takes_as_many_queries_as_one_that_is_not_there(route: Route, method: str) -> None:
+def test_anothers_case_takes_as_many_queries_as_one_that_is_not_there(
+    theirs: Theirs, route: Route, method: str
+) -> None:
     """What takes no longer tells nothing by the time it takes: not even how much there is of the case."""
-    theirs, key = someone(), ApiKeyFactory(is_test=True).key
+    key = ApiKeyFactory(is_test=True).key
 
     def queries(case_id: Any) -> int:
         with CaptureQueriesContext(connection) as captured:
@@ -174,8 +186,8 @@ def test_anothers_case_takes_as_many_queries_as_one_that_is_not_there(route: Rou
 
 
 @pytest.mark.parametrize(("route", "method"), [pair for pair in OF_A_CASE if len(pair[0].parameters) > 1], ids=name_of)
-def test_what_belongs_to_anothers_case_is_not_found_on_ones_own(route: Route, method: str) -> None:
-    theirs, key = someone(), ApiKeyFactory(is_test=True)
+def test_what_belongs_to_anothers_case_is_not_found_on_ones_own(theirs: Theirs, route: Route, method: str) -> None:
+    key = ApiKeyFactory(is_test=True)
     own = CaseFactory(client=key.client)
     response = call(route, method, key.key, {**theirs.parameters, "case_id": own.pk})
     assert response.status_code == 404
@@ -185,8 +197,8 @@ def test_what_belongs_to_anothers_case_is_not_found_on_ones_own(route: Route, me
 @pytest.mark.parametrize(
     ("route", "method"), [pair for pair in CALLS if "case_id" not in pair[0].parameters], ids=name_of
 )
-def test_what_is_not_of_one_case_says_nothing_of_another_client(route: Route, method: str) -> None:
-    theirs, key = someone(), ApiKeyFactory(is_test=True).key
+def test_what_is_not_of_one_case_says_nothing_of_another_client(theirs: Theirs, route: Route, method: str) -> None:
+    key = ApiKeyFactory(is_test=True).key
     response = call(route, method, key, theirs.parameters)
     assert SECRET not in response.content.decode()
     assert response.status_code < 500
@@ -213,8 +225,7 @@ def test_a_test_key_sees_its_clients_live_cases_and_plays_none_of_them(route: Ro
 @pytest.mark.parametrize(
     ("route", "method"), [pair for pair in OF_A_CASE if pair[0].path.startswith("sandbox/")], ids=name_of
 )
-def test_a_live_key_has_no_sandbox(route: Route, method: str) -> None:
-    theirs = someone()
+def test_a_live_key_has_no_sandbox(theirs: Theirs, route: Route, method: str) -> None:
     live = ApiKeyFactory(client=theirs.key.client)
     assert code_of(call(route, method, live.key, theirs.parameters)) == (403, "FORBIDDEN")
     assert_untouched(theirs)
