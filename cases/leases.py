@@ -105,6 +105,15 @@ def _look(*kinds_and_bounds: tuple[str, int]) -> claim_sql.Look:
     return claim_sql.Look({name: due(name) for name, _ in kinds_and_bounds})
 
 
+def one_must_run_alone() -> bool:
+    """Whether a row is due that would be claimed only by `alone`."""
+    return bool(_kept(_look_for_lone_rows, *kinds())())
+
+
+def _look_for_lone_rows(*names: str) -> claim_sql.Look:
+    return claim_sql.Look({name: _due(kinds()[name]).filter(lost_leases__gte=ALONE_FROM) for name in names})
+
+
 def _kept(make: Callable[..., T], *about: Any) -> T:
     """What `make` gives, kept for the next time: a statement takes longer to build than to run.
 

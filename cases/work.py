@@ -149,8 +149,15 @@ def waiting_wakes() -> int:
 
 
 def run_pump(kind: str) -> None:
-    """Advance due rows until none is left or the claim window closes; rings again if work is left."""
-    pump.Pump(kind, on_life=_say_busy).run()
+    """Advance due rows until none is left or the claim window closes; rings again if work is left.
+
+    Steps may go on after it, see cases/pump.py.
+    """
+    pump.Pump(kind, on_life=_say_busy, on_end=_ring_for_what_is_left).run()
+    _ring_for_what_is_left()
+
+
+def _ring_for_what_is_left() -> None:
     if not pump.stopping.is_set():
         for name in kinds_with_due_rows():
             wake(name)

@@ -94,8 +94,12 @@ def bench_fixture(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(work, "_last_wake", {})
     monkeypatch.setattr(work, "_rest_until", 0.0)
     monkeypatch.setattr(pump, "stopping", pump.SharedFlag())
+    monkeypatch.setattr(pump, "keeper", keeper := pump.Keeper())
     with kinds_are(settings, case="cases.tests.engine.CASES"):
-        yield bench
+        try:
+            yield bench
+        finally:
+            keeper.join()
 
 
 @pytest.fixture(name="two_kinds")

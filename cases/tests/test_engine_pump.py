@@ -211,8 +211,82 @@ def test_a_pump_stops_claiming_and_rings_for_what_is_left(bench: Bench, settings
     work.run_pump("case")
     assert 0.5 <= time.monotonic() - began_at < 3
     assert 2 <= len(bench.begun) < 30
-    assert Case.objects.filter(lease_token__isnull=False).count() == 0
     assert bench.rung == ["case"]
+    pump.keeper.join()
+    assert Case.objects.filter(lease_token__isnull=False).count() == 0
+
+
+def test_a_slow_step_keeps_its_process_from_beginning_others_at_no_time(
+    bench: Bench, settings: Settings, gate: Gate
+) -> None:
+    settings.OFFLOAD_CLAIM_SECONDS, settings.OFFLOAD_CONCURRENCY = 0.3, 4
+    slow = due_case()
+    bench.steps["case"] = lambda held: gate(held) if held.pk == slow.pk else done(held)
+    for _ in range(3):  # the one worker process that there is, task by task
+        quick = due_case()
+        work.run_pump("case")
+        assert quick.pk in bench.begun
+        assert gate.inside == 1
+    assert bench.begun.count(slow.pk) == 1
+    assert list(Case.objects.filter(lease_token__isnull=False)) == [slow]
+    gate.opened.set()
+    wait_for(lambda: not Case.objects.filter(lease_token__isnull=False).exists())
+
+
+def test_steps_that_have_outlived_their_pump_take_threads_from_the_next(
+    bench: Bench, settings: Settings, gate: Gate
+) -> None:
+    settings.OFFLOAD_CLAIM_SECONDS, settings.OFFLOAD_CONCURRENCY = 0.2, 3
+    bench.steps["case"] = gate
+    for number in range(1, 6):
+        due_case()
+        work.run_pump("case")
+        assert gate.inside == min(number, 3)
+    gate.opened.set()
+
+
+def test_who_waits_for_a_step_that_has_outlived_its_pump_hears_of_its_end(
+    bench: Bench, settings: Settings, gate: Gate
+) -> None:
+    settings.OFFLOAD_CLAIM_SECONDS = 0.2
+
+    def again_and_again(held: Any) -> None:
+        gate.opened.wait(timeout=20)  # and the row is due as before
+
+    bench.steps["case"] = again_and_again
+    due_case()
+    work.run_pump("case")
+    assert bench.rung == []
+    gate.opened.set()
+    pump.keeper.join()
+    assert bench.rung == ["case"]
+
+
+def test_a_step_beyond_its_deadline_does_not_outlive_its_pump(
+    bench: Bench, settings: Settings, pump_thread: Any, gate: Gate
+) -> None:
+    settings.OFFLOAD_CLAIM_SECONDS, settings.OFFLOAD_STEP_SECONDS = 0.2, 0.1
+    bench.steps["case"] = gate
+    due_case()
+    running = pump_thread("case")
+    wait_for(lambda: gate.inside == 1)
+    time.sleep(0.5)
+    assert running.is_alive()  # until django-q2 replaces the process
+    gate.opened.set()
+
+
+def test_a_process_does_not_end_before_its_steps(bench: Bench, settings: Settings, gate: Gate) -> None:
+    settings.OFFLOAD_CLAIM_SECONDS = 0.2
+    bench.steps["case"] = gate
+    due_case()
+    work.run_pump("case")
+    pump.stopping.set()
+    [keeper] = [thread for thread in threading.enumerate() if thread.name == "keeper"]
+    assert not keeper.daemon
+    gate.opened.set()
+    pump.keeper.join()
+    assert Case.objects.filter(lease_token__isnull=False).count() == 0
+    assert bench.rung == []
 
 
 def test_rows_that_become_due_meanwhile_are_advanced_too(bench: Bench, pump_thread: Any, gate: Gate) -> None:
@@ -299,6 +373,25 @@ def test_rows_that_were_lost_thrice_run_alone(bench: Bench) -> None:
     work.run_pump("case")
     assert company == [0, 0]
     assert len(bench.begun) == 7
+
+
+def test_a_row_that_must_run_alone_waits_for_steps_that_have_outlived_their_pump(
+    bench: Bench, settings: Settings, pump_thread: Any, gate: Gate
+) -> None:
+    settings.OFFLOAD_CLAIM_SECONDS = 0.3
+    slow = due_case()
+    bench.steps["case"] = lambda held: gate(held) if held.pk == slow.pk else done(held)
+    work.run_pump("case")
+    suspect = move(due_case(), lost_leases=3)
+    running = pump_thread("case")
+    time.sleep(0.8)
+    assert running.is_alive()  # it begins nothing more, so that there is an end
+    assert bench.begun == [slow.pk]
+    gate.opened.set()
+    running.join(timeout=10)
+    assert bench.rung[-1] == "case"
+    work.run_pump("case")
+    assert bench.begun == [slow.pk, suspect.pk]
 
 
 def test_it_does_not_wait_until_all_others_are_done(bench: Bench) -> None:

@@ -192,11 +192,13 @@ def test_a_cluster_that_hangs_is_replaced(service: Service) -> None:
     assert not members(service.clusters()[0])
 
 
-def test_a_worker_that_is_stopped_finishes_what_it_has_begun(service: Service) -> None:
+@pytest.mark.parametrize("age", [0.0, 1.3 * float(SHORT["OFFLOAD_CLAIM_SECONDS"])])  # then it has outlived its pump
+def test_a_worker_that_is_stopped_finishes_what_it_has_begun(service: Service, age: float) -> None:
     worker = service.start_all()
     service.hold("before")
     cases = service.post(3)
     wait_for(lambda: mails_under_way(cases) == 3, 20, "the cases are held")
+    time.sleep(age)
     worker.leader.send_signal(signal.SIGTERM)
     time.sleep(1)
     late = service.post(1)
