@@ -63,7 +63,9 @@ class Take:
         if database.is_server():
             chosen, self._params = _by_turns(self._names, rows, groups) if groups else _first(rows)
             mine = f"{self._names.pk} = ANY(ARRAY(SELECT pk FROM chosen))"  # found by key, whatever the planner expects
-            self._statement = f"WITH RECURSIVE {chosen} {self._update} WHERE {mine} {self._returning}"
+            taken = f"taken(pk, lost, since) AS ({self._update} WHERE {mine} {self._returning})"
+            # Sorted there: a time costs more to be read into Python than all else of a row.
+            self._statement = f"WITH RECURSIVE {chosen}, {taken} SELECT pk, lost FROM taken ORDER BY since"
 
     def __call__(self, limit: int, at_most: int, token: UUID, lease_seconds: float) -> list[tuple[Any, int]]:
         """Take up to `limit` of the rows; their keys and how often their leases were lost before.
@@ -75,12 +77,11 @@ class Take:
         names = self._names
         params = {"token": names.value("lease_token", token), **names.lease(lease_seconds)}
         if database.is_server():
-            found = _run(self._statement, {**self._params, **params, "limit": limit, "at_most": at_most})
-        else:
-            chosen = self._choose(limit, at_most)
-            keys = {f"pk{n}": names.value("pk", pk) for n, pk in enumerate(chosen)}
-            mine = f"{names.pk} IN ({', '.join(f'%({key})s' for key in keys)})"
-            found = _run(f"{self._update} WHERE {mine} {self._returning}", {**params, **keys})
+            return _run(self._statement, {**self._params, **params, "limit": limit, "at_most": at_most})
+        chosen = self._choose(limit, at_most)
+        keys = {f"pk{n}": names.value("pk", pk) for n, pk in enumerate(chosen)}
+        mine = f"{names.pk} IN ({', '.join(f'%({key})s' for key in keys)})"
+        found = _run(f"{self._update} WHERE {mine} {self._returning}", {**params, **keys})
         return [(names.read("pk", pk), lost) for pk, lost, _ in sorted(found, key=lambda row: row[2])]
 
     def _choose(self, limit: int, at_most: int) -> list[Any]:
@@ -242,10 +243,13 @@ class _Names:
 
         A process may hold a row anew whose former claim it has not yet finished with, so both are compared.
         """
+        if database.is_server() and len({token for _, token in held}) == 1:  # all of one claim, or one row
+            params: dict[str, Any] = {"pks": [pk for pk, _ in held], "token": next(token for _, token in held)}
+            return f"{self.pk} = ANY(%(pks)s::{self._type('pk')}[]) AND lease_token = %(token)s", params
         if database.is_server():
             keys, tokens = f"%(pks)s::{self._type('pk')}[]", f"%(tokens)s::{self._type('lease_token')}[]"
             is_one = f"({self.pk}, lease_token) IN (SELECT * FROM unnest({keys}, {tokens}))"
-            params: dict[str, Any] = {"pks": [pk for pk, _ in held], "tokens": [token for _, token in held]}
+            params = {"pks": [pk for pk, _ in held], "tokens": [token for _, token in held]}
             return f"{self.pk} = ANY({keys}) AND {is_one}", params
         params = {f"pk{n}": self.value("pk", pk) for n, (pk, _) in enumerate(held)}
         params |= {f"token{n}": self.value("lease_token", token) for n, (_, token) in enumerate(held)}

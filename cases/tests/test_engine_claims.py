@@ -162,8 +162,45 @@ def test_a_row_that_is_held_anew_is_not_given_back_for_the_claim_before() -> Non
     work.release([lost, other])  # of one token is the row, of the other the token that it has by now
     assert Case.objects.get(pk=lost.pk).lease_token == again[lost.pk].token
     assert Case.objects.get(pk=other.pk).lease_token is None
+    work.release([lost])  # of one claim, of which there is another statement
+    assert Case.objects.get(pk=lost.pk).lease_token == again[lost.pk].token
     work.renew([lost, again[lost.pk]])
     assert (lost.held_until, again[lost.pk].held_until > 0) == (0.0, True)
+
+
+def test_a_claim_is_given_back_in_as_few_words_and_in_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not database.is_server():
+        pytest.skip("SQLite has no plans to keep")
+    flood(ClientFactory(), 12)
+    asked: list[tuple[str, int]] = []
+    real = claim_sql._run
+
+    def run(sql: str, params: Any) -> list[Any]:
+        asked.append((sql, len(params)))
+        return real(sql, params)
+
+    monkeypatch.setattr(claim_sql, "_run", run)
+    for size in (1, 3, 5):
+        claims = work.claim("case", size)
+        assert len(claims) == size
+        work.renew(claims)
+        work.release(claims)
+        move_all_away(claims)
+    kept = set(asked)
+    assert len(asked) == 9
+    assert len(kept) == 3  # so a server that keeps plans makes three
+    assert sorted(count for _, count in kept) == [2, 3, 5]
+
+
+def move_all_away(claims: list[work.Claim[Any]]) -> None:
+    Case.objects.filter(pk__in=[held.pk for held in claims]).update(due_at=None)
+
+
+def test_who_has_waited_longest_is_first_in_a_claim() -> None:
+    cases = [due_case() for _ in range(4)]
+    for place, number in enumerate((2, 0, 3, 1)):
+        move(cases[number], due_at=ago(minutes=60 - place))
+    assert [held.pk for held in work.claim("case", 4)] == [cases[number].pk for number in (2, 0, 3, 1)]
 
 
 # --- What is looked at ----------------------------------------------------------------------------
