@@ -7,8 +7,8 @@ answer, calls are let through: it is for a service that is busy, not for ours.
 import logging
 import os
 import time
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 
 from django.conf import settings
@@ -71,13 +71,19 @@ class SharedGate:
 
     def enter(self, within_seconds: float) -> Entry:
         patience = min(within_seconds, PATIENCE_WITHIN_SECONDS if self.has_been_in else PATIENCE_SECONDS)
-        is_probe = False
-        if not _is_at_rest(self.name):
-            turn = self._ask(patience)
-            time.sleep(turn.in_seconds)
-            is_probe = turn.is_probe
+        is_probe = not _is_at_rest(self.name) and self._wait_for_turn(patience)
         self.has_been_in = True
         return SharedEntry(self.name, is_probe, time.monotonic())
+
+    def _wait_for_turn(self, patience_seconds: float) -> bool:
+        """Whether it is that of a probe. Whoever has waited asks again where the service has said more meanwhile."""
+        give_up_at = time.monotonic() + patience_seconds
+        while True:
+            turn = self._ask(max(0.0, give_up_at - time.monotonic()))
+            time.sleep(turn.in_seconds)
+            if turn.in_seconds == 0 or _look(self.name).ramp_from in (None, turn.ramp_from):
+                work.let_go_of_connection()
+                return turn.is_probe
 
     def _ask(self, patience_seconds: float) -> rules.Turn:
         try:
@@ -168,6 +174,7 @@ class _Seen:
     pid: int
     is_at_rest: bool
     has_failed: bool
+    ramp_from: datetime | None
 
 
 _seen: dict[str, _Seen] = {}
@@ -178,7 +185,7 @@ def _is_at_rest(name: str) -> bool:
     seen = _seen.get(name)
     if seen is None or seen.pid != os.getpid() or time.monotonic() - seen.at >= SEEN_FOR_SECONDS:
         if seen is not None:
-            _seen[name] = _Seen(time.monotonic(), os.getpid(), seen.is_at_rest, seen.has_failed)  # one thread looks
+            _seen[name] = replace(seen, at=time.monotonic(), pid=os.getpid())  # one thread looks
         seen = _look(name)
     return seen.is_at_rest
 
@@ -195,8 +202,9 @@ def _look(name: str) -> _Seen:
 def _remember(name: str, row: Provider | None) -> _Seen:
     is_at_rest = row is None or not (row.is_down or row.ramp_from)
     has_failed = row is not None and row.failures > 0 and not row.is_down
-    _seen[name] = _Seen(time.monotonic(), os.getpid(), is_at_rest, has_failed)
-    return _seen[name]
+    seen = _Seen(time.monotonic(), os.getpid(), is_at_rest, has_failed, row.ramp_from if row else None)
+    _seen[name] = seen
+    return seen
 
 
 def _has_failed(name: str) -> bool:

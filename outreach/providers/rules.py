@@ -1,8 +1,13 @@
 """What the row of a service allows, and what an answer changes in it. For rows that are held locked; none is saved.
 
-The limit follows how TCP finds the rate of a line. After a pause calls begin one by one, twice as many every other
-second; from half the rate at which the service last said that it was busy they grow slowly. At CEILING there is no
-limit any more. It grows with time, not with answers: a call that goes well costs no write.
+The limit follows how TCP finds the rate of a line (RFC 5681). After a pause calls begin one by one, twice as many every
+other second; from half the rate at which the service last said that it was busy they grow slowly. At CEILING there is
+no limit any more. It grows with time, not with answers: a call that goes well costs no write.
+
+Who says that it is busy again as soon as it is called again has not been called too often: it is not back. Then the
+rate that was found stays as it is (RFC 5681 §3.1 does so after a second time-out), and the pause gets longer instead.
+However long it is busy, calls are soon as many as before once it is not. Two things hold always: nobody calls before
+the end of a pause that was asked for, and apart from pauses there are FLOOR calls a second at least.
 """
 
 import math
@@ -13,13 +18,14 @@ from datetime import datetime, timedelta
 from outreach.models import Provider
 from outreach.providers.trouble import Trouble
 
-START, FLOOR, CEILING = 1.0, 0.05, 64.0  # calls a second
+START, FLOOR, CEILING = 1.0, 0.5, 64.0  # calls a second
 DOUBLES_EVERY_SECONDS = 2.0
-GROWS_BY = 0.05  # calls a second, each second, once it is near the rate that was too much
+FIRST_CALL_SECONDS = 0.5  # after the end of a pause; the second call comes a second after it
+GROWS_BY = 0.1  # calls a second, each second, once it is near the rate that was too much
 DOWN_AFTER = 5  # failures in a row, none of which is older than FORGOTTEN
 FORGOTTEN = timedelta(minutes=10)
 PAUSE_SECONDS = (30.0, 300.0)  # of a service that is down: the first and the longest, doubled each time
-BUSY_SECONDS = 1.0  # where it does not say how long
+BUSY_SECONDS = (1.0, 30.0)  # where it does not say how long: the first and the longest pause, doubled each time
 MOST_WAIT_SECONDS = 900.0  # then a row looks again, for the service may be back earlier than it said
 
 
@@ -30,6 +36,7 @@ class Turn:
     in_seconds: float
     is_ours: bool
     is_probe: bool = False
+    ramp_from: datetime | None = None  # of the limit that it keeps to: with another one it is no longer worth anything
 
 
 def admit(row: Provider, *, patience_seconds: float, call_seconds: float) -> Turn:
@@ -43,14 +50,16 @@ def admit(row: Provider, *, patience_seconds: float, call_seconds: float) -> Tur
     if row.is_down:
         return _later(row)
     if rate_at(row, row.now) >= CEILING:
+        slowed_at = row.slowed_at
         _end_ramp(row)
+        row.slowed_at = slowed_at  # told so again soon, it is known how much was too much
         return Turn(0.0, is_ours=True)
     start = max(row.next_at or row.now, row.now)
     wait = (start - row.now).total_seconds()
     if wait > patience_seconds:
         return _later(row)
     row.next_at = start + timedelta(seconds=1 / rate_at(row, start))
-    return Turn(wait, is_ours=True)
+    return Turn(wait, is_ours=True, ramp_from=row.ramp_from)
 
 
 def _later(row: Provider) -> Turn:
@@ -85,20 +94,50 @@ def note_trouble(row: Provider, trouble: Trouble, *, began_at: datetime, is_prob
 
 
 def _slow_down(row: Provider, retry_after_seconds: float | None, began_at: datetime, is_probe: bool) -> None:
-    seconds = BUSY_SECONDS if retry_after_seconds is None else retry_after_seconds
-    until = row.now + timedelta(seconds=seconds)
-    if row.is_down and not is_probe:
-        row.paused_until = max(until, row.paused_until or until)
-        return
     is_same_event = row.slowed_at is not None and began_at < row.slowed_at  # calls side by side are told all at once
+    half = None if is_probe else _half_of_what_was_too_much(row, began_at)
+    no_rate_helps = not is_same_event and row.ramp_from is not None and (half or 0.0) < FLOOR
+    until = row.now + timedelta(seconds=_pause_seconds(row, retry_after_seconds, is_longer=no_rate_helps))
+    if row.paused_until and not is_probe:
+        until = max(until, row.paused_until)
+    if row.is_down and not is_probe:
+        row.paused_until = until
+        return
     if not is_same_event:
-        is_limited = row.ramp_from is not None and not row.is_down
-        half = max(FLOOR, rate_at(row, row.now) / 2) if is_limited else None
-        row.ramp_rate, row.ramp_knee, row.slowed_at = half or START, half, row.now
+        _cut(row, half)
+        row.slowed_at = row.now
     _up_again(row)
     if not is_same_event or row.ramp_from is None or until > row.ramp_from:
         row.paused_until = until
         _ramp_from(row, until)
+
+
+def _half_of_what_was_too_much(row: Provider, began_at: datetime) -> float | None:
+    """Calls a second; None where it is not known: a first call after a pause, or the first one that is turned away."""
+    if row.ramp_from is None:
+        was_slowed = row.slowed_at is not None and row.now - row.slowed_at < FORGOTTEN
+        return CEILING / 2 if was_slowed else None
+    if row.is_down or began_at < row.ramp_from + timedelta(seconds=FIRST_CALL_SECONDS):
+        return None
+    return rate_at(row, began_at) / 2
+
+
+def _pause_seconds(row: Provider, asked: float | None, *, is_longer: bool) -> float:
+    """As it has asked for; else the first one, or twice the one before where that was not enough."""
+    if asked is not None and (asked > 0 or not is_longer):
+        return asked
+    first, longest = BUSY_SECONDS
+    if not is_longer or row.paused_until is None or row.slowed_at is None:
+        return first
+    return max(first, min(longest, 2 * (row.paused_until - row.slowed_at).total_seconds()))
+
+
+def _cut(row: Provider, half: float | None) -> None:
+    """Set the rate to begin with after the pause, and the knee, from which on it grows slowly."""
+    if half is not None:
+        row.ramp_knee = max(FLOOR, half)
+    is_at_the_knee = half is not None and row.ramp_from is not None
+    row.ramp_rate = row.ramp_knee if row.ramp_knee and is_at_the_knee else min(START, row.ramp_knee or START)
 
 
 def _count_failure(row: Provider, is_probe: bool) -> None:
@@ -111,7 +150,8 @@ def _count_failure(row: Provider, is_probe: bool) -> None:
         first, longest = PAUSE_SECONDS
         pause = min(first * 2.0 ** min(row.pauses, 30), longest)
         row.is_down, row.pauses = True, row.pauses + 1
-        row.paused_until = row.now + timedelta(seconds=pause)
+        until = row.now + timedelta(seconds=pause)
+        row.paused_until = until if is_probe or row.paused_until is None else max(until, row.paused_until)
         _begin_ramp(row, row.paused_until)
 
 
