@@ -6,6 +6,7 @@ answer, calls are let through: it is for a service that is busy, not for ours.
 
 import logging
 import os
+import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -82,7 +83,6 @@ class SharedGate:
             turn = self._ask(max(0.0, give_up_at - time.monotonic()))
             time.sleep(turn.in_seconds)
             if turn.in_seconds == 0 or _look(self.name).ramp_from in (None, turn.ramp_from):
-                work.let_go_of_connection()
                 return turn.is_probe
 
     def _ask(self, patience_seconds: float) -> rules.Turn:
@@ -178,24 +178,35 @@ class _Seen:
 
 
 _seen: dict[str, _Seen] = {}
+_first_look = threading.Lock()
 
 
 def _is_at_rest(name: str) -> bool:
     """Whether anybody may call it, as far as was known a second ago."""
-    seen = _seen.get(name)
-    if seen is None or seen.pid != os.getpid() or time.monotonic() - seen.at >= SEEN_FOR_SECONDS:
-        if seen is not None:
-            _seen[name] = replace(seen, at=time.monotonic(), pid=os.getpid())  # one thread looks
+    seen = _seen_here(name)
+    if seen is None:
+        with _first_look:  # one thread looks, and hundreds that begin with it wait for what it sees
+            seen = _seen_here(name) or _look(name)
+    elif time.monotonic() - seen.at >= SEEN_FOR_SECONDS:
+        _seen[name] = replace(seen, at=time.monotonic())  # the others go by this meanwhile
         seen = _look(name)
     return seen.is_at_rest
 
 
+def _seen_here(name: str) -> _Seen | None:
+    seen = _seen.get(name)
+    return seen if seen is not None and seen.pid == os.getpid() else None
+
+
 def _look(name: str) -> _Seen:
+    """For who is about to call: nobody keeps a connection to the database meanwhile."""
     try:
         row = Provider.objects.filter(name=name).first()
     except UNAVAILABLE:
         logger.warning("%s: how it does can't be read", name, exc_info=True)
         row = None
+    finally:
+        work.let_go_of_connection()
     return _remember(name, row)
 
 

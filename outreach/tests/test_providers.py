@@ -9,19 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from django.db import models
+from django.db import connection, models
 from pytest_django import Settings
 
 from cases import database, services
 from cases.factories import CaseFactory, reschedule
 from cases.models import Case, InputRequest, Message, MessageStatus, Status
 from cases.testing import run_due
-from cases.tests.engine import wait_for
+from cases.tests.engine import in_threads, wait_for
 from cases.work import StepWaits
 from evaluation.model_server import ModelServer, Request, Step, failing, says
 from outreach.agents import openai as agent_module
@@ -433,6 +434,32 @@ def test_what_one_process_is_told_another_hears_of_within_a_second() -> None:
 
     assert in_processes(1, is_told) == [0]
     wait_for(lambda: tries() == WAIT, 5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_calls_that_begin_together_one_looks_and_none_keeps_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+    real = gates._look
+
+    def look(name: str) -> Any:
+        looks.append(name)
+        time.sleep(0.2)
+        return real(name)
+
+    monkeypatch.setattr(gates, "_look", look)
+
+    def enter(_: int) -> bool:
+        connection.close()
+        SharedGate("somebody", 60).enter(0)
+        return connection.connection is None
+
+    assert in_threads(6, enter) == [True] * 6
+    assert looks == ["somebody"]
+    gates._seen["somebody"] = replace(gates._seen["somebody"], at=0.0)
+    assert in_threads(6, enter) == [True] * 6
+    assert len(looks) == 2
 
 
 def test_who_waits_for_a_turn_hears_of_a_pause_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
