@@ -43,10 +43,6 @@ class SharedFlag:
 stopping = SharedFlag()  # set by SIGTERM, for all workers of the cluster: stop claiming, finish, release
 _at_work = threading.Event()
 
-
-def _nothing() -> None: ...
-
-
 # Beside done and failed.
 OUTCOMES: dict[type[BaseException], str] = {MovedOn: "moved_on", LeaseLost: "lease_lost", StepWaits: "waits"}
 LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that have become due meanwhile
@@ -55,6 +51,9 @@ LOOK_SECONDS = 0.2  # how often a pump with free threads looks for rows that hav
 def is_at_work() -> bool:
     """Whether a pump runs in this process, so that it finds new due rows by itself."""
     return _at_work.is_set() and not stopping.is_set()
+
+
+def _nothing() -> None: ...
 
 
 class Pump:
