@@ -3,10 +3,10 @@
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, cast
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
@@ -85,18 +85,17 @@ def find(sent: str) -> Caller | None:
     Digests are compared in constant time. How far the index compares tells of a digest, and so nothing of a key.
     """
     digest = hash_key(sent)
-    key: Any = next(iter(_keys()(digest)), None) if sent else None
+    key: Any = _keys.first(digest) if sent else None
     if key is None or not hmac.compare_digest(key.key_hash, digest):
         return None
     at = database.to_milliseconds(key.read_at) if database.is_server() else database.now()
     return Caller(key.client, key, at)
 
 
-@cache
-def _keys() -> Prepared[ApiKey]:
-    """By digest; each request begins with it."""
-    keys = ApiKey.objects.order_by().select_related("client").annotate(read_at=Now())
-    return Prepared(keys, "key_hash", "(digest)")
+@Prepared
+def _keys(digest: str) -> QuerySet[Any, Any]:
+    """Each request begins with it."""
+    return ApiKey.objects.order_by().select_related("client").annotate(read_at=Now()).filter(key_hash=digest)
 
 
 def _refusal(request: Request, key: ApiKey | None) -> exceptions.APIException:

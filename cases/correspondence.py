@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import make_msgid
 from typing import Any
 
+from django.db.models import QuerySet
+
 from cases import enclosures, transitions, work
 from cases.events import COUNTERPARTY, SYSTEM, record
 from cases.models import (
@@ -24,6 +26,7 @@ from cases.models import (
     RequestStatus,
     ResultStatus,
 )
+from cases.prepared import Prepared
 from cases.working_hours import next_working_time
 
 MAX_NOTES_WITHOUT_DAY = 5  # after one mail of ours; a machine that writes for ever must not keep a case open for ever
@@ -104,9 +107,7 @@ def queue(
 
 def drawn(case: Case, *, purpose: Purpose, subject: str, text: str, at: datetime) -> Message:
     """The case's next mail as it would be queued now, with its place in the thread; not stored."""
-    shown = [one.messages.shown().exclude(message_id="") for one in (*case.earlier, case)]
-    ids = [messages.exclude(status=MessageStatus.DROPPED).values_list("message_id", flat=True) for messages in shown]
-    thread = [message_id for of_one in ids for message_id in of_one]
+    thread = [message_id for one in (*case.earlier, case) for message_id in _ids_in_thread(one)]
     return Message(
         case=case,
         direction=Direction.OUT,
@@ -125,19 +126,30 @@ def drawn(case: Case, *, purpose: Purpose, subject: str, text: str, at: datetime
     )
 
 
+@Prepared
+def _ids_in_thread(case: Case) -> QuerySet[Any, Any]:
+    messages = case.messages.shown().exclude(message_id="").exclude(status=MessageStatus.DROPPED)
+    return messages.values_list("message_id", flat=True)
+
+
 def next_to_send(case: Case) -> Message | None:
     """The queued message of a case you hold locked; None if there is none, or if the case has moved on without it.
 
     A message whose send has begun is given again: its outcome is unknown, and repeating it is safe. A person's own
     words are sent even if something has come in since they wrote them. While the case is paused nothing else is sent.
     """
-    message = case.messages.filter(status=MessageStatus.QUEUED).first()
+    message = _queued.first(case)
     if message and not message.send_started_at and case.paused_at:
         return None
     if message and not message.send_started_at and not message.written_by and message.case_version != case.version:
         drop(case, message)
         return None
     return message
+
+
+@Prepared
+def _queued(case: Case) -> QuerySet[Message]:
+    return case.messages.filter(status=MessageStatus.QUEUED)
 
 
 def _recipient(case: Case) -> str:
@@ -207,8 +219,13 @@ def _go_on_after(case: Case, message: Message, thread_id: str) -> None:
 
 def absences_since(case: Case, message: Message) -> list[datetime]:
     """What machines have answered to the message; while it is under way, too: some are faster than its commit."""
-    notes = case.messages.filter(created_at__gte=message.created_at, absent_until__isnull=False)
-    return [until for until in notes.values_list("absent_until", flat=True) if until]
+    return _absences(case, message.created_at)
+
+
+@Prepared
+def _absences(case: Case, since: datetime) -> QuerySet[Any, Any]:
+    notes = case.messages.filter(created_at__gte=since, absent_until__isnull=False)
+    return notes.values_list("absent_until", flat=True)
 
 
 def follow_up_time(case: Case, *, waited: timedelta = timedelta()) -> datetime:
@@ -260,8 +277,20 @@ def _complete_unthanked(case: Case, completion: dict[str, Any]) -> None:
 
 
 def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
-    case = Case.objects.locked(Message.objects.values_list("case_id", flat=True).get(pk=message_pk))
-    return case.messages.get(pk=message_pk), case
+    [case_pk] = _case_of(message_pk)
+    case = Case.objects.locked(case_pk)
+    [message] = _of_case(case, message_pk)
+    return message, case
+
+
+@Prepared
+def _case_of(message: uuid.UUID) -> QuerySet[Any, Any]:
+    return Message.objects.filter(pk=message).values_list("case_id", flat=True)
+
+
+@Prepared
+def _of_case(case: Case, message: uuid.UUID) -> QuerySet[Message]:
+    return case.messages.filter(pk=message)
 
 
 def record_delivered(message: Message) -> None:
@@ -322,7 +351,7 @@ def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
 
     Some programs give all their mail one id, and nobody may keep a reply out by being the first to use its id.
     """
-    taken = case.messages.filter(direction=Direction.IN, message_id=mail.message_id).first()
+    taken = _received_under.first(case, mail.message_id)
     if taken is None or not mail.message_id:
         return mail
     digests = sorted(file.sha256 for file in mail.files)
@@ -332,6 +361,11 @@ def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
     content = "\0".join([mail.message_id, mail.from_address, *mail.text.split(), *digests])
     own_id = f"<{hashlib.sha256(content.encode()).hexdigest()}@reused.invalid>"
     return _under_free_id(case, replace(mail, message_id=own_id))
+
+
+@Prepared
+def _received_under(case: Case, message_id: str) -> QuerySet[Message]:
+    return case.messages.filter(direction=Direction.IN, message_id=message_id)
 
 
 def _back(case: Case, note: Message) -> datetime:

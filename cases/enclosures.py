@@ -9,9 +9,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from cases.models import Attachment, Case, Enclosure, Message
+from cases.prepared import Prepared
 
 MAX_FILES = 5
 MAX_FILE_BYTES = 3_000_000
@@ -76,5 +78,10 @@ def attach(case: Case, message: Message) -> None:
             note=enclosed.note,
             created_at=message.created_at + timedelta(milliseconds=enclosed.position),  # by which they keep their order
         )
-        for enclosed in case.enclosures.all()
+        for enclosed in _given_along(case)
     )
+
+
+@Prepared
+def _given_along(case: Case) -> QuerySet[Enclosure]:
+    return case.enclosures.all()

@@ -159,9 +159,9 @@ class Claim(Generic[M]):
     deadline: float  # monotonic seconds: the step's end, come what may
     version: int | None = field(default=None)
 
-    def read(self, rows: "QuerySet[M] | None" = None) -> M:
-        """The row as it stands; decisions made on it hold only while it stays so."""
-        row = (self.kind.model._default_manager.all() if rows is None else rows).get(pk=self.pk)
+    def read(self) -> M:
+        """The row as it stands, with `now`; decisions made on it hold only while it stays so."""
+        row: M = self.kind.model._default_manager.read(self.pk)
         self.version = getattr(row, "version", None)
         return row
 

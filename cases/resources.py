@@ -1,10 +1,9 @@
 """What clients get, in the contract's words."""
 
-from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
@@ -317,19 +316,19 @@ class CaseResource(Shape):
         return {name: value for name, value in shown.items() if value is not None or name not in self.ABSENT_IF_NONE}
 
 
-@cache
-def at_once() -> Prepared[Case]:
-    """By id, with what CaseResource would ask for by itself where, as mostly, there is nothing to be found.
+@Prepared
+def at_once(case: UUID) -> QuerySet[Any, Any]:
+    """The case, with what CaseResource would ask for by itself where, as mostly, there is nothing to be found.
 
     That is `successor_id`, and whether there may be questions and files. Columns that clients don't see are left out.
     """
-    cases = Case.objects.order_by().annotate(
+    cases: QuerySet[Any] = Case.objects.order_by().annotate(
         successor_id=F("reopened_as"),
         may_have_questions=Exists(InputRequest.objects.filter(case=OuterRef("pk"))),
         may_have_files=Exists(Attachment.objects.filter(message__case=OuterRef("pk"))),
     )
     unseen = (*Case.WORK_FIELDS, "metadata", "failure_reason", "model_calls", "model_tokens", "model_cost")
-    return Prepared(cases.defer(*unseen), "id", UUID(int=0))
+    return cases.filter(pk=case).defer(*unseen)
 
 
 @extend_schema_serializer(many=False)  # else the generator takes what a list answers for a list

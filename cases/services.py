@@ -7,6 +7,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from cases import correspondence, drafts, enclosures, idempotency, result_schema, transitions, work
 from cases.enclosures import GivenFile
@@ -32,6 +33,7 @@ from cases.models import (
     ResultStatus,
     Status,
 )
+from cases.prepared import Prepared
 
 MAX_SUBJECT_CHARS = 78
 
@@ -199,12 +201,16 @@ def reply_to_counterparty(case_id: uuid.UUID, *, text: str, actor: str) -> None:
 
 def subject_of(case: Case) -> str:
     """The subject of the next mail: of the thread if there is one, else the goal in short."""
-    thread = Message.objects.filter(case__in=[*case.earlier, case])
-    first = thread.filter(purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED)
-    subject: str | None = first.values_list("subject", flat=True).first()
+    subject: str | None = _first_subject.first([one.pk for one in (*case.earlier, case)])
     if subject is None:
         return in_short(case.goal["objective"])
     return subject if subject.lower().startswith("re:") else f"Re: {subject}"
+
+
+@Prepared
+def _first_subject(cases: list[uuid.UUID]) -> QuerySet[Any, Any]:
+    first = Message.objects.filter(case__in=cases, purpose=Purpose.OUTREACH).exclude(status=MessageStatus.DROPPED)
+    return first.values_list("subject", flat=True)[:1]
 
 
 def in_short(text: str) -> str:

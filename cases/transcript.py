@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +21,7 @@ def transcript(case: Case) -> str | None:
 
     Times are in UTC. Of a case that has ended it shows what there was at its end: mail that comes later is for staff.
     """
-    messages = [message for message in _threads_as_text()(case.pk) if _is_shown(message, case)]
+    messages = [message for message in _thread_as_text(case.pk) if _is_shown(message, case)]
     if case.may_have_files:
         prefetch_related_objects(messages, "attachments")
     return SEPARATOR.join(_readable(message, with_files=case.may_have_files) for message in messages) or None
@@ -41,10 +40,10 @@ def _threads() -> QuerySet[Any]:
     return messages.annotate(moment=Coalesce("sent_at", "created_at"))
 
 
-@cache
-def _threads_as_text() -> Prepared[Message]:
-    """By case, oldest first, with what is read of them."""
-    return Prepared(_threads().only("case", *HEADING, "text", "full_text").order_by(*ORDER), "case", UUID(int=0))
+@Prepared
+def _thread_as_text(case: UUID) -> QuerySet[Any, Any]:
+    """Oldest first, with what is read of each message."""
+    return _threads().filter(case=case).only("case", *HEADING, "text", "full_text").order_by(*ORDER)
 
 
 def _is_shown(message: Any, case: Case) -> bool:

@@ -8,6 +8,7 @@ from django.db import models
 from cases import work
 from cases.events import SYSTEM, record
 from cases.models import Case, InputRequest, MessageStatus, RequestStatus, ResultStatus, Status
+from cases.prepared import Prepared
 
 DROPPED, UNKNOWN = MessageStatus.DROPPED, MessageStatus.UNKNOWN
 
@@ -67,7 +68,7 @@ def ask_again(case: Case, displaced: InputRequest) -> InputRequest:
 
 def _displaced(case: Case) -> InputRequest | None:
     """The agent's question that is open, or whose place an open operational one has taken."""
-    request = case.input_requests.filter(status=RequestStatus.PENDING).first()
+    request = _open_question.first(case)
     return request.displaced if request and request.is_operational else request
 
 
@@ -84,6 +85,11 @@ def _put(case: Case, request: InputRequest, actor: str) -> InputRequest:
     about = {"question": request.question, "reason": request.reason}
     record(case, "case.input_needed", actor=actor, inputRequestId=str(request.pk), **about)
     return request
+
+
+@Prepared
+def _open_question(case: Case) -> models.QuerySet[InputRequest]:
+    return case.input_requests.filter(status=RequestStatus.PENDING)
 
 
 def hours_to_answer(case: Case) -> int | None:
@@ -146,7 +152,7 @@ def close_operational_question(case: Case) -> InputRequest | None:
 
     Returns the agent's question that is open still, or is to be asked again, if there is one.
     """
-    request: InputRequest | None = case.input_requests.filter(status=RequestStatus.PENDING).first()
+    request = _open_question.first(case)
     if request is None or not request.is_operational:
         return request
     _settle_question(case, RequestStatus.CLOSED)

@@ -171,7 +171,7 @@ class CaseViewSet(ViewSet):
     )
     def retrieve(self, request: Request, case_id: str) -> Response:
         asked_for = [field for name, field in ADDITIONS.items() if request.query_params.get(name) == "true"]
-        return Response(shown(own_case(request, case_id, at_once()), *asked_for))
+        return Response(shown(own_case(request, case_id, at_once), *asked_for))
 
     @extend_schema(
         operation_id="changeCase",

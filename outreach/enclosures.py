@@ -5,10 +5,11 @@ from functools import partial
 from pathlib import PurePath
 
 from django.core.files.storage import default_storage
-from django.db.models import prefetch_related_objects
+from django.db.models import QuerySet, prefetch_related_objects
 
 from cases import work
 from cases.models import Attachment, Case, Enclosure, Message
+from cases.prepared import Prepared
 from outreach import reading
 from outreach.agents import guard
 from outreach.transports.base import OutgoingFile
@@ -39,12 +40,17 @@ def of_message(case: Case, message: Message) -> list[Attachment]:
 
     Before the first try, a name that gives something away is replaced for good: no human could word it anew.
     """
-    files = list(message.attachments.all())
+    files = _files_of(message)
     for number, file in enumerate(files, start=1):
         if message.send_started_at is None and guard.leaks(case, file.name):
             file.name = f"file-{number}{PurePath(file.name).suffix}"
             file.save(update_fields=["name"])
     return files
+
+
+@Prepared
+def _files_of(message: Message) -> QuerySet[Attachment]:
+    return message.attachments.all()
 
 
 def contents(files: Iterable[Attachment]) -> tuple[OutgoingFile, ...]:

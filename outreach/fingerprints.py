@@ -10,7 +10,10 @@ import hmac
 import secrets
 from collections.abc import Iterable
 
+from django.db.models import QuerySet
+
 from cases import encryption, work
+from cases.prepared import Prepared
 from outreach.models import FingerprintKey
 
 PREFIX = "erased:"
@@ -27,8 +30,13 @@ def fingerprint(address: str) -> str:
 
 def known(addresses: Iterable[str]) -> set[str]:
     """The fingerprints under which these addresses may stand; none where nobody was ever erased. Raises Unreadable."""
-    row = FingerprintKey.objects.first()
+    row = _key.first()
     return {_of(address, row) for address in addresses} if row else set()
+
+
+@Prepared
+def _key() -> QuerySet[FingerprintKey]:
+    return FingerprintKey.objects.order_by("pk")[:1]
 
 
 def reencrypt() -> int:

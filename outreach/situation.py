@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 from django.core.files.storage import default_storage
-from django.db.models import prefetch_related_objects
-from django.db.models.functions import Now
+from django.db.models import QuerySet, prefetch_related_objects
 
-from cases import database, drafts, work
+from cases import drafts, work
 from cases.models import (
     Attachment,
     Case,
@@ -22,12 +21,12 @@ from cases.models import (
     RequestStatus,
     Status,
 )
+from cases.prepared import Prepared
 from cases.time_travel import Skipped
 from outreach import reading
 from outreach.agents.base import Answer, CaseView, File, Mail, Rejection
 
 MOST_PICTURES = 8  # of a case that an agent is shown, those of the newest mail first
-IN_ORDER = ("requested_at", "id")
 _SHOWN = (MessageStatus.SENT, MessageStatus.RECEIVED, MessageStatus.UNKNOWN)
 
 
@@ -46,20 +45,19 @@ class Situation:
     @classmethod
     def read(cls, claimed: work.Claim[Case]) -> Self:
         """The situation of the claimed case. Its time is that of the first look: what comes in after it is not due."""
-        case: Any = claimed.read(Case.objects.annotate(read_at=Now()))
-        read_at = database.to_milliseconds(case.read_at) if database.is_server() else database.now()
-        return cls.of(case, now=read_at)
+        case = claimed.read()
+        return cls.of(case, now=case.now)
 
     @classmethod
     def of(cls, case: Case, *, now: datetime | None = None) -> Self:
         return cls(
             case,
-            tuple(case.messages.all()),
-            tuple(case.input_requests.order_by(*IN_ORDER)),
+            tuple(_mail_of(case)),
+            tuple(_questions_of(case)),
             now or work.now(),
             rejected=tuple(drafts.rejected(case)),
-            earlier=tuple(message for one in case.earlier for message in one.messages.all()),
-            earlier_questions=tuple(asked for one in case.earlier for asked in one.input_requests.order_by(*IN_ORDER)),
+            earlier=tuple(message for one in case.earlier for message in _mail_of(one)),
+            earlier_questions=tuple(asked for one in case.earlier for asked in _questions_of(one)),
         )
 
     @property
@@ -217,6 +215,16 @@ class Situation:
                 if not _is_decoration(attachment) and _file(attachment).is_picture:
                     found |= _picture(attachment)
         return found
+
+
+@Prepared
+def _mail_of(case: Case) -> QuerySet[Message]:
+    return case.messages.all()
+
+
+@Prepared
+def _questions_of(case: Case) -> QuerySet[InputRequest]:
+    return case.input_requests.order_by("requested_at", "id")
 
 
 def _is_answered(asked: InputRequest) -> bool:

@@ -4,6 +4,7 @@ Looked at before each mail is written and before each is sent. A row holds until
 """
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
@@ -11,6 +12,7 @@ from cases import work
 from cases.errors import CaseError
 from cases.events import record
 from cases.models import Case, Client
+from cases.prepared import Prepared
 from outreach import fingerprints
 from outreach.inbound.addresses import canonical, spelled
 from outreach.models import Suppression, SuppressionReason
@@ -33,9 +35,15 @@ def sentence_against(case: Case) -> str:
     """Why no mail may go to the case's counterparty, as a sentence for people; empty where it may."""
     # Who has said stop as ann@ gets nothing as ann+offers@ either; nor does who was erased since.
     spellings = {spelled(case.counterparty_address), canonical(case.counterparty_address)}
-    rows = Suppression.objects.filter(address__in=spellings | fingerprints.known(spellings), lifted_at__isnull=True)
-    found = rows.filter(Q(client__isnull=True) | Q(client=case.client_id)).first()
+    found = _ruled_out.first(sorted(spellings | fingerprints.known(spellings)), case.client_id)
     return SENTENCES[SuppressionReason(found.reason)] if found else ""
+
+
+@Prepared
+def _ruled_out(addresses: list[str], client: UUID) -> QuerySet[Suppression]:
+    """What keeps the client from writing to one of the addresses."""
+    rows = Suppression.objects.filter(address__in=addresses, lifted_at__isnull=True)
+    return rows.filter(Q(client__isnull=True) | Q(client=client)).order_by("pk")[:1]
 
 
 def add(case: Case, reason: SuppressionReason, *, note: str = "", address: str = "") -> None:

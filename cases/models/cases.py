@@ -2,16 +2,17 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from cases.errors import CaseAlreadyFinished, CaseNotFound, IllegalTransition
 from cases.models.clients import Client
 from cases.models.due import DueManager, DueRow, TurnIndex, due_index
 from cases.models.json import KeptJSONField
+from cases.prepared import Prepared
 
 
 class Channel(models.TextChoices):
@@ -63,6 +64,10 @@ OPEN = frozenset(Status) - TERMINAL
 
 
 class CaseManager(DueManager):
+    def with_time(self) -> models.QuerySet[Any]:
+        """Likewise, with their clients: most of what is done to a case depends on its client's wishes."""
+        return super().with_time().select_related("client")
+
     def locked(self, pk: uuid.UUID) -> "Case":
         """The case with its row locked until the transaction ends, and `now` read along. Raises CaseNotFound."""
         try:
@@ -227,7 +232,7 @@ class Case(DueRow):
     def due_facts(self) -> Iterator[datetime]:
         if self.is_terminal:
             return
-        facts = self.messages.waiting_facts(self.version)
+        facts = self._waiting_facts()
         if self.paused_at:
             yield from filter(None, [facts["sending"]])  # it may be out there already
             return
@@ -254,5 +259,36 @@ class Case(DueRow):
         """When what has come in is looked at: mail once it has settled, an answer at once."""
         if facts["unread_first"] and facts["unread_last"]:
             yield min(facts["unread_last"] + self.settle, facts["unread_first"] + 5 * self.settle)
-        answers = self.input_requests.unused_answers().order_by("resolved_at").values_list("resolved_at", flat=True)
-        yield from filter(None, answers[:1])
+        yield from filter(None, [facts["answer"]])
+
+    def _waiting_facts(self) -> "dict[str, datetime | None]":
+        """When something began to wait for this case; None where nothing does.
+
+        `queued`, `unread_first`, `unread_last`; `sending`, a queued message whose send has begun; `draft`, and
+        `outdated_draft`, which the case has moved on without; `answer`, that nothing has made use of yet.
+        """
+        facts: dict[str, datetime | None] = dict.fromkeys(WAITING)
+        for status, since, drafted_for, begun_at in _waiting(self):
+            if status == "DRAFT":  # at most one, as of those that are queued
+                facts["draft" if drafted_for == self.version else "outdated_draft"] = since
+            elif status == "QUEUED":
+                facts["queued"] = since
+                facts["sending"] = since if begun_at else None
+            elif status == "RECEIVED":
+                facts["unread_first"] = facts["unread_first"] or since
+                facts["unread_last"] = since
+            else:
+                facts["answer"] = facts["answer"] or since
+        return facts
+
+
+WAITING = ("draft", "outdated_draft", "sending", "queued", "unread_first", "unread_last", "answer")
+
+
+@Prepared
+def _waiting(case: Case) -> models.QuerySet[Any, Any]:
+    """The case's messages and answers that wait, in order: status, since when, and of messages two columns more."""
+    messages = case.messages.waiting().values_list("status", "created_at", "case_version", "send_started_at")
+    none = (Value(None, models.PositiveIntegerField()), Value(None, models.DateTimeField()))
+    answers = case.input_requests.unused_answers().order_by().values_list("status", "resolved_at", *none)
+    return messages.union(answers, all=True).order_by("created_at")

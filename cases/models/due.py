@@ -1,17 +1,43 @@
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models.functions import Now
 
 from cases import database
+from cases.prepared import Prepared
 
 
 class DueManager(models.Manager[Any]):
+    def with_time(self) -> models.QuerySet[Any]:
+        """The rows as `read` and `locked` give them, for `with_now`."""
+        rows: models.QuerySet[Any] = self.annotate(looked_at=Now()).order_by()
+        return rows
+
+    def read(self, pk: Any) -> Any:
+        """The row with `now` read along. Raises DoesNotExist."""
+        return self._one(pk, is_locked=False)
+
     def locked(self, pk: Any) -> Any:
         """The row, locked until the transaction ends, with `now` read along. Raises DoesNotExist."""
-        return with_now(self.select_for_update(of=("self",)).annotate(looked_at=Now()).get(pk=pk))
+        return self._one(pk, is_locked=True)
+
+    def _one(self, pk: Any, *, is_locked: bool) -> Any:
+        model: Any = self.model
+        row = _by_key(model, is_locked=is_locked).first(model._meta.pk.to_python(pk))
+        if row is None:
+            raise model.DoesNotExist(f"{model.__name__} {pk}")
+        return with_now(row)
+
+
+@cache
+def _by_key(model: type[models.Model], *, is_locked: bool) -> Prepared[[Any], Any]:
+    manager: Any = model._default_manager
+    rows: models.QuerySet[Any] = manager.with_time()
+    chosen = rows.select_for_update(of=("self",)) if is_locked else rows
+    return Prepared(lambda pk: chosen.filter(pk=pk))
 
 
 def with_now(row: Any) -> Any:
@@ -47,7 +73,7 @@ class DueRow(models.Model):
     )
 
     objects: ClassVar[DueManager] = DueManager()
-    now: datetime  # the database's time at the lock; set by `locked`
+    now: datetime  # the database's time as it was read or locked; set by `read` and `locked`
 
     class Meta:
         abstract = True

@@ -36,7 +36,6 @@ class Purpose(models.TextChoices):
     REPORT = "REPORT"  # bounce or complaint
 
 
-WAITING = ("draft", "outdated_draft", "sending", "queued", "unread_first", "unread_last")
 UNREAD = Q(direction=Direction.IN, purpose=Purpose.HUMAN, read_at__isnull=True)
 
 
@@ -49,26 +48,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """A person's mail that no verdict has taken into account yet."""
         return self.filter(UNREAD)
 
-    def waiting_facts(self, version: int) -> "dict[str, datetime | None]":
-        """When something began to wait for a case of that version; None where nothing does.
-
-        `queued`, `unread_first`, `unread_last`; `sending`, a queued message whose send has begun; `draft`, and
-        `outdated_draft`, which the case has moved on without.
-        """
-        waiting = self.filter(UNREAD | Q(status__in=[MessageStatus.DRAFT, MessageStatus.QUEUED])).order_by("created_at")
-        facts: dict[str, datetime | None] = dict.fromkeys(WAITING)
-        for status, created_at, drafted_for, begun_at in waiting.values_list(
-            "status", "created_at", "case_version", "send_started_at"
-        ):
-            if status == MessageStatus.DRAFT:  # at most one, as of those that are queued
-                facts["draft" if drafted_for == version else "outdated_draft"] = created_at
-            elif status == MessageStatus.QUEUED:
-                facts["queued"] = created_at
-                facts["sending"] = created_at if begun_at else None
-            else:
-                facts["unread_first"] = facts["unread_first"] or created_at
-                facts["unread_last"] = created_at
-        return facts
+    def waiting(self) -> "MessageQuerySet":
+        """Those that something has to be done about: drafts, what is queued, and unread mail."""
+        return self.filter(UNREAD | Q(status__in=[MessageStatus.DRAFT, MessageStatus.QUEUED])).order_by()
 
 
 class Waits(models.TextChoices):

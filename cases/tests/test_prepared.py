@@ -1,16 +1,20 @@
 """Queries that are compiled once give what Django's own give."""
 
-from datetime import timedelta
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db.models import F
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce, Now
+from django.db.transaction import TransactionManagementError
 from pytest_django import DjangoAssertNumQueries
 
 from cases.factories import ApiKeyFactory, CaseFactory, MessageFactory
-from cases.models import ApiKey, Message
-from cases.prepared import Prepared
+from cases.models import ApiKey, Case, Message
+from cases.prepared import LONGEST, Prepared
 
 pytestmark = pytest.mark.django_db
 
@@ -19,8 +23,8 @@ def test_rows_joined_rows_and_annotations_come_in_one_statement(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     first, second = (ApiKeyFactory(client__name=name, scopes=["cases"]) for name in ("First", "Second"))
-    keys = ApiKey.objects.select_related("client").annotate(its_name=F("client__name"), at=Now())
-    by_hash: Prepared[Any] = Prepared(keys, "key_hash", "nobody")
+    keys: Any = ApiKey.objects.select_related("client").annotate(its_name=F("client__name"), at=Now())
+    by_hash: Prepared[[str], Any] = Prepared(lambda digest: keys.filter(key_hash=digest))
     for key in (first, second, first):
         with django_assert_num_queries(1):
             [found] = by_hash(key.key_hash)
@@ -31,6 +35,7 @@ def test_rows_joined_rows_and_annotations_come_in_one_statement(
                 key.created_at.tzinfo,
             )
     assert by_hash("unknown") == []
+    assert by_hash.first("unknown") is None
 
 
 def test_order_and_deferred_columns_are_kept(django_assert_num_queries: DjangoAssertNumQueries) -> None:
@@ -42,7 +47,11 @@ def test_order_and_deferred_columns_are_kept(django_assert_num_queries: DjangoAs
     rows = (
         Message.objects.annotate(moment=Coalesce("sent_at", "created_at")).defer("html", "text").order_by("created_at")
     )
-    by_case = Prepared(rows, "case", case.client_id)
+
+    @Prepared
+    def by_case(case: uuid.UUID) -> QuerySet[Any]:
+        return rows.filter(case=case)
+
     found = by_case(case.pk)
     assert found == messages[::-1] == list(rows.filter(case=case))
     assert [message.get_deferred_fields() for message in found] == 3 * [{"html", "text"}]
@@ -50,18 +59,92 @@ def test_order_and_deferred_columns_are_kept(django_assert_num_queries: DjangoAs
         assert found[0].text == "2"
 
 
-def test_it_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = []
-    compile_ = Prepared._compile
+def test_it_is_compiled_once() -> None:
+    asked = []
 
-    def counted(self: Prepared[Any], connection: Any) -> Any:
-        compiled.append(connection.vendor)
-        return compile_(self, connection)
+    @Prepared
+    def by_case(case: uuid.UUID) -> QuerySet[Message]:
+        asked.append(case)
+        return Message.objects.filter(case=case)
 
-    monkeypatch.setattr(Prepared, "_compile", counted)
     case = CaseFactory()
-    by_case = Prepared(Message.objects.order_by(), "case", case.client_id)
     for count in range(3):
         assert len(by_case(case.pk)) == count
         MessageFactory(case=case, status="SENT")
-    assert len(compiled) == 1
+    assert len(asked) == 1
+    assert asked != [case.pk]
+
+
+def test_rows_refer_to_the_instance_that_they_were_asked_by(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    @Prepared
+    def mail_of(case: Case) -> QuerySet[Message]:
+        return case.messages.all()
+
+    for case in (CaseFactory(), CaseFactory()):
+        message = MessageFactory(case=case)
+        with django_assert_num_queries(1):
+            [found] = mail_of(case)
+            assert found == message
+            assert found.case is case
+
+
+def test_lists_times_and_slices_are_values_too() -> None:
+    case = CaseFactory()
+    messages = [MessageFactory(case=case, subject=f"{number}", status="SENT") for number in range(LONGEST + 2)]
+    for number, message in enumerate(messages):
+        Message.objects.filter(pk=message.pk).update(created_at=case.created_at + timedelta(days=number))
+
+    @Prepared
+    def subjects(cases: list[uuid.UUID], words: list[str], since: datetime) -> QuerySet[Message, Any]:
+        rows = Message.objects.filter(case__in=cases, subject__in=words, created_at__gte=since)
+        return rows.order_by("-created_at").values_list("subject", "created_at")[:2]
+
+    day = timedelta(days=1)
+    assert subjects([case.pk], ["0", "1", "2"], case.created_at) == [
+        ("2", case.created_at + 2 * day),
+        ("1", case.created_at + day),
+    ]
+    assert subjects([uuid.uuid4(), case.pk], ["0", "7", "2"], case.created_at + 3 * day) == [
+        ("7", case.created_at + 7 * day)
+    ]
+    assert subjects([case.pk], [], case.created_at) == []
+    everything = [message.subject for message in messages]
+    assert [subject for subject, _ in subjects([case.pk], everything, case.created_at)] == everything[:-3:-1]
+
+
+def lowered(word: str) -> QuerySet[Message]:
+    return Message.objects.filter(subject=word.lower())
+
+
+def contained(word: str) -> QuerySet[Message]:
+    return Message.objects.filter(subject=word, text__contains=word)
+
+
+def left_out(word: str) -> QuerySet[Message]:
+    return Message.objects.all()
+
+
+@pytest.mark.parametrize("query", [lowered, contained, left_out])
+def test_a_value_is_used_as_it_is_or_the_query_can_not_be_asked(query: Callable[[str], QuerySet[Message]]) -> None:
+    with pytest.raises(ValueError, match="value 1 is not looked up as it is"):
+        Prepared(query)("word")
+
+
+def test_of_an_instance_no_more_than_its_key_can_be_used() -> None:
+    by_client: Prepared[[Case], Any] = Prepared(lambda case: Case.objects.filter(client=case.client_id))
+    with pytest.raises(Case.DoesNotExist):
+        by_client(CaseFactory())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_not_locked_outside_of_a_transaction() -> None:
+    case = CaseFactory()
+    rows = Case.objects.select_for_update()
+    locked: Prepared[[uuid.UUID], Any] = Prepared(lambda pk: rows.filter(pk=pk))
+    with transaction.atomic():
+        assert locked(case.pk) == [case]
+    if connection.features.has_select_for_update:
+        with pytest.raises(TransactionManagementError):
+            locked(case.pk)
+    else:
+        assert locked(case.pk) == [case]

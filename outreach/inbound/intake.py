@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError
+from django.db.models import QuerySet
 
 from cases import correspondence, correspondents, log_context, work
 from cases.correspondence import ReceivedMail, StoredFile
 from cases.events import SYSTEM, record
 from cases.models import Admission, Case, Message, Purpose
+from cases.prepared import Prepared
 from outreach import consequences, notices, reading
 from outreach.agents import guard
 from outreach.inbound import attachments, trust
@@ -77,8 +79,7 @@ def accept(source: str, raw: bytes, dedupe_key: str, *, envelope: dict[str, Any]
 
     `envelope` is what the door knows of a mail besides its bytes: see doors.py.
     """
-    known = InboundPayload.objects.filter(source=source, dedupe_key=dedupe_key)
-    if known.exists():
+    if _known(source, dedupe_key):
         return False
     fields: dict[str, Any] = {"source": source, "dedupe_key": dedupe_key, "body": raw, "envelope": envelope or {}}
     try:
@@ -86,10 +87,15 @@ def accept(source: str, raw: bytes, dedupe_key: str, *, envelope: dict[str, Any]
             at = work.now()
             work.wake_after_commit(InboundPayload.objects.create(**fields, received_at=at, due_at=at))
     except IntegrityError:
-        if known.exists():  # it came by two ways at the same moment
+        if _known(source, dedupe_key):  # it came by two ways at the same moment
             return False
         raise
     return True
+
+
+@Prepared
+def _known(source: str, dedupe_key: str) -> QuerySet[Any, Any]:
+    return InboundPayload.objects.filter(source=source, dedupe_key=dedupe_key).order_by().values_list("pk")
 
 
 def take_in(claimed: Claim) -> None:
@@ -183,9 +189,14 @@ def _let_act(
 
 def _quarantined_for(case: Case) -> list[InboundPayload]:
     """Locked, in one order and before the case, as everybody locks them."""
-    waiting = InboundPayload.objects.filter(case=case, state=PayloadState.QUARANTINED).order_by("pk")
-    locked = [InboundPayload.objects.locked(pk) for pk in waiting.values_list("pk", flat=True)[:MAX_JUDGED_ANEW]]
+    locked = [InboundPayload.objects.locked(pk) for pk in _kept_from(case.pk)]
     return [payload for payload in locked if payload.state == PayloadState.QUARANTINED]
+
+
+@Prepared
+def _kept_from(case: uuid.UUID) -> QuerySet[Any, Any]:
+    waiting = InboundPayload.objects.filter(case=case, state=PayloadState.QUARANTINED).order_by("pk")
+    return waiting.values_list("pk", flat=True)[:MAX_JUDGED_ANEW]
 
 
 def _judge_anew(payloads: list[InboundPayload], case: Case) -> None:

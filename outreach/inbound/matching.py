@@ -7,12 +7,14 @@ provider's thread, our Message-IDs. Only where there is none of it do sender and
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from cases.models import OPEN, Case, Direction, Message, MessageStatus
+from cases.prepared import Prepared
 from outreach.inbound import reply_address
 from outreach.inbound.addresses import canonical
 from outreach.inbound.arrival import Envelope, ProviderEvent
@@ -98,7 +100,7 @@ def _match(found: dict[Evidence, set[UUID]], *, sender: str) -> Match:
         why_not = f"It belongs to {len(named)} cases."
         return Match(None, why_not, may_come=may_come, candidates=_by_case(found))
     evidence = frozenset(kind for kind, cases in found.items() if cases)
-    return Match(Case.objects.get(pk=named.pop()), evidence=evidence)
+    return Match(Case.objects.read(named.pop()), evidence=evidence)
 
 
 def _by_case(found: dict[Evidence, set[UUID]]) -> dict[UUID, list[Evidence]]:
@@ -111,8 +113,13 @@ def _by_case(found: dict[Evidence, set[UUID]]) -> dict[UUID, list[Evidence]]:
 
 def _continued(cases: set[UUID]) -> set[UUID]:
     """The cases, and instead of those that were reopened the ones in which their threads go on."""
-    next_one = dict(Case.objects.filter(reopened_from__in=cases).values_list("reopened_from", "pk"))
+    next_one = dict(_continuing(sorted(cases)))
     return _continued({next_one.get(case, case) for case in cases}) if next_one else cases
+
+
+@Prepared
+def _continuing(cases: list[UUID]) -> QuerySet[Any, Any]:
+    return Case.objects.filter(reopened_from__in=cases).order_by().values_list("reopened_from", "pk")
 
 
 def _is_being_sent_to(addresses: Iterable[str]) -> bool:
@@ -124,14 +131,24 @@ def _is_being_sent_to(addresses: Iterable[str]) -> bool:
 def _by_own_address(written_to: set[str]) -> set[UUID]:
     """Signed addresses name their case; of unsigned ones only the sandbox's are a case's own, others are shared."""
     signed = {case_id for address in written_to if (case_id := reply_address.case_id_in(address))}
-    own = Q(pk__in=signed) | Q(transport="sandbox", our_address__in=written_to)
-    return set(Case.objects.filter(own).values_list("pk", flat=True))
+    return set(_cases_at(sorted(signed), sorted(written_to)))
+
+
+@Prepared
+def _cases_at(signed: list[UUID], addresses: list[str]) -> QuerySet[Any, Any]:
+    own = Q(pk__in=signed) | Q(transport="sandbox", our_address__in=addresses)
+    return Case.objects.filter(own).order_by().values_list("pk", flat=True)
 
 
 def _by_message_id(mail: InboundMail) -> set[UUID]:
     ids = {*mail.in_reply_to, *mail.references, *(mail.report.original_message_ids if mail.report else ())}
-    answered = Message.objects.filter(direction=Direction.OUT, message_id__in=ids)
-    return set(answered.values_list("case_id", flat=True))
+    return set(_cases_answered(sorted(ids)))
+
+
+@Prepared
+def _cases_answered(message_ids: list[str]) -> QuerySet[Any, Any]:
+    answered = Message.objects.filter(direction=Direction.OUT, message_id__in=message_ids)
+    return answered.order_by().values_list("case_id", flat=True)
 
 
 def _by_thread(envelope: Envelope) -> set[UUID]:

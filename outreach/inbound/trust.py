@@ -8,8 +8,12 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
 
 from cases.models import Admission, Case, Direction
+from cases.prepared import Prepared
 from outreach.inbound import reply_address
 from outreach.inbound.addresses import canonical, organisation
 from outreach.inbound.arrival import Envelope, Standing
@@ -132,18 +136,23 @@ def circle_of(case: Case) -> Circle:
     return Circle(
         counterparty=counterparty,
         ours=frozenset(canonical(address) for address in (case.our_address, reply_address.inbox()) if address),
-        admitted=frozenset(case.correspondents.values_list("address", flat=True)),
+        admitted=frozenset(_admitted(case)),
         copied=frozenset(canonical(address) for address in copied | _addresses_in(texts)),
         words=" ".join(_words("\n".join(texts))),
         names=tuple(frozenset(_words_of_name(name)) for name in names),
     )
 
 
-def _received(case: Case) -> list[tuple[str, str, str, list[str], str]]:
+@Prepared
+def _received(case: Case) -> QuerySet[Any, tuple[str, str, str, list[str], str]]:
     """Sender, name, recipients and new words of the mail that has been let onto the case."""
-    fields = ("from_address", "from_name", "to_address", "cc", "text")
     newest = case.messages.filter(direction=Direction.IN).order_by("-created_at", "-id")
-    return list(newest.values_list(*fields)[:MAX_MAILS])
+    return newest.values_list("from_address", "from_name", "to_address", "cc", "text")[:MAX_MAILS]
+
+
+@Prepared
+def _admitted(case: Case) -> QuerySet[Any, str]:
+    return case.correspondents.order_by().values_list("address", flat=True)
 
 
 def _addresses_in(texts: list[str]) -> set[str]:

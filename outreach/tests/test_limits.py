@@ -145,8 +145,8 @@ def test_a_send_that_has_begun_is_repeated_without_waiting(outbox: Outbox, setti
     assert limits.wait(Case.objects.locked(again.case_id), again) is None
 
 
-def test_a_wait_is_told_by_five_queries(outbox: Outbox, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_a_wait_is_told_by_four_queries(outbox: Outbox, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     case = Case.objects.locked(case_to("ann@supplier.example").pk)
     message = Message(case=case, created_at=work.now(), status=MessageStatus.QUEUED)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         assert limits.wait(case, message) is None
