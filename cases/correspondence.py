@@ -26,7 +26,8 @@ from cases.models import (
     RequestStatus,
     ResultStatus,
 )
-from cases.prepared import Prepared
+from cases.models.due import with_now
+from cases.prepared import Change, Prepared, PreparedUpdate
 from cases.working_hours import next_working_time
 
 MAX_NOTES_WITHOUT_DAY = 5  # after one mail of ours; a machine that writes for ever must not keep a case open for ever
@@ -97,12 +98,22 @@ def queue(
     message.save(force_insert=True)
     if purpose == Purpose.OUTREACH:
         enclosures.attach(case, message)
-    case.messages.unread().update(read_at=case.now, answered_by=message)
-    case.input_requests.unused_answers().update(used_at=case.now, used_by=message)
+    _answer_unread(case, message, case.now)
+    _use_answers(case, message, case.now)
     transitions.store(case)
     type_ = "case.draft_ready" if is_draft else "message.queued"
     record(case, type_, actor=actor, messageId=str(message.pk), purpose=purpose)
     return message
+
+
+@PreparedUpdate
+def _answer_unread(case: Case, message: Message, at: datetime) -> Change:
+    return case.messages.unread(), {"read_at": at, "answered_by": message}
+
+
+@PreparedUpdate
+def _use_answers(case: Case, message: Message, at: datetime) -> Change:
+    return case.input_requests.unused_answers(), {"used_at": at, "used_by": message}
 
 
 def drawn(case: Case, *, purpose: Purpose, subject: str, text: str, at: datetime) -> Message:
@@ -277,15 +288,14 @@ def _complete_unthanked(case: Case, completion: dict[str, Any]) -> None:
 
 
 def _locked(message_pk: uuid.UUID) -> tuple[Message, Case]:
-    [case_pk] = _case_of(message_pk)
-    case = Case.objects.locked(case_pk)
+    [case] = map(with_now, _locked_case_of(message_pk))
     [message] = _of_case(case, message_pk)
     return message, case
 
 
 @Prepared
-def _case_of(message: uuid.UUID) -> QuerySet[Any, Any]:
-    return Message.objects.filter(pk=message).values_list("case_id", flat=True)
+def _locked_case_of(message: uuid.UUID) -> QuerySet[Case]:
+    return Case.objects.with_time().select_for_update(of=("self",)).filter(messages=message)
 
 
 @Prepared

@@ -78,10 +78,11 @@ def attach(case: Case, message: Message) -> None:
             note=enclosed.note,
             created_at=message.created_at + timedelta(milliseconds=enclosed.position),  # by which they keep their order
         )
-        for enclosed in _given_along(case)
+        for enclosed in given_along(case)
     )
 
 
 @Prepared
-def _given_along(case: Case) -> QuerySet[Enclosure]:
+def given_along(case: Case) -> QuerySet[Enclosure]:
+    """The files that the client has given along, in order."""
     return case.enclosures.all()

@@ -6,12 +6,15 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Model, QuerySet
+from django.db.models.sql import UpdateQuery
 from django.db.transaction import TransactionManagementError
 
 Given = ParamSpec("Given")
 Row = TypeVar("Row")
+
+Change = tuple[QuerySet[Any, Any], dict[str, Any]]  # which rows, and what becomes of their fields
 
 LONGEST = 8  # of the values of a list each number makes another statement; of longer ones none is kept
 
@@ -26,40 +29,37 @@ class _Compiled(NamedTuple):
     stand_ins: tuple[Any, ...]
     compiler: dict[str, Any]  # what Django's compiler has found out on the way: which column goes where
 
+    def filled(self, values: tuple[Any, ...], connection: Any) -> tuple[Any, ...]:
+        """The parameters with these values."""
+        parameters = list(self.parameters)
+        for place, number in self.places:
+            parameters[place] = _adapted(values[number], connection)
+        return tuple(parameters)
 
-class Prepared(Generic[Given, Row]):
-    """A function that gives a queryset, called for its rows: the queryset is put into SQL once in a process.
 
-    Django does so whenever a queryset is asked. For rows with many columns that takes longer than all the rest, the
-    database's part included. What comes back is as ever: rows, what is joined, annotations, or values.
+class _Kept(Generic[Given]):
+    """A function that says what is asked, and the statements that have been made of it.
+
+    Django makes one whenever it is asked. For rows with many columns that takes longer than all the rest, the
+    database's part included.
 
     The function is called once with stand-ins, so it may use what it is given only as it is, in look-ups. It may be
     given UUIDs, strings, numbers, times, lists of these, and model instances, of which it may use the key, as related
     managers do. Whatever else it does with them raises an error when it is first asked.
     """
 
-    def __init__(self, query: Callable[Given, QuerySet[Any, Row]]) -> None:
-        self._query: Callable[..., QuerySet[Any, Row]] = query
+    def __init__(self, said: Callable[..., Any]) -> None:
+        self._said = said
         self._compiled: dict[Any, _Compiled | None] = {}  # by kind of database and lengths of lists; None: no rows
-        self.__doc__ = query.__doc__
+        self.__doc__ = said.__doc__
 
-    def __call__(self, *values: Given.args, **named: Given.kwargs) -> list[Row]:
-        """The rows for these values, which are given by position."""
-        if named:
-            raise TypeError("values are given by position")
-        connection: Any = connections["default"]
+    def _statement(self, values: tuple[Any, ...], connection: Any) -> _Compiled | None:
+        """What was made for values of this kind, or is now; None where there can be no rows."""
         lengths = tuple(len(value) if isinstance(value, list) else None for value in values)
-        if any(length and length > LONGEST for length in lengths):
-            return list(self._query(*values))
         kind = (connection.vendor, getattr(connection.features, "uses_server_side_binding", False), lengths)
         if kind not in self._compiled:
             self._compiled[kind] = self._compile(values, connection)
-        compiled = self._compiled[kind]
-        return [] if compiled is None else _rows(compiled, tuple(_each(values)), connection)
-
-    def first(self, *values: Given.args, **named: Given.kwargs) -> Row | None:
-        """The first of the rows, all of which are fetched; None where there are none."""
-        return next(iter(self(*values, **named)), None)
+        return self._compiled[kind]
 
     def _compile(self, values: tuple[Any, ...], connection: Any) -> _Compiled | None:
         numbers = iter(range(1_000))
@@ -69,30 +69,89 @@ class Prepared(Generic[Given, Row]):
             else _stand_in(value, next(numbers))
             for value in values
         ]
-        rows = self._query(*given)
-        compiler = rows.query.get_compiler(connection=connection)
+        rows, query = self._query(*given)
+        compiler = query.get_compiler(connection=connection)
         try:
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:
             return None
-        converters = compiler.get_converters([column[0] for column in compiler.select[: compiler.col_count]])
-        kept = {name: value for name, value in vars(compiler).items() if name not in {"query", "connection"}}
         stand_ins = tuple(_each(given))
         places = _places(parameters, [_adapted(one, connection) for one in stand_ins])
-        state = {**kept, "get_converters": lambda _: converters}
-        return _Compiled(rows, sql, tuple(parameters), places, stand_ins, state)
+        return _Compiled(rows, sql, tuple(parameters), places, stand_ins, _found_out(compiler))
+
+    def _query(self, *given: Any) -> tuple[QuerySet[Any, Any], Any]:
+        raise NotImplementedError
+
+
+class Prepared(_Kept[Given], Generic[Given, Row]):
+    """A function that gives a queryset, called for its rows: the queryset is put into SQL once in a process.
+
+    What comes back is as ever: rows, what is joined, annotations, or values. What it may be given: see `_Kept`.
+    """
+
+    def __init__(self, said: Callable[Given, QuerySet[Any, Row]]) -> None:
+        super().__init__(said)
+
+    def __call__(self, *values: Given.args, **named: Given.kwargs) -> list[Row]:
+        """The rows for these values, which are given by position."""
+        if named:
+            raise TypeError("values are given by position")
+        if any(isinstance(value, list) and len(value) > LONGEST for value in values):
+            return list(self._said(*values))
+        connection: Any = connections["default"]
+        compiled = self._statement(values, connection)
+        return [] if compiled is None else _rows(compiled, tuple(_each(values)), connection)
+
+    def first(self, *values: Given.args, **named: Given.kwargs) -> Row | None:
+        """The first of the rows, all of which are fetched; None where there are none."""
+        return next(iter(self(*values, **named)), None)
+
+    def _query(self, *given: Any) -> tuple[QuerySet[Any, Any], Any]:
+        rows = self._said(*given)
+        return rows, rows.query
+
+
+class PreparedUpdate(_Kept[Given]):
+    """A function that gives a `Change`, called to carry it out: put into SQL once, as `Prepared`."""
+
+    def __init__(self, said: Callable[Given, Change]) -> None:
+        super().__init__(said)
+
+    def __call__(self, *values: Given.args, **named: Given.kwargs) -> int:
+        """How many rows were changed. Values are given by position."""
+        if named:
+            raise TypeError("values are given by position")
+        connection: Any = connections["default"]
+        compiled = self._statement(values, connection)
+        if compiled is None:
+            return 0
+        with transaction.mark_for_rollback_on_error(using="default"), connection.cursor() as cursor:
+            cursor.execute(compiled.sql, compiled.filled(tuple(_each(values)), connection))
+            changed: int = cursor.rowcount
+            return changed
+
+    def _query(self, *given: Any) -> tuple[QuerySet[Any, Any], Any]:
+        rows, changes = self._said(*given)
+        query: Any = rows.order_by().query.chain(UpdateQuery)
+        query.add_update_values(changes)
+        return rows, query
+
+
+def _found_out(compiler: Any) -> dict[str, Any]:
+    known = {name: value for name, value in vars(compiler).items() if name not in {"query", "connection"}}
+    columns = [column[0] for column in compiler.select[: compiler.col_count]] if compiler.select else []
+    converters = compiler.get_converters(columns)
+    return {**known, "get_converters": lambda _: converters}
 
 
 def _rows(compiled: _Compiled, values: tuple[Any, ...], connection: Any) -> list[Any]:
     rows = compiled.rows.all()
     if rows.query.select_for_update and connection.features.has_select_for_update and connection.get_autocommit():
         raise TransactionManagementError("rows can't be locked outside of a transaction")  # as Django's compiler does
-    filled = list(compiled.parameters)
-    for place, number in compiled.places:
-        filled[place] = _adapted(values[number], connection)
+    parameters = compiled.filled(values, connection)
     compiler = rows.query.get_compiler(connection=connection)
     compiler.__dict__.update(compiled.compiler)
-    compiler.as_sql = lambda *_, **__: (compiled.sql, tuple(filled))
+    compiler.as_sql = lambda *_, **__: (compiled.sql, parameters)
     rows.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
     rows._known_related_objects = {  # type: ignore[attr-defined]
         field: _known(known, compiled.stand_ins, values)

@@ -29,16 +29,17 @@ DRAFTS = frozenset(
 
 def accept(schema: dict[str, Any]) -> None:
     """Raise InvalidCase unless results can be checked by the schema. Clients send the same one with case after case."""
+    _known_validator(schema)
+
+
+def _known_validator(schema: dict[str, Any]) -> Any:
     text = json.dumps(schema)
-    if len(text) > LONGEST_KNOWN:
-        validator(schema)
-    else:
-        _accept(text)
+    return validator(schema) if len(text) > LONGEST_KNOWN else _kept_validator(text)
 
 
 @lru_cache(maxsize=KNOWN)
-def _accept(text: str) -> None:
-    validator(json.loads(text))  # what it raises is not remembered
+def _kept_validator(text: str) -> Any:
+    return validator(json.loads(text))  # what it raises is not remembered
 
 
 def validator(schema: dict[str, Any]) -> Any:
@@ -78,7 +79,7 @@ def errors(schema: dict[str, Any] | None, result: Any) -> list[dict[str, str]]:
     """What is wrong with it: `{"path": JSON Pointer, "message": …}`; empty if it is valid or no schema is given."""
     if schema is None:
         return []
-    compiled = validator(schema)
+    compiled = _known_validator(schema)
     if not _can_be_checked(schema, result):
         return [{"path": "", "message": "The result is too deep and too large to be checked by this schema."}]
     found = []
@@ -94,6 +95,8 @@ def _can_be_checked(schema: dict[str, Any], result: Any) -> bool:
     """Whether it is done in seconds: no part of a value is looked at by more paths than the value's depth allows."""
     depth, size = _measure(result)
     allowed = MAX_WORK // size
+    if depth <= DEPTH and allowed >= MAX_COST:
+        return True  # shallower values make no more work than those by which it was accepted
     return cost(schema, _draft(schema), depth=depth, limit=allowed) <= allowed
 
 

@@ -8,7 +8,7 @@ from django.db import models
 from cases import work
 from cases.events import SYSTEM, record
 from cases.models import Case, InputRequest, MessageStatus, RequestStatus, ResultStatus, Status
-from cases.prepared import Prepared
+from cases.prepared import Change, Prepared, PreparedUpdate
 
 DROPPED, UNKNOWN = MessageStatus.DROPPED, MessageStatus.UNKNOWN
 
@@ -122,10 +122,15 @@ def _end(case: Case) -> None:
     case.next_action_at = case.paused_at = None
     close_question(case, RequestStatus.CLOSED)
     mark_read(case)
+    _drop_unsent(case)
+    store(case)
+
+
+@PreparedUpdate
+def _drop_unsent(case: Case) -> Change:
     begun = models.When(status=MessageStatus.QUEUED, send_started_at__isnull=False, then=models.Value(UNKNOWN))
     unsent = case.messages.filter(status__in=[MessageStatus.DRAFT, MessageStatus.QUEUED])
-    unsent.update(status=models.Case(begun, default=models.Value(DROPPED)))  # an answer may still say SENT
-    store(case)
+    return unsent, {"status": models.Case(begun, default=models.Value(DROPPED))}  # an answer may still say SENT
 
 
 def close_question(case: Case, status: RequestStatus) -> None:
@@ -144,7 +149,12 @@ def remind(case: Case) -> None:
 
 def _settle_question(case: Case, status: RequestStatus) -> None:
     case.input_overdue_at = None
-    case.input_requests.filter(status=RequestStatus.PENDING).update(status=status, resolved_at=case.now)
+    _resolve(case, status, case.now)
+
+
+@PreparedUpdate
+def _resolve(case: Case, status: RequestStatus, at: datetime) -> Change:
+    return case.input_requests.filter(status=RequestStatus.PENDING), {"status": status, "resolved_at": at}
 
 
 def close_operational_question(case: Case) -> InputRequest | None:
@@ -161,12 +171,22 @@ def close_operational_question(case: Case) -> InputRequest | None:
 
 def mark_used(case: Case) -> None:
     """What people have answered so far is dealt with."""
-    case.input_requests.unused_answers().update(used_at=case.now)
+    _use(case, case.now)
+
+
+@PreparedUpdate
+def _use(case: Case, at: datetime) -> Change:
+    return case.input_requests.unused_answers(), {"used_at": at}
 
 
 def mark_read(case: Case) -> None:
     """What has come in so far is dealt with."""
-    case.messages.unread().update(read_at=case.now)
+    _read(case, case.now)
+
+
+@PreparedUpdate
+def _read(case: Case, at: datetime) -> Change:
+    return case.messages.unread(), {"read_at": at}
 
 
 def store(case: Case) -> None:

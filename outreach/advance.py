@@ -194,7 +194,7 @@ def _compose(claimed: Claim, now: Situation, purpose: Purpose) -> None:
     if agent.judges_drafts and _asked_about_budget(claimed, now):
         return
     if purpose == Purpose.OUTREACH:
-        enclosures.read(claimed, now.case)
+        enclosures.read(claimed, now.enclosed)
     view = now.view(with_images=agent.takes_images)
     work.let_go_of_connection()
     compose = agent.draft_outreach if purpose == Purpose.OUTREACH else agent.draft_follow_up

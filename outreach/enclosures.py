@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import PurePath
 
 from django.core.files.storage import default_storage
-from django.db.models import QuerySet, prefetch_related_objects
+from django.db.models import QuerySet
 
 from cases import work
 from cases.models import Attachment, Case, Enclosure, Message
@@ -15,13 +15,9 @@ from outreach.agents import guard
 from outreach.transports.base import OutgoingFile
 
 
-def read(claimed: work.Claim[Case], case: Case) -> None:
-    """Read the files that were given along, those that nobody has read yet. It lasts: hold no transaction.
-
-    The case keeps them, with what was read, for whoever looks at its enclosures next.
-    """
-    prefetch_related_objects([case], "enclosures")
-    for enclosed in case.enclosures.all():
+def read(claimed: work.Claim[Case], files: Iterable[Enclosure]) -> None:
+    """Read the case's files that nobody has read yet: the rows have their text then. It lasts: hold no transaction."""
+    for enclosed in files:
         if enclosed.read_at is not None:
             continue
         work.let_go_of_connection()

@@ -1,19 +1,24 @@
 """The read phase of a step: a case as it stands, with all that the step needs."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Self
+from uuid import UUID
 
 from django.core.files.storage import default_storage
-from django.db.models import QuerySet, prefetch_related_objects
+from django.db.models import QuerySet
 
 from cases import drafts, work
+from cases.enclosures import given_along
 from cases.models import (
     Attachment,
     Case,
     Direction,
     Draft,
+    Enclosure,
     InputRequest,
     Message,
     MessageStatus,
@@ -170,7 +175,6 @@ class Situation:
     def view(self, *, with_images: bool = False) -> CaseView:
         """What the agent may see: not the metadata, not what was never sent. Images are read from the storage."""
         case = self.case
-        prefetch_related_objects(self._thread, "attachments")
         pictures = self._pictures() if with_images else {}
         pending = [asked.question for asked in self.questions if asked.status == RequestStatus.PENDING]
         return CaseView(
@@ -180,7 +184,7 @@ class Situation:
             persona=case.sender_persona,
             constraints=tuple(case.constraints or ()),
             result_schema=case.result_schema,
-            thread=tuple(_mail(message, pictures) for message in self._thread if _is_shown(message)),
+            thread=tuple(self._mail(message, pictures) for message in self._thread if _is_shown(message)),
             answers=(
                 *(_answer(asked, used=True) for asked in self.earlier_questions if _is_answered(asked)),
                 *(_answer(asked, used=asked.used_at is not None) for asked in self.questions if _is_answered(asked)),
@@ -190,15 +194,15 @@ class Situation:
             language=case.language,
             deadline=case.deadline_at,
             now=self.now,
-            enclosed=self._enclosed(),
+            enclosed=tuple(
+                File(str(file.pk), file.name, file.type, file.size, file.text, file.note) for file in self.enclosed
+            ),
         )
 
-    def _enclosed(self) -> tuple[File, ...]:
+    @cached_property
+    def enclosed(self) -> list[Enclosure]:
         """What the first mail will carry; once it is sent, its files stand in the thread."""
-        if self.case.attempt_count:
-            return ()
-        files = self.case.enclosures.all()
-        return tuple(File(str(file.pk), file.name, file.type, file.size, file.text, file.note) for file in files)
+        return [] if self.case.attempt_count else given_along(self.case)
 
     @property
     def _thread(self) -> tuple[Message, ...]:
@@ -209,12 +213,38 @@ class Situation:
         found: dict[str, bytes] = {}
         for message in reversed(self.messages):
             is_theirs = message.direction == Direction.IN and message.purpose == Purpose.HUMAN
-            for attachment in message.attachments.all() if is_theirs else ():
+            for attachment in self._files[message.pk] if is_theirs else ():
                 if len(found) == MOST_PICTURES:
                     return found
                 if not _is_decoration(attachment) and _file(attachment).is_picture:
                     found |= _picture(attachment)
         return found
+
+    @cached_property
+    def _files(self) -> Mapping[UUID, list[Attachment]]:
+        """The files of the thread's messages, by message."""
+        files: dict[UUID, list[Attachment]] = defaultdict(list)
+        for case in (*self.case.earlier, self.case) if self._thread else ():
+            for attachment in _files_of(case.pk):
+                files[attachment.message_id].append(attachment)
+        return files
+
+    def _mail(self, message: Message, pictures: dict[str, bytes]) -> Mail:
+        return Mail(
+            id=str(message.pk),
+            from_us=message.direction == Direction.OUT,
+            from_person=message.purpose == Purpose.HUMAN,
+            unread=message.read_at is None,
+            at=message.at,
+            subject=message.subject,
+            text=message.text,
+            files=tuple(
+                _file(file, pictures.get(str(file.pk), b""))
+                for file in self._files[message.pk]
+                if not _is_decoration(file)
+            ),
+            sender=message.from_name,
+        )
 
 
 @Prepared
@@ -225,6 +255,11 @@ def _mail_of(case: Case) -> QuerySet[Message]:
 @Prepared
 def _questions_of(case: Case) -> QuerySet[InputRequest]:
     return case.input_requests.order_by("requested_at", "id")
+
+
+@Prepared
+def _files_of(case: UUID) -> QuerySet[Attachment]:
+    return Attachment.objects.filter(message__case=case)
 
 
 def _is_answered(asked: InputRequest) -> bool:
@@ -244,24 +279,6 @@ def _picture(attachment: Attachment) -> dict[str, bytes]:
     """The picture by its file's id; empty where it is of a kind or size that can't be shown."""
     image = reading.image_of(_content(attachment), attachment.type)
     return {str(attachment.pk): image} if image else {}
-
-
-def _mail(message: Message, pictures: dict[str, bytes]) -> Mail:
-    return Mail(
-        id=str(message.pk),
-        from_us=message.direction == Direction.OUT,
-        from_person=message.purpose == Purpose.HUMAN,
-        unread=message.read_at is None,
-        at=message.at,
-        subject=message.subject,
-        text=message.text,
-        files=tuple(
-            _file(file, pictures.get(str(file.pk), b""))
-            for file in message.attachments.all()
-            if not _is_decoration(file)
-        ),
-        sender=message.from_name,
-    )
 
 
 def _file(attachment: Attachment, image: bytes = b"") -> File:

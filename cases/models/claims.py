@@ -5,8 +5,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from cases.models.kept_sql import KeptSql
 
-class Claimable(models.Model):
+
+class Claimable(KeptSql):
     """Something that one person at a time works at. Who does is nothing that clients see: see cases/claims.py."""
 
     claimed_by = models.ForeignKey(

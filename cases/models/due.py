@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from cases import database
+from cases.models.kept_sql import KeptSql
 from cases.prepared import Prepared
 
 
@@ -49,7 +50,7 @@ def with_now(row: Any) -> Any:
     return row
 
 
-class DueRow(models.Model):
+class DueRow(KeptSql):
     """A row that carries work: it says when a worker must look at it, and who is looking. See cases/work.py."""
 
     due_at = models.DateTimeField(null=True, blank=True, editable=False)  # null: nothing to do

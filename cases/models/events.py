@@ -3,9 +3,10 @@ from typing import ClassVar
 from django.db import models
 
 from cases.models.cases import Case
+from cases.models.kept_sql import KeptSql
 
 
-class Event(models.Model):
+class Event(KeptSql):
     """A line of a case's timeline: what happened, when, and who did it. Never changed, deleted only with its case."""
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="events")

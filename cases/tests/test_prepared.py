@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from cases.factories import ApiKeyFactory, CaseFactory, MessageFactory
 from cases.models import ApiKey, Case, Message
-from cases.prepared import LONGEST, Prepared
+from cases.prepared import LONGEST, Change, Prepared, PreparedUpdate
 
 pytestmark = pytest.mark.django_db
 
@@ -148,3 +148,22 @@ def test_rows_are_not_locked_outside_of_a_transaction() -> None:
             locked(case.pk)
     else:
         assert locked(case.pk) == [case]
+
+
+def test_changes_are_prepared_too(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    @PreparedUpdate
+    def answer(case: Case, by: Message, at: datetime) -> Change:
+        return case.messages.filter(direction="IN", read_at__isnull=True), {"read_at": at, "answered_by": by}
+
+    case, other = CaseFactory(), CaseFactory()
+    asked = [MessageFactory(case=one, direction="IN") for one in (case, case, other)]
+    reply = MessageFactory(case=case, status="SENT")
+    with django_assert_num_queries(1):
+        assert answer(case, reply, case.created_at) == 2
+    assert answer(case, reply, case.created_at + timedelta(days=1)) == 0
+    rows = Message.objects.filter(direction="IN").values_list("pk", "read_at", "answered_by")
+    assert set(rows) == {
+        (asked[0].pk, case.created_at, reply.pk),
+        (asked[1].pk, case.created_at, reply.pk),
+        (asked[2].pk, None, None),
+    }
