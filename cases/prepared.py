@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, transaction
 from django.db.models import Model, QuerySet
+from django.db.models.query import NamedValuesListIterable, ValuesIterable
 from django.db.models.sql import UpdateQuery
 from django.db.transaction import TransactionManagementError
 
@@ -16,7 +17,7 @@ Row = TypeVar("Row")
 
 Change = tuple[QuerySet[Any, Any], dict[str, Any]]  # which rows, and what becomes of their fields
 
-LONGEST = 8  # of the values of a list each number makes another statement; of longer ones none is kept
+LONGEST = 128  # of longer lists no statement is kept
 
 
 class _Compiled(NamedTuple):
@@ -44,8 +45,8 @@ class _Kept(Generic[Given]):
     database's part included.
 
     The function is called once with stand-ins, so it may use what it is given only as it is, in look-ups. It may be
-    given UUIDs, strings, numbers, times, lists of these, and model instances, of which it may use the key, as related
-    managers do. Whatever else it does with them raises an error when it is first asked.
+    given UUIDs, strings, numbers, times, lists of these for `in`, and model instances, of which it may use the key, as
+    related managers do. Whatever else it does with them raises an error when it is first asked.
     """
 
     def __init__(self, said: Callable[..., Any]) -> None:
@@ -54,7 +55,7 @@ class _Kept(Generic[Given]):
         self.__doc__ = said.__doc__
 
     def _statement(self, values: tuple[Any, ...], connection: Any) -> _Compiled | None:
-        """What was made for values of this kind, or is now; None where there can be no rows."""
+        """What was made for values of this kind, or is now; None where there can be no rows. For padded values."""
         lengths = tuple(len(value) if isinstance(value, list) else None for value in values)
         kind = (connection.vendor, getattr(connection.features, "uses_server_side_binding", False), lengths)
         if kind not in self._compiled:
@@ -86,7 +87,8 @@ class _Kept(Generic[Given]):
 class Prepared(_Kept[Given], Generic[Given, Row]):
     """A function that gives a queryset, called for its rows: the queryset is put into SQL once in a process.
 
-    What comes back is as ever: rows, what is joined, annotations, or values. What it may be given: see `_Kept`.
+    What comes back is as ever: rows, what is joined, annotations, tuples or single values. What it may be given: see
+    `_Kept`.
     """
 
     def __init__(self, said: Callable[Given, QuerySet[Any, Row]]) -> None:
@@ -96,18 +98,21 @@ class Prepared(_Kept[Given], Generic[Given, Row]):
         """The rows for these values, which are given by position."""
         if named:
             raise TypeError("values are given by position")
-        if any(isinstance(value, list) and len(value) > LONGEST for value in values):
+        if _are_too_long(values):
             return list(self._said(*values))
         connection: Any = connections["default"]
-        compiled = self._statement(values, connection)
-        return [] if compiled is None else _rows(compiled, tuple(_each(values)), connection)
+        padded = tuple(map(_padded, values))
+        compiled = self._statement(padded, connection)
+        return [] if compiled is None else _rows(compiled, tuple(_each(padded)), connection)
 
     def first(self, *values: Given.args, **named: Given.kwargs) -> Row | None:
         """The first of the rows, all of which are fetched; None where there are none."""
         return next(iter(self(*values, **named)), None)
 
     def _query(self, *given: Any) -> tuple[QuerySet[Any, Any], Any]:
-        rows = self._said(*given)
+        rows: Any = self._said(*given)
+        if rows._prefetch_related_lookups or rows._iterable_class in (ValuesIterable, NamedValuesListIterable):
+            raise ValueError("only rows, tuples and single values can be had, and nothing is fetched along")
         return rows, rows.query
 
 
@@ -121,12 +126,16 @@ class PreparedUpdate(_Kept[Given]):
         """How many rows were changed. Values are given by position."""
         if named:
             raise TypeError("values are given by position")
+        if _are_too_long(values):
+            rows, changes = self._said(*values)
+            return rows.update(**changes)
         connection: Any = connections["default"]
-        compiled = self._statement(values, connection)
+        padded = tuple(map(_padded, values))
+        compiled = self._statement(padded, connection)
         if compiled is None:
             return 0
         with transaction.mark_for_rollback_on_error(using="default"), connection.cursor() as cursor:
-            cursor.execute(compiled.sql, compiled.filled(tuple(_each(values)), connection))
+            cursor.execute(compiled.sql, compiled.filled(tuple(_each(padded)), connection))
             changed: int = cursor.rowcount
             return changed
 
@@ -144,28 +153,49 @@ def _found_out(compiler: Any) -> dict[str, Any]:
     return {**known, "get_converters": lambda _: converters}
 
 
+class _Source:
+    """As much of a queryset and its query as Django's iterables look at: here the compiler has done its work."""
+
+    db = "default"
+
+    def __init__(self, model: type[Model], compiler: Any, known: dict[Any, dict[Any, Model]]) -> None:
+        self.model, self._compiler, self._known_related_objects = model, compiler, known
+
+    @property
+    def query(self) -> "_Source":
+        return self
+
+    def get_compiler(self, *_: Any, **__: Any) -> Any:
+        return self._compiler
+
+
 def _rows(compiled: _Compiled, values: tuple[Any, ...], connection: Any) -> list[Any]:
-    rows = compiled.rows.all()
+    rows: Any = compiled.rows
     if rows.query.select_for_update and connection.features.has_select_for_update and connection.get_autocommit():
         raise TransactionManagementError("rows can't be locked outside of a transaction")  # as Django's compiler does
-    parameters = compiled.filled(values, connection)
+    answer = compiled.sql, compiled.filled(values, connection)
     compiler = rows.query.get_compiler(connection=connection)
-    compiler.__dict__.update(compiled.compiler)
-    compiler.as_sql = lambda *_, **__: (compiled.sql, parameters)
-    rows.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
-    rows._known_related_objects = {  # type: ignore[attr-defined]
-        field: _known(known, compiled.stand_ins, values)
-        for field, known in compiled.rows._known_related_objects.items()  # type: ignore[attr-defined]
-    }
-    found = list(rows)
-    del rows.query.get_compiler  # query and compiler would keep each other until a garbage collection
-    return found
+    compiler.__dict__.update(compiled.compiler, as_sql=lambda: answer)
+    related = rows._known_related_objects.items()
+    known = {field: _known(instances, compiled.stand_ins, values) for field, instances in related}
+    return list(rows._iterable_class(_Source(rows.model, compiler, known), chunked_fetch=False))
 
 
 def _known(known: dict[Any, Model], stand_ins: tuple[Any, ...], values: tuple[Any, ...]) -> dict[Any, Model]:
     """The instances whose rows are asked for, in place of their stand-ins: the rows refer to them."""
     given = [values[stand_ins.index(instance)] for instance in known.values()]
     return {instance.pk: instance for instance in given}
+
+
+def _are_too_long(values: tuple[Any, ...]) -> bool:
+    return any(isinstance(value, list) and len(value) > LONGEST for value in values)
+
+
+def _padded(value: Any) -> Any:
+    """A list with its last value repeated, so that there are few lengths: each of them makes another statement."""
+    if not isinstance(value, list) or not value:
+        return value
+    return value + [value[-1]] * ((1 << (len(value) - 1).bit_length()) - len(value))
 
 
 def _each(values: Any) -> Iterator[Any]:

@@ -7,16 +7,17 @@ time are recorded together. Failures are recorded one by one (`webhooks.tasks.re
 
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from cases import database, work
 from cases.models import Case
+from cases.prepared import Prepared
 from webhooks import endpoints, order
 from webhooks.models import Attempt, Delivery
 from webhooks.sender import Outcome
@@ -56,21 +57,29 @@ class Success:
 FIELDS = ("pk", "case_id", "client_id", "endpoint_id", "event_id", "url", "body", "state")
 NEWEST_SECRET_FIRST = ("-client__signing_secrets__created_at", "-client__signing_secrets__id")
 OF_ENDPOINT = ("endpoint__failures", "endpoint__rests_until", "endpoint__parked_at")
+SECRET = ("encrypted", "retires_at")
+READ = (*FIELDS, *OF_ENDPOINT, "read_at", *SECRET)
 
 
 def _read_all(pks: Sequence[uuid.UUID]) -> list[Letter]:
     """A letter for each. Raises DoesNotExist where a delivery is missing."""
-    secret = {name: F(f"client__signing_secrets__{name}") for name in ("encrypted", "retires_at")}
-    rows = Delivery.objects.filter(pk__in=pks).order_by(*NEWEST_SECRET_FIRST)
     letters: dict[uuid.UUID, Letter] = {}
-    # A row for each secret of the client, seldom more than one.
-    for row in rows.annotate(read_at=Now(), **secret).values(*FIELDS, *OF_ENDPOINT, "read_at", *secret):
+    for values in _with_secrets(list(pks)):
+        row = dict(zip(READ, values, strict=True))
         letter = letters.setdefault(row["pk"], _letter(row))
         if row["encrypted"] and (row["retires_at"] is None or row["retires_at"] > letter.read_at):
             letter.encrypted_secrets.append(row["encrypted"])
     if missing := [pk for pk in pks if pk not in letters]:
         raise Delivery.DoesNotExist(f"delivery {missing[0]}")
     return [letters[pk] for pk in pks]
+
+
+@Prepared
+def _with_secrets(pks: list[uuid.UUID]) -> QuerySet[Any, Any]:
+    """A row for each secret of the client, seldom more than one."""
+    secret = {name: F(f"client__signing_secrets__{name}") for name in SECRET}
+    rows = Delivery.objects.filter(pk__in=pks).order_by(*NEWEST_SECRET_FIRST)
+    return rows.annotate(read_at=Now(), **secret).values_list(*READ)
 
 
 def _letter(row: dict[str, Any]) -> Letter:
@@ -91,7 +100,7 @@ def _letter(row: dict[str, Any]) -> Letter:
 def _record_all(made: Sequence[Success]) -> list[None]:
     """Write down that they have arrived, whoever holds the rows by now, and let the next ones of their cases go."""
     with work.transaction():
-        _lock_cases({one.letter.case_id for one in made})
+        _locked_cases(sorted({one.letter.case_id for one in made}))
         lines = order.locked_lines({one.letter.pk for one in made}, {one.letter.case_id for one in made})
         Attempt.objects.bulk_create([_attempt(lines, one) for one in made])
         order.arrive({one.letter.pk for one in made}, lines)
@@ -99,9 +108,10 @@ def _record_all(made: Sequence[Success]) -> list[None]:
     return [None] * len(made)
 
 
-def _lock_cases(pks: Collection[uuid.UUID]) -> None:
+@Prepared
+def _locked_cases(pks: list[uuid.UUID]) -> QuerySet[Any, Any]:
     """In one order, so that no two wait for each other."""
-    list(Case.objects.filter(pk__in=pks).order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
+    return Case.objects.filter(pk__in=pks).order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk")
 
 
 def _attempt(lines: dict[uuid.UUID, Delivery], one: Success) -> Attempt:

@@ -6,10 +6,12 @@ Each function is for a transaction in which the case is held locked (see Endpoin
 import uuid
 from collections.abc import Collection, Iterable
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from cases import database, work
+from cases import work
+from cases.models.due import with_now
+from cases.prepared import Prepared
 from webhooks import metrics
 from webhooks.models import Delivery, DeliveryState, Endpoint
 
@@ -41,12 +43,14 @@ def locked_lines(pks: Collection[uuid.UUID], case_ids: Collection[uuid.UUID]) ->
 
     For cases that are held locked; in one order, so that no two callers wait for each other.
     """
+    return {row.pk: with_now(row) for row in _lines(sorted(pks), sorted(case_ids))}
+
+
+@Prepared
+def _lines(pks: list[uuid.UUID], case_ids: list[uuid.UUID]) -> QuerySet[Delivery]:
     rows = Delivery.objects.filter(Q(pk__in=pks) | Q(case_id__in=case_ids, state=DeliveryState.WAITING))
-    rows = rows.order_by("pk").select_for_update(of=("self",)).annotate(read_at=Now())
-    found: dict[uuid.UUID, Delivery] = {row.pk: row for row in rows.select_related("endpoint").only(*NEEDED)}
-    for row in found.values():
-        row.now = database.to_milliseconds(row.read_at) if database.is_server() else database.now()  # type: ignore[attr-defined]
-    return found
+    rows = rows.order_by("pk").select_for_update(of=("self",)).annotate(looked_at=Now())
+    return rows.select_related("endpoint").only(*NEEDED)
 
 
 def arrive(pks: Collection[uuid.UUID], lines: dict[uuid.UUID, Delivery]) -> None:

@@ -90,7 +90,7 @@ def test_rows_refer_to_the_instance_that_they_were_asked_by(django_assert_num_qu
 
 def test_lists_times_and_slices_are_values_too() -> None:
     case = CaseFactory()
-    messages = [MessageFactory(case=case, subject=f"{number}", status="SENT") for number in range(LONGEST + 2)]
+    messages = [MessageFactory(case=case, subject=f"{number}", status="SENT") for number in range(10)]
     for number, message in enumerate(messages):
         Message.objects.filter(pk=message.pk).update(created_at=case.created_at + timedelta(days=number))
 
@@ -108,8 +108,9 @@ def test_lists_times_and_slices_are_values_too() -> None:
         ("7", case.created_at + 7 * day)
     ]
     assert subjects([case.pk], [], case.created_at) == []
-    everything = [message.subject for message in messages]
-    assert [subject for subject, _ in subjects([case.pk], everything, case.created_at)] == everything[:-3:-1]
+    for count in (9, 10, LONGEST, LONGEST + 1):
+        words = [f"{number}" for number in range(count)]
+        assert [word for word, _ in subjects([case.pk], words, case.created_at)] == words[:10][:-3:-1]
 
 
 def lowered(word: str) -> QuerySet[Message]:
@@ -128,6 +129,14 @@ def left_out(word: str) -> QuerySet[Message]:
 def test_a_value_is_used_as_it_is_or_the_query_can_not_be_asked(query: Callable[[str], QuerySet[Message]]) -> None:
     with pytest.raises(ValueError, match="value 1 is not looked up as it is"):
         Prepared(query)("word")
+
+
+@pytest.mark.parametrize(
+    "rows", [Message.objects.values("subject"), Message.objects.prefetch_related("attachments")], ids=["dicts", "more"]
+)
+def test_what_can_not_be_had_is_refused(rows: QuerySet[Any, Any]) -> None:
+    with pytest.raises(ValueError, match="only rows"):
+        Prepared(lambda: rows)()
 
 
 def test_of_an_instance_no_more_than_its_key_can_be_used() -> None:
