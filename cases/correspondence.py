@@ -375,7 +375,7 @@ def _under_free_id(case: Case, mail: ReceivedMail) -> ReceivedMail | None:
 
 @Prepared
 def _received_under(case: Case, message_id: str) -> QuerySet[Message]:
-    return case.messages.filter(direction=Direction.IN, message_id=message_id)
+    return case.messages.filter(direction=Direction.IN, message_id=message_id)[:1]
 
 
 def _back(case: Case, note: Message) -> datetime:

@@ -128,7 +128,8 @@ class PreparedUpdate(_Kept[Given]):
             raise TypeError("values are given by position")
         if _are_too_long(values):
             rows, changes = self._said(*values)
-            return rows.update(**changes)
+            updated: int = rows.update(**changes)
+            return updated
         connection: Any = connections["default"]
         padded = tuple(map(_padded, values))
         compiled = self._statement(padded, connection)
@@ -148,8 +149,9 @@ class PreparedUpdate(_Kept[Given]):
 
 def _found_out(compiler: Any) -> dict[str, Any]:
     known = {name: value for name, value in vars(compiler).items() if name not in {"query", "connection"}}
-    columns = [column[0] for column in compiler.select[: compiler.col_count]] if compiler.select else []
-    converters = compiler.get_converters(columns)
+    if not compiler.select or compiler.connection.vendor == "sqlite":  # whose converters belong to one connection
+        return known
+    converters = compiler.get_converters([column[0] for column in compiler.select[: compiler.col_count]])
     return {**known, "get_converters": lambda _: converters}
 
 

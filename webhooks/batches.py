@@ -78,7 +78,7 @@ def _read_all(pks: Sequence[uuid.UUID]) -> list[Letter]:
 def _with_secrets(pks: list[uuid.UUID]) -> QuerySet[Any, Any]:
     """A row for each secret of the client, seldom more than one."""
     secret = {name: F(f"client__signing_secrets__{name}") for name in SECRET}
-    rows = Delivery.objects.filter(pk__in=pks).order_by(*NEWEST_SECRET_FIRST)
+    rows: QuerySet[Any] = Delivery.objects.filter(pk__in=pks).order_by(*NEWEST_SECRET_FIRST)
     return rows.annotate(read_at=Now(), **secret).values_list(*READ)
 
 

@@ -5,6 +5,7 @@ Each function is for a transaction in which the case is held locked (see Endpoin
 
 import uuid
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -47,8 +48,8 @@ def locked_lines(pks: Collection[uuid.UUID], case_ids: Collection[uuid.UUID]) ->
 
 
 @Prepared
-def _lines(pks: list[uuid.UUID], case_ids: list[uuid.UUID]) -> QuerySet[Delivery]:
-    rows = Delivery.objects.filter(Q(pk__in=pks) | Q(case_id__in=case_ids, state=DeliveryState.WAITING))
+def _lines(pks: list[uuid.UUID], case_ids: list[uuid.UUID]) -> QuerySet[Any]:
+    rows: QuerySet[Any] = Delivery.objects.filter(Q(pk__in=pks) | Q(case_id__in=case_ids, state=DeliveryState.WAITING))
     rows = rows.order_by("pk").select_for_update(of=("self",)).annotate(looked_at=Now())
     return rows.select_related("endpoint").only(*NEEDED)
 

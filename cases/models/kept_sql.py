@@ -19,8 +19,8 @@ class KeptSql(models.Model):
         given = [field.get_db_prep_save(value, connection) for field, _, value in values]
         if not given or _has_expressions(given):
             return super()._do_update(base_qs, using, pk_val, values, *how)
-        key: Any = self._meta.pk
-        words = _update(type(self), tuple(field for field, _, _ in values), using)
+        key = base_qs.model._meta.pk
+        words = _update(base_qs.model, tuple(field for field, _, _ in values), using)
         with connection.cursor() as cursor:
             cursor.execute(words, [*given, key.get_db_prep_value(pk_val, connection)])
             return cursor.rowcount > 0
@@ -30,9 +30,9 @@ class KeptSql(models.Model):
         values = [getattr(self, field.attname) if raw else field.pre_save(self, True) for field in fields]
         given = [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
         if _has_expressions(given):
-            return super()._do_insert(manager, using, fields, returning_fields, raw)
+            return super()._do_insert(manager, using, fields, returning_fields, raw)  # type: ignore[misc]
         with connection.cursor() as cursor:
-            cursor.execute(_insert(type(self), tuple(fields), tuple(returning_fields), using), given)
+            cursor.execute(_insert(manager.model, tuple(fields), tuple(returning_fields), using), given)
             return [cursor.fetchone()] if returning_fields else []
 
 
