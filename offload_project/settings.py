@@ -272,10 +272,11 @@ _SQLITE_OPTIONS = {
     "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={env('OFFLOAD_SQLITE_SYNCHRONOUS', default='FULL')}",
 }
 # A step holds no connection while it talks, so far fewer are needed than there are steps. Those that find none wait for
-# one: that keeps hundreds of them from computing at once, when the pump would get no turn to renew their leases.
+# one: that keeps hundreds of them from computing at once, when the pump would get no turn to renew their leases. The
+# fewer there are, the sooner each has kept its plans (cases/database.py); what a process can keep busy is far below it.
 _POSTGRES_POOL = {
     "min_size": 1,
-    "max_size": env.int("OFFLOAD_DATABASE_POOL", default=min(OFFLOAD_CONCURRENCY, 32) + 8),
+    "max_size": env.int("OFFLOAD_DATABASE_POOL", default=min(OFFLOAD_CONCURRENCY, 8) + 8),
     "timeout": 10,  # of a web request; a step waits longer, see cases/work.py
 }
 
