@@ -78,8 +78,9 @@ def _read_all(pks: Sequence[uuid.UUID]) -> list[Letter]:
 def _with_secrets(pks: list[uuid.UUID]) -> QuerySet[Any, Any]:
     """A row for each secret of the client, seldom more than one."""
     secret = {name: F(f"client__signing_secrets__{name}") for name in SECRET}
-    rows: QuerySet[Any] = Delivery.objects.filter(pk__in=pks).order_by(*NEWEST_SECRET_FIRST)
-    return rows.annotate(read_at=Now(), **secret).values_list(*READ)
+    rows: Any = Delivery.objects.filter(pk__in=pks).order_by(*NEWEST_SECRET_FIRST)
+    letters: QuerySet[Any, Any] = rows.annotate(read_at=Now(), **secret).values_list(*READ)
+    return letters
 
 
 def _letter(row: dict[str, Any]) -> Letter:
