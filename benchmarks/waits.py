@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.ground import ROOT, installation
 from benchmarks.measure import Figure, show
@@ -28,7 +27,6 @@ from benchmarks.trees import PATIENCE_SECONDS, memory_mb, process, running, wait
 from scripts.servers import redis_server
 
 GOAL = 1_500
-BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,16 @@ def django_q(model: SlowModel, size: Size) -> float:
 
 def celery(model: SlowModel, size: Size) -> float:
     with redis_server() as broker, environment(WAITS_BROKER=broker, OPENAI_BASE_URL=model.url, PYTHONPATH=str(ROOT)):
-        command = [str(BIN / "celery"), "-A", "benchmarks.plain_waits", "worker", "--pool=threads", "--loglevel=ERROR"]
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "benchmarks.plain_waits",
+            "worker",
+            "--pool=threads",
+            "--loglevel=ERROR",
+        ]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         with running(*command, *quiet, "-c", str(size.threads)) as worker:
             tasks("celery", 1, model)()
