@@ -60,7 +60,7 @@ class DraftAdmin(DeskAdmin):
     list_filter = (Waiting, "purpose", "case__is_test", of_client("case__client"))
     list_select_related = ("case__client",)
     search_fields = ("subject",)
-    search_help_text = "Words of the draft, or the case's reference, id, address or name"
+    search_help_text = "Words of the draft, or the case"
     ordering = ("drafted_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Draft]:

@@ -185,7 +185,7 @@ class CompleteForm(ActionForm):
         label="Result (JSON)",
         rows=10,
         required=False,
-        help_text="Checked against the resultSchema. Replace each null; delete the lines of optional values that "
+        help_text="Checked against the client's schema. Replace each null; delete the lines of optional values that "
         "nobody knows.",
     )
 
@@ -299,7 +299,7 @@ class FailForm(ActionForm):
         ],
         coerce=ResultStatus,
         widget=forms.RadioSelect,
-        help_text="The client gets it as the case's resultStatus: failed_rejected, or failed_by_staff.",
+        help_text="The client is told which of the two it is.",
     )
     reason = Prose(label="Reason", rows=3, max_length=2000, help_text="The client reads it in the webhook.")
 

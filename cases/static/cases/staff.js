@@ -27,6 +27,10 @@
   });
   markTheme();
 
+  // In a menu that is longer than the window the page that one is on is in sight.
+  var here = document.querySelector(".nav-groups .active");
+  if (here) { here.scrollIntoView({ block: "nearest" }); }
+
   // The cards that rows are on a telephone: names begin with a capital, and cells in which nothing stands take no room.
   document.querySelectorAll("#result_list [data-label]").forEach(function (cell) {
     var label = cell.dataset.label || "";
