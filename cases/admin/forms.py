@@ -35,6 +35,10 @@ class Prose(forms.CharField):
     def __init__(self, *, rows: int = 6, **options: Any) -> None:
         super().__init__(**{"max_length": MAX_CHARS, "widget": forms.Textarea(attrs={"rows": rows}), **options})
 
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Without `maxlength`: a browser cuts what is pasted there, and says nothing."""
+        return {name: value for name, value in super().widget_attrs(widget).items() if name != "maxlength"}
+
     def to_python(self, value: Any) -> str:
         return str(super().to_python(value)).replace("\r\n", "\n")
 

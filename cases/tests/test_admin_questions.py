@@ -147,6 +147,16 @@ def test_an_empty_answer_is_none(clerk: Browser) -> None:
     assert question.is_pending
 
 
+def test_an_answer_that_is_too_long_is_said_so_and_not_cut(clerk: Browser) -> None:
+    question = asked_ago(5)
+    path = reverse("admin:cases_inputrequest_change", args=[question.pk])
+    assert "maxlength" not in clerk.get(path).content.decode()
+    html = clerk.post(path, {"provided_context": "x" * 20_001}).content.decode()
+    assert "at most 20000 characters (it has 20001)" in html
+    question.refresh_from_db()
+    assert question.status == "PENDING"
+
+
 def test_a_get_never_answers(clerk: Browser) -> None:
     question = InputRequestFactory()
     assert clerk.get(page_of(question), {"provided_context": "Yes."}).status_code == 200
