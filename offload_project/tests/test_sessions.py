@@ -50,7 +50,7 @@ def test_a_part_that_renews_itself_is_not_replaced_by_the_login() -> None:
 
 def test_a_page_that_is_asked_for_leads_to_itself() -> None:
     response = Browser().get("/admin/cases/case/?q=ann")
-    assert response.url == "/admin/login/?next=/admin/cases/case/%3Fq%3Dann"
+    assert response["Location"] == "/admin/login/?next=/admin/cases/case/%3Fq%3Dann"
 
 
 def test_a_form_without_its_token_is_refused_in_words() -> None:

@@ -66,6 +66,14 @@ class SandboxMailAdmin(CasePartAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Headed by its subject; Django would head it by its Message-ID."""
+        mail = self.get_object(request, object_id or "")
+        headed = {"subtitle": _headers(mail).subject} if mail else {}
+        return super().changeform_view(request, object_id, form_url, {**headed, **(extra_context or {})})
+
     @admin.display(description="To")
     def to(self, mail: SandboxMail) -> str:
         return ", ".join(_headers(mail).to)
