@@ -26,6 +26,7 @@ from cases.admin.filters import of_client
 from cases.admin.mail import found_mail
 from cases.errors import CaseError
 from cases.models import Case, Draft, MessageStatus
+from cases.permissions import person
 
 JUDGED = ("draft.judged", "draft.written")  # what the timeline says of a draft before it waits
 
@@ -209,7 +210,7 @@ def why_not(draft: Draft, error: CaseError) -> str:
     """Who was faster, where somebody was; else what the error says."""
     draft.refresh_from_db()
     if draft.decided_by:
-        return f"Someone was faster: {draft.decided_by} has {'rejected' if draft.rejection else 'approved'} this draft."
+        return f"Someone was faster: {person(draft.decided_by)} has {'rejected' if draft.rejection else 'approved'} this draft."
     if draft.status != MessageStatus.DRAFT or not draft.waits_on(draft.case):
         return "The case has moved on without this draft."
     if draft.edited_by and error.code == "DRAFT_CHANGED":

@@ -44,7 +44,7 @@ def test_whoever_comes_from_elsewhere_goes_to_the_home_page(referer: str) -> Non
 
 
 def test_a_part_that_renews_itself_is_not_replaced_by_the_login() -> None:
-    response = Browser().get(reverse("home_now"), headers={"HX-Request": "true"})
+    response = Browser().get(act(InputRequestFactory(), "bar"), headers={"HX-Request": "true"})
     assert (response.status_code, response.content) == (401, b"You have been logged out.")
 
 
@@ -103,3 +103,22 @@ def test_what_was_typed_is_there_again_after_the_login(chromium: Chromium, live_
     finally:
         context.close()
     assert [said for said in complaints if "403" not in said] == []
+
+
+def test_a_page_that_renews_itself_says_that_one_is_logged_out(chromium: Chromium, live_server: LiveServer) -> None:
+    User.objects.create_superuser("ann", password="not a secret")
+    question = InputRequestFactory()
+    complaints: list[str] = []
+    context = new_context(chromium, live_server.url, complaints)
+    try:
+        page = context.new_page()
+        log_in(page, act(question, "change"))
+        page.locator("#choose-answer textarea").fill("Yes.")
+        context.clear_cookies(name="sessionid")
+        page.evaluate(f"htmx.ajax('GET', '{act(question, 'bar')}', '#claim').catch(() => null)")
+        expect(page.get_by_role("alert")).to_have_text("You have been logged out. Log in again")
+        expect(page.locator("#choose-answer textarea")).to_have_value("Yes.")
+        assert page.get_by_label("Password").count() == 0
+    finally:
+        context.close()
+    assert [said for said in complaints if "401" not in said] == []
