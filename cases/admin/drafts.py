@@ -210,9 +210,10 @@ def why_not(draft: Draft, error: CaseError) -> str:
     """Who was faster, where somebody was; else what the error says."""
     draft.refresh_from_db()
     if draft.decided_by:
-        return f"Someone was faster: {person(draft.decided_by)} has {'rejected' if draft.rejection else 'approved'} this draft."
+        what = "rejected" if draft.rejection else "approved"
+        return f"Someone was faster: {person(draft.decided_by)} has {what} this draft."
     if draft.status != MessageStatus.DRAFT or not draft.waits_on(draft.case):
         return "The case has moved on without this draft."
     if draft.edited_by and error.code == "DRAFT_CHANGED":
-        return f"{draft.edited_by} has changed the draft since you opened the page. Look at it again."
+        return f"{person(draft.edited_by)} has changed the draft since you opened the page. Look at it again."
     return "; ".join(detail["message"] for detail in error.details or ()) or error.message

@@ -136,7 +136,7 @@ def test_an_approval_of_what_has_changed_meanwhile_does_nothing(clerk: Browser) 
     drafts.edit(draft.case_id, draft.pk, hash=draft.hash, body="Other words.", actor="staff zoe")
     response = decide(clerk, draft, "approve")
     [warning] = told(response)
-    assert "staff zoe has changed the draft since you opened the page" in warning
+    assert "zoe has changed the draft since you opened the page" in warning
     changed = Draft.objects.get(pk=draft.pk)
     assert changed.status == MessageStatus.DRAFT
     assert f'name="hash" value="{changed.hash}"' in response.content.decode()
