@@ -21,3 +21,8 @@ def may_see(request: HttpRequest) -> bool:
 def may_act(request: HttpRequest) -> bool:
     """Whether the person may answer questions and decide for cases."""
     return request.user.has_perm(ACT)
+
+
+def person(actor: str) -> str:
+    """Who that is, as colleagues know them: `olaf` for the actor `staff olaf`; a client's key stays what it is."""
+    return actor.removeprefix("staff ")

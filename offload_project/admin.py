@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import Promise
 from django.views.i18n import JavaScriptCatalog
 
-from offload_project.staff import accounts  # noqa: F401 (its pages register themselves)
+from offload_project.staff import accounts, logins  # noqa: F401 (their pages register themselves)
 
 
 class Catalog(JavaScriptCatalog):

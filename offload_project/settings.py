@@ -106,6 +106,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "offload_project.staff.sessions.lead_back",
     "offload_project.staff.second_factor.guard",
     "offload_project.staff.zones.in_the_readers_zone",
     "axes.middleware.AxesMiddleware",

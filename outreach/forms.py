@@ -152,7 +152,7 @@ class SuppressionForm(ModelForm):
     class Meta:
         model = Suppression
         fields = ("address", "client", "note")
-        help_texts: ClassVar = {"client": "Of which it gets no more mail; none: of nobody."}
+        help_texts: ClassVar = {"client": "Whose cases write there no more. Empty: nobody's do."}
 
     def clean_address(self) -> str:
         """The address as it is kept."""

@@ -222,7 +222,7 @@ class StaffNotice(DueRow):
         ]
 
     def __str__(self) -> str:
-        return f"notice to {self.address}"
+        return self.address
 
     def due_facts(self) -> Iterator[datetime]:
         if self.state != NoticeState.WAITING:

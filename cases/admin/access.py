@@ -36,7 +36,8 @@ class ReadOnlyAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """The page of a row that has none of its own, named after what it is; Django would say "View model call"."""
-        titled = {"title": capfirst(str(self.opts.verbose_name)), **(extra_context or {})}
+        name = str(self.opts.verbose_name)
+        titled = {"title": capfirst(name) if object_id else f"New {name}", **(extra_context or {})}
         return super().changeform_view(request, object_id, form_url, titled)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:

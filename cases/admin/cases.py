@@ -46,7 +46,7 @@ class CaseAdmin(SavedFilters, CasePartAdmin):
     list_display = ("reference", "with_whom", "state", "what_next", "age", "client", "test")
     list_filter = (("status", InWords), WaitsForStaff, Trouble, ("is_test", OfTests), of_client(), CreatedWithin)
     search_fields = ("client_reference_id",)  # that there is a search: `search` says what is looked through
-    search_help_text = "Reference, id, address, name, or words of a mail"
+    search_help_text = "Reference, id, address, name, words"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
         return listed_cases()

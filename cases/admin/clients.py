@@ -25,7 +25,7 @@ ISSUE, REVOKE, CHANGE = "cases.add_apikey", "cases.change_apikey", "cases.change
 
 @admin.register(Client)
 class ClientAdmin(ReadOnlyAdmin):
-    list_display = ("name", "usable_keys", "is_active", "created_at")
+    list_display = ("name", "usable_keys", "active", "created_at")
     list_filter = ("is_active",)
     search_fields = ("name", "=keys__prefix")
     search_help_text = "Name, or the beginning of a key as it is shown here"
@@ -39,6 +39,10 @@ class ClientAdmin(ReadOnlyAdmin):
     @admin.display(description="Usable keys")
     def usable_keys(self, client: Any) -> int:
         return int(client.usable_key_count)
+
+    @admin.display(description="Active", boolean=True, ordering="is_active")
+    def active(self, client: Client) -> bool:
+        return client.is_active
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("cases.add_client")

@@ -28,6 +28,7 @@ from cases.errors import CaseError
 from cases.models import Client, Draft, Event, InputRequest
 from cases.models.claims import held
 from cases.models.due import with_now
+from cases.permissions import person
 
 MAX_ROWS = 100  # of a queue that are shown; the rest comes up as these are done
 MAX_NOTE = 2000
@@ -393,7 +394,7 @@ def settled_words(item: Any) -> str:
     if isinstance(item, InputRequest):
         return why_settled(item)
     if item.decided_by:
-        return f"{item.decided_by} has {'rejected' if item.rejection else 'approved'} this draft."
+        return f"{person(item.decided_by)} has {'rejected' if item.rejection else 'approved'} this draft."
     return "The case has moved on without this draft."
 
 
@@ -404,7 +405,7 @@ ENDINGS = ("case.completed", "case.failed", "message.queued", "case.waiting")
 def why_settled(question: InputRequest) -> str:
     """Who has settled a question, and how; empty while it is open."""
     if question.status == "RESOLVED":
-        return f"{FASTER}{question.answered_by} has answered this question."
+        return f"{FASTER}{person(question.answered_by)} has answered this question."
     if question.status == "SUPERSEDED":
         return "A later question has taken this one's place."
     if question.status != "CLOSED":
@@ -412,5 +413,5 @@ def why_settled(question: InputRequest) -> str:
     since = Event.objects.filter(case=question.case_id, type__in=ENDINGS, at__gte=question.resolved_at)
     event = since.exclude(actor="system").order_by("at", "id").first()
     if event is not None:
-        return f"{FASTER}{event.actor} has decided for this case. {words.told(event)[0]}."
+        return f"{FASTER}{person(event.actor)} has decided for this case. {words.told(event)[0]}."
     return "The case has gone on without an answer, or has ended."

@@ -26,6 +26,7 @@ from cases.admin.filters import of_client
 from cases.admin.mail import found_mail
 from cases.errors import CaseError
 from cases.models import Case, Draft, MessageStatus
+from cases.permissions import person
 
 JUDGED = ("draft.judged", "draft.written")  # what the timeline says of a draft before it waits
 
@@ -60,7 +61,7 @@ class DraftAdmin(DeskAdmin):
     list_filter = (Waiting, "purpose", "case__is_test", of_client("case__client"))
     list_select_related = ("case__client",)
     search_fields = ("subject",)
-    search_help_text = "Words of the draft, or the case's reference, id, address or name"
+    search_help_text = "Words of the draft, or the case"
     ordering = ("drafted_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Draft]:
@@ -209,9 +210,10 @@ def why_not(draft: Draft, error: CaseError) -> str:
     """Who was faster, where somebody was; else what the error says."""
     draft.refresh_from_db()
     if draft.decided_by:
-        return f"Someone was faster: {draft.decided_by} has {'rejected' if draft.rejection else 'approved'} this draft."
+        what = "rejected" if draft.rejection else "approved"
+        return f"Someone was faster: {person(draft.decided_by)} has {what} this draft."
     if draft.status != MessageStatus.DRAFT or not draft.waits_on(draft.case):
         return "The case has moved on without this draft."
     if draft.edited_by and error.code == "DRAFT_CHANGED":
-        return f"{draft.edited_by} has changed the draft since you opened the page. Look at it again."
+        return f"{person(draft.edited_by)} has changed the draft since you opened the page. Look at it again."
     return "; ".join(detail["message"] for detail in error.details or ()) or error.message

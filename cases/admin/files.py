@@ -127,7 +127,7 @@ class AttachmentAdmin(CasePartAdmin):
         "created_at",
     )
     search_fields = ("name",)
-    search_help_text = "File name, SHA-256, or the case's reference, id, address or name"
+    search_help_text = "File name, SHA-256, or the case"
     ordering = ("-created_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:

@@ -35,6 +35,10 @@ class Prose(forms.CharField):
     def __init__(self, *, rows: int = 6, **options: Any) -> None:
         super().__init__(**{"max_length": MAX_CHARS, "widget": forms.Textarea(attrs={"rows": rows}), **options})
 
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Without `maxlength`: a browser cuts what is pasted there, and says nothing."""
+        return {name: value for name, value in super().widget_attrs(widget).items() if name != "maxlength"}
+
     def to_python(self, value: Any) -> str:
         return str(super().to_python(value)).replace("\r\n", "\n")
 
@@ -185,7 +189,7 @@ class CompleteForm(ActionForm):
         label="Result (JSON)",
         rows=10,
         required=False,
-        help_text="Checked against the resultSchema. Replace each null; delete the lines of optional values that "
+        help_text="Checked against the client's schema. Replace each null; delete the lines of optional values that "
         "nobody knows.",
     )
 
@@ -299,7 +303,7 @@ class FailForm(ActionForm):
         ],
         coerce=ResultStatus,
         widget=forms.RadioSelect,
-        help_text="The client gets it as the case's resultStatus: failed_rejected, or failed_by_staff.",
+        help_text="The client is told which of the two it is.",
     )
     reason = Prose(label="Reason", rows=3, max_length=2000, help_text="The client reads it in the webhook.")
 

@@ -155,9 +155,8 @@ class Charts:
     def cost(self) -> Chart:
         """What models cost; where no prices are known their tokens, where there is no model the mails sent."""
         if self._sum("model_cost"):
-            return self._bars(
-                "cost", "Cost of models", "model_cost", settings.OFFLOAD_MODEL_CALLS_PAGE, "at", "in model calls"
-            )
+            page = settings.OFFLOAD_MODEL_CALLS_PAGE
+            return self._bars("cost", "Cost of models", "model_cost", page, "at", "in model calls", least=0)
         if self._sum("model_tokens"):
             return self._bars(
                 "cost", "Tokens of models", "model_tokens", settings.OFFLOAD_MODEL_CALLS_PAGE, "at", "tokens"

@@ -31,7 +31,7 @@ class MessageAdmin(CasePartAdmin):
     list_filter = ("is_after_end", "direction", "purpose", "status", "created_at", "case__is_test")
     list_select_related = ("case",)
     search_fields = ("subject",)
-    search_help_text = "Words of the mail, address, Message-ID, or the case's reference, id or name"
+    search_help_text = "Words of a mail, address, Message-ID, or the case"
     ordering = ("-created_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:

@@ -45,7 +45,7 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
     list_filter = ("status", Overdue, "case__is_test", of_client("case__client"))
     list_select_related = ("case__client",)
     search_fields = ("question",)
-    search_help_text = "Question, or the case's reference, address or name"
+    search_help_text = "Words of the question, or the case"
 
     def get_ordering(self, request: HttpRequest) -> Any:
         is_settled = models.Case(models.When(PENDING, then=0), default=1)

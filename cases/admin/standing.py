@@ -73,7 +73,7 @@ def trouble(case: Case, now: datetime) -> Trouble | None:
     if case.lost_leases > 1:
         said.append(f"begun {_times(case.lost_leases)} without coming to an end")
     if case.retry_at and case.retry_at > now:
-        said.append(f"tried again at {moments.time(case.retry_at)}, in {words.span(now, case.retry_at)}")
+        said.append(f"next try at {moments.time(case.retry_at)}, in {words.span(now, case.retry_at)}")
     return Trouble(case.last_error, "; ".join(said))
 
 

@@ -135,9 +135,10 @@ def next_step(case: Case, now: datetime) -> str:
         return f"Ended: {ENDS.get(case.result_status or '', case.result_status)}"
     words = step_of(case, now)
     if case.failures and case.retry_at and case.retry_at > now:
-        words += f"; failed {case.failures} times, tried again in {_until(case.retry_at, now)}"
+        times = "once" if case.failures == 1 else f"{case.failures} times"
+        words += f"; failed {times}, next try in {_until(case.retry_at, now)}"
     elif case.failing_since and case.retry_at and case.retry_at > now:
-        words += f"; waits for a provider that is left alone, looked at again in {_until(case.retry_at, now)}"
+        words += f"; waits for a provider that is left alone, next look in {_until(case.retry_at, now)}"
     return words
 
 

@@ -176,7 +176,9 @@ class Case(DueRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.client_reference_id or self.pk}: {self.goal.get('objective', '')[:60]}"
+        """Its reference and what it is about; without a reference the beginning of its id stands behind that."""
+        about = str(self.goal.get("objective") or "")[:60]
+        return f"{self.client_reference_id}: {about}" if self.client_reference_id else f"{about} ({str(self.pk)[:8]})"
 
     @property
     def is_terminal(self) -> bool:

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cases import consequences, moments, schema_fields
+from cases.permissions import person
 from cases.schema_fields import Field
 
 if TYPE_CHECKING:  # the admin's own modules load the templates, and these tags with them
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # the admin's own modules load the templates, and these tags 
     from cases.admin.lines import Link
 
 register = template.Library()
+register.filter(person)
 
 LABELS: Mapping[str, str] = {  # of what the API itself names
     "address": "Address",

@@ -1,5 +1,7 @@
 """What pages that show files need in templates."""
 
+import re
+
 from django import template
 
 from cases import previews
@@ -13,6 +15,12 @@ register = template.Library()
 def kind_of_file(file: Attachment) -> str:
     """Its kind in words."""
     return str(kind_of(file.type).label)
+
+
+@register.filter
+def in_words(note: str) -> str:
+    """What is said of a file that can't be read or shown, without the name of the error at its end."""
+    return re.sub(r"(?<=damaged) \(\w+\)$", "", note)
 
 
 @register.filter

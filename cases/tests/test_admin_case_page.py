@@ -210,7 +210,7 @@ def test_an_end_is_told_in_words(db: None, reader: Any) -> None:
         ({"failures": 1}, "Failed once"),
         (
             {"failures": 3, "retry_at": NOW + timedelta(minutes=12, seconds=5)},
-            "Failed 3 times; tried again at 17:22:05, in 12 minutes",
+            "Failed 3 times; next try at 17:22:05, in 12 minutes",
         ),
         ({"failures": 2, "retry_at": NOW}, "Failed 2 times"),
         ({"lost_leases": 4}, "begun 4 times without coming to an end"),

@@ -406,7 +406,7 @@ def test_the_list_says_what_comes_next(clerk: Browser) -> None:
         "The answer is about to be used": InputRequestFactory(status=RequestStatus.RESOLVED).case,
         "Ended: goal achieved": CaseFactory(status=Status.COMPLETED),
         "Ended: the counterparty refused": CaseFactory(status=Status.FAILED),
-        "Follow-up in 2 days; failed 3 times, tried again in 31 minutes": CaseFactory(
+        "Follow-up in 2 days; failed 3 times, next try in 31 minutes": CaseFactory(
             status=Status.RUNNING,
             next_action_at=in_two_days,
             failures=3,

@@ -122,7 +122,7 @@ def test_who_comes_second_is_told_who_was_first_and_keeps_what_was_typed(clerk: 
     draft = waiting_draft()
     drafts.approve(draft.case_id, draft.pk, hash=draft.hash, actor="staff zoe")
     response = decide(clerk, draft, "edit", subject="Mine", body="My own words.")
-    assert told(response) == ["Nothing was done. Someone was faster: staff zoe has approved this draft."]
+    assert told(response) == ["Nothing was done. Someone was faster: zoe has approved this draft."]
     assert "My own words." in response.content.decode()
     rejected = waiting_draft()
     drafts.reject(rejected.case_id, rejected.pk, reason="No.", actor="client key")
@@ -136,7 +136,7 @@ def test_an_approval_of_what_has_changed_meanwhile_does_nothing(clerk: Browser) 
     drafts.edit(draft.case_id, draft.pk, hash=draft.hash, body="Other words.", actor="staff zoe")
     response = decide(clerk, draft, "approve")
     [warning] = told(response)
-    assert "staff zoe has changed the draft since you opened the page" in warning
+    assert "zoe has changed the draft since you opened the page" in warning
     changed = Draft.objects.get(pk=draft.pk)
     assert changed.status == MessageStatus.DRAFT
     assert f'name="hash" value="{changed.hash}"' in response.content.decode()

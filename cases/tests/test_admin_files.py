@@ -18,6 +18,7 @@ from cases import previews
 from cases.factories import AttachmentFactory, CaseFactory, MessageFactory
 from cases.file_kinds import FileKind, kind_of, of_kind
 from cases.models import Attachment, Status
+from cases.templatetags import cases_files
 from cases.tests.staff import HOSTILE, assert_harmless, staff
 
 FILES = "/admin/cases/attachment/"
@@ -297,3 +298,8 @@ def test_only_who_may_see_cases_sees_anything_of_a_file(db: None, what: str) -> 
     assert staff("view_client").get(address(attachment, what)).status_code == 403
     assert Browser().get(address(attachment, what)).status_code == 302
     assert staff("view_case").post(address(attachment, what)).status_code in {403, 405}
+
+
+def test_what_is_said_of_a_file_names_no_error_class() -> None:
+    assert cases_files.in_words("can't be read: damaged (PdfReadError)") == "can't be read: damaged"
+    assert cases_files.in_words("not read: too large (60 MB)") == "not read: too large (60 MB)"

@@ -115,7 +115,7 @@ def test_of_two_people_the_second_is_told_who_was_faster(clerk: Browser) -> None
     question = InputRequestFactory()
     clerk.post(page_of(question), {"provided_context": "Yes."})
     second = staff("view_case", "change_case").post(page_of(question), {"provided_context": "No, never."})
-    assert told(second) == ["Your answer was not stored. Someone was faster: staff ann0 has answered this question."]
+    assert told(second) == ["Your answer was not stored. Someone was faster: ann0 has answered this question."]
     question.refresh_from_db()
     assert (question.provided_context, question.answered_by) == ("Yes.", "staff ann0")
     html = second.content.decode()
@@ -145,6 +145,16 @@ def test_an_empty_answer_is_none(clerk: Browser) -> None:
     assert "This field is required." in response.content.decode()
     question.refresh_from_db()
     assert question.is_pending
+
+
+def test_an_answer_that_is_too_long_is_said_so_and_not_cut(clerk: Browser) -> None:
+    question = asked_ago(5)
+    path = reverse("admin:cases_inputrequest_change", args=[question.pk])
+    assert "maxlength" not in clerk.get(path).content.decode()
+    html = clerk.post(path, {"provided_context": "x" * 20_001}).content.decode()
+    assert "at most 20000 characters (it has 20001)" in html
+    question.refresh_from_db()
+    assert question.status == "PENDING"
 
 
 def test_a_get_never_answers(clerk: Browser) -> None:
@@ -358,7 +368,7 @@ def test_the_bar_tells_who_has_it_and_what_has_become_of_it(clerk: Browser) -> N
         case_id=question.case_id, input_request_id=question.pk, provided_context="Yes.", actor="staff zoe"
     )
     html = clerk.get(bar).content.decode()
-    assert "Someone was faster: staff zoe has answered this question." in html
+    assert "Someone was faster: zoe has answered this question." in html
     assert "hx-" not in html  # nothing more to look for
 
 
@@ -513,7 +523,7 @@ def test_of_two_who_decide_the_second_hears_what_the_first_has_done(clerk: Brows
     response = decide(clerk, question, "reply", text="Hello?")
     form = response.context["tried"]
     again = decide(clerk, question, "reply", text="Hello?", looked_at=form.preview["digest"])
-    assert told(again)[0].startswith("Nothing was done. Someone was faster: staff zoe has decided for this case.")
+    assert told(again)[0].startswith("Nothing was done. Someone was faster: zoe has decided for this case.")
     assert "Hello?" in again.content.decode()
 
 

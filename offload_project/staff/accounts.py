@@ -27,15 +27,39 @@ else:
         pass
 
 
+class _Named:
+    """What the pages of an account, or of a role, are headed; Django speaks of users and groups."""
+
+    one: str
+    many: str
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        named = {"title": self.many.capitalize(), **(extra_context or {})}
+        return super().changelist_view(request, named)  # type: ignore[misc]
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        title = self.one.capitalize() if object_id else f"New {self.one}"
+        named = {"title": title, "list_title": self.many, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, named)  # type: ignore[misc]
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        named = {"title": "What staff did here", "list_title": self.many, **(extra_context or {})}
+        return super().history_view(request, object_id, named)  # type: ignore[misc]
+
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 admin.site.unregister(TOTPDevice)  # its page shows the secret
 
 
 @admin.register(User)
-class StaffAdmin(_UserAdmin):
+class StaffAdmin(_Named, _UserAdmin):
     """Only a superuser changes a superuser, hands out single permissions, or gives a group that is no role."""
 
+    one, many = "account", "staff"
+    search_help_text = "User name, name or e-mail address"
     list_display = ("username", "email", "role", "is_active", "is_superuser", "last_login")
     list_filter = ("is_active", "is_superuser", "groups")
     actions = ("remove_second_factor",)
@@ -43,7 +67,7 @@ class StaffAdmin(_UserAdmin):
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
-        ("May", {"fields": ("is_active", "is_staff", "groups")}),
+        ("What they may do", {"fields": ("is_active", "is_staff", "groups")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     superuser_fieldset = ("Superuser", {"fields": ("is_superuser", "user_permissions")})
@@ -51,9 +75,6 @@ class StaffAdmin(_UserAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().changelist_view(request, {"title": "Staff", **(extra_context or {})})
 
     @admin.display(description="Role")
     def role(self, user: User) -> str:
@@ -106,10 +127,14 @@ def _may_change(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class RoleAdmin(_GroupAdmin):
+class RoleAdmin(_Named, _GroupAdmin):
     """For superusers: no role has permissions on groups."""
 
+    one, many = "role", "roles"
+    search_help_text = "Name"
+    list_display = ("role",)
     filter_horizontal = ()
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().changelist_view(request, {"title": "Roles", **(extra_context or {})})
+    @admin.display(description="Role", ordering="name")
+    def role(self, group: Group) -> str:
+        return group.name

@@ -28,6 +28,12 @@ CUT = """() => ['td', 'th', 'dd', 'p', 'button', 'a', 'h2', 'label', 'input', 's
         && part.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .map(part => part.tagName + ' ' + (part.innerText || part.name || '').trim().slice(0, 60))"""
 
+# Images further down are loaded late, if ever; a picture of the whole page shows them.
+ALL_LOADED = """() => Promise.all([...document.images].map(image => {
+    image.loading = 'eager';
+    return image.complete || new Promise(done => { image.onload = image.onerror = done });
+}))"""
+
 # Findings of axe-core that stop somebody, or nearly.
 GRAVE = {"serious", "critical"}
 AXE = Axe()
@@ -86,6 +92,7 @@ def log_in(page: Page, path: str, name: str = "ann") -> None:
 
 def picture(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.evaluate(ALL_LOADED)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 

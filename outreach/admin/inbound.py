@@ -120,9 +120,7 @@ class InboundPayloadAdmin(AttentionFirst):
     list_filter = ("state", one_of("source", "door", [(name, name) for name in READERS]), "received_at")
     list_select_related = ("message__case", "case")
     search_fields = ("note",)
-    search_help_text = (
-        "Sender, subject, note or error of what waits; words or case of what was taken in; or the event id"
-    )
+    search_help_text = "Sender, subject, words, case or event id"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[InboundPayload]:
         return super().get_queryset(request).defer("body", "message__text", "message__full_text", "message__html")

@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from cases import moments
 from cases.admin.attention import AttentionFirst
 from cases.admin.filters import of_client
+from cases.admin.words import in_one_line
 from outreach.models import NoticeState, StaffNotice
 
 
@@ -28,6 +29,7 @@ class StaffNoticeAdmin(AttentionFirst):
     list_filter = ("state", "hold", "created_at", of_client("case__client"))
     list_select_related = ("question__case", "draft__case", "payload", "parking", "leader")
     search_fields = ("address",)
+    search_help_text = "Address"
     fields = (
         "address",
         "about",
@@ -63,7 +65,8 @@ class StaffNoticeAdmin(AttentionFirst):
             url = reverse("admin:cases_draft_change", args=[notice.draft_id])
             words = f"Draft: {notice.draft.subject}"
         else:
-            url, words = reverse("admin:cases_inputrequest_change", args=[notice.question_id]), str(notice.question)
+            url = reverse("admin:cases_inputrequest_change", args=[notice.question_id])
+            words = in_one_line(notice.question.question) if notice.question else ""
         return format_html('<a href="{}">{}</a>', url, Truncator(words).chars(100))
 
     @admin.display(description="Held")

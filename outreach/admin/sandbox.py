@@ -44,7 +44,7 @@ class SandboxMailAdmin(CasePartAdmin):
     list_filter = ("delivered_at", of_client("case__client"))
     list_select_related = ("case",)
     search_fields = ("message_id",)
-    search_help_text = "Message-ID, or the case's reference, id, address or name"
+    search_help_text = "Message-ID, or the case"
     fields = ("case", "delivered_at", "message_id", "to", "subject", "text")
     readonly_fields = fields
     ordering = ("-delivered_at", "-id")
@@ -65,6 +65,14 @@ class SandboxMailAdmin(CasePartAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Headed by its subject; Django would head it by its Message-ID."""
+        mail = self.get_object(request, object_id or "")
+        headed = {"subtitle": _headers(mail).subject} if mail else {}
+        return super().changeform_view(request, object_id, form_url, {**headed, **(extra_context or {})})
 
     @admin.display(description="To")
     def to(self, mail: SandboxMail) -> str:
@@ -160,6 +168,8 @@ class SandboxMailAdmin(CasePartAdmin):
             request,
             "admin/outreach/sandboxmail/play.html",
             title=f"Sandbox: {case}",
+            list_title="Sandbox playground",
+            list_url=reverse("admin:outreach_sandboxmail_playground"),
             base_url=_base_url(request),
             steps=steps if may_act(request) else [],
             read_mails=curl.get(f"/sandbox/cases/{case.pk}/mails"),

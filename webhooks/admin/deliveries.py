@@ -63,7 +63,7 @@ class DeliveryAdmin(AttentionFirst, CasePartAdmin):
     list_filter = ("state", OfEvent, of_client())
     list_select_related = ("client", "endpoint", "case")
     search_fields = ("event_id",)
-    search_help_text = "Event id, the case's id, reference, address or name, or the server of the URL"
+    search_help_text = "Event id, the case, or the server of the URL"
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -37,6 +37,7 @@ class EndpointAdmin(CasePartAdmin):
     list_filter = (("parked_at", admin.EmptyFieldListFilter), "client")
     list_select_related = ("client",)
     search_fields = ("origin",)
+    search_help_text = "Server of the URL"
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
