@@ -11,6 +11,8 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 PAGES = "/admin/"
+LOGIN = f"{PAGES}login/"
+FREE = (LOGIN, f"{PAGES}logout/", f"{PAGES}now/")
 ROW = re.compile(r"^(/admin/\w+/\w+/(?:[0-9a-f-]{36}|\d+)/).+$")  # of a row, with what is done to it
 
 
@@ -20,21 +22,24 @@ def lead_back(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callab
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(PAGES) or request.user.is_authenticated or _is_free(request):
-            return get_response(request)
+        response = get_response(request)
+        if not _wants_a_login(request, response):
+            return response
         if "HX-Request" in request.headers:
             return HttpResponse("You have been logged out.", status=401, content_type="text/plain")
         if request.method != "POST":
-            return get_response(request)
+            return response
         messages.warning(request, "You were logged out meanwhile, and nothing was stored. Log in to send it again.")
-        return redirect_to_login(page_of(request), reverse("admin:login"))
+        return redirect_to_login(page_of(request), LOGIN)
 
     return middleware
 
 
-def _is_free(request: HttpRequest) -> bool:
-    """The home page renews itself in a way of its own: home.js leads to the login."""
-    return request.path_info in (reverse("admin:login"), reverse("admin:logout"), reverse("home_now"))
+def _wants_a_login(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Whether a page leads to the login. The home page renews itself in a way of its own, see home.js."""
+    if request.path_info in FREE or response.status_code != 302 or request.user.is_authenticated:
+        return False
+    return urlsplit(response.headers["Location"]).path == LOGIN
 
 
 def page_of(request: HttpRequest) -> str:

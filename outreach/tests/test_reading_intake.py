@@ -83,4 +83,4 @@ def test_staff_see_what_was_read_as_text() -> None:
     html = page.content.decode()
     assert_harmless(html)
     assert "<summary>What was read</summary>" in html
-    assert "Reading: only some &lt;/textarea&gt;" in html
+    assert "Only some &lt;/textarea&gt;" in html
