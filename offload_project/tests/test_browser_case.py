@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from cases import work
@@ -12,6 +13,8 @@ from cases.models import Case, Status
 from offload_project.tests.browser import log_in, picture
 from outreach.models import InboundPayload
 from webhooks.models import Attempt, Delivery
+
+pytestmark = pytest.mark.long
 
 SCHEMA = {
     "type": "object",

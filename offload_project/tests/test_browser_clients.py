@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
@@ -16,6 +17,8 @@ from outreach.tests.reading_files import pdf
 from webhooks import sender, tasks
 from webhooks.models import Delivery
 from webhooks.tests.test_listeners import fail
+
+pytestmark = pytest.mark.long
 
 HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
 

@@ -10,6 +10,8 @@ from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import Heartbeat, RequestStatus, ResultStatus, Status
 from offload_project.tests.browser import log_in
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def rows(page: Page) -> None:

@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from cases.factories import CaseFactory, InputRequestFactory, MessageFactory
 from cases.models import SavedFilter, Status
 from offload_project.tests.browser import chromium, log_in, page
+
+pytestmark = pytest.mark.long
 
 __all__ = ["chromium", "page"]  # fixtures
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from cases.factories import ApiKeyFactory, CaseFactory
@@ -10,6 +11,8 @@ from cases.testing import run_due
 from offload_project.tests.browser import log_in, picture
 from outreach.factories import FORM, InboundPayloadFactory, Played
 from outreach.models import InboundPayload, PayloadState
+
+pytestmark = pytest.mark.long
 
 MAIL = (
     b"From: Ann Supplier <ann.private@gmail.com>\r\nTo: us@ours.example\r\nSubject: Invoice of March\r\n"

@@ -103,6 +103,7 @@ def test_the_compose_settings_are_those_of_a_safe_deployment(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.long
 def test_static_files_are_collected_by_the_step_of_the_image(tmp_path: Path) -> None:
     [step] = [step for step in image.build_steps() if "collectstatic" in step]
     words = dict(word.split("=", 1) for word in step.split() if "=" in word)

@@ -34,6 +34,8 @@ from outreach.inbound.mail import InboundAttachment
 from outreach.models import InboundPayload
 from scripts import servers
 
+pytestmark = pytest.mark.long
+
 CONTENT = b"%PDF-1.4\r\n\x00\xff an invoice"
 NAMES = [
     ("invoice.pdf", 'attachment; filename="invoice.pdf"'),

@@ -24,6 +24,8 @@ from outreach.tests.mail_servers import Mail, mail_server
 from scripts.demo import signed_form
 from scripts.demo_email import out_of_office, read, reply, text_of
 
+pytestmark = pytest.mark.long
+
 NOBODY = "nobody@supplier.example"
 
 
@@ -51,7 +53,7 @@ class World:
         return case
 
 
-@pytest.fixture(params=["direct", pytest.param("postfix", marks=pytest.mark.long)])
+@pytest.fixture(params=["direct", "postfix"])
 def world(
     request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path, django_db_blocker: Any, settings: Any
 ) -> Iterator[World]:
@@ -132,7 +134,6 @@ def test_a_case_runs_over_real_mail(world: World) -> None:
     assert len(world.arrived) == 1  # nobody answers an absence note, and a completed case is silent
 
 
-@pytest.mark.long
 def test_an_address_that_is_not_there_ends_the_case(world: World) -> None:
     """The server itself refuses it, or the one between reports it later (RFC 3464)."""
     ended = world.ended(post(NOBODY))

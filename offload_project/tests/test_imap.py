@@ -90,6 +90,7 @@ def test_what_can_not_be_stored_stays_unseen(
     assert bodies() == [mail(1)]
 
 
+@pytest.mark.long
 def test_it_goes_on_through_restarts_until_it_is_told_to_stop(
     server: Dovecot, sqlite_template: Path, tmp_path: Path, django_db_blocker: Any
 ) -> None:

@@ -215,6 +215,7 @@ def pipe(service: Service, raw: bytes, *arguments: str, **environment: str) -> i
     return ran.returncode
 
 
+@pytest.mark.long
 def test_a_pipe_is_answered_in_the_words_of_mail_servers(service: Service, tmp_path: Path) -> None:
     arguments = ("--sender", "ann@supplier.example", "--recipient", "inbox@ours.example")
     assert [pipe(service, raw_mail(), *arguments) for _ in range(2)] == [os.EX_OK] * 2
