@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
@@ -13,6 +14,8 @@ from cases.factories import CaseFactory, InputRequestFactory
 from cases.models import Case, Draft, InputRequest, MessageStatus, Purpose, RequestStatus, Status
 from offload_project.tests.browser import log_in, new_context, picture
 from offload_project.tests.test_browser import question_with_a_history
+
+pytestmark = pytest.mark.long
 
 QUEUE = "/admin/cases/inputrequest/queue/"
 SCHEMA = {

@@ -357,6 +357,7 @@ def node(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_types_are_those_of_the_document(tmp_path: Path) -> None:
     require("typescript")
     written = tmp_path / "offload.d.ts"

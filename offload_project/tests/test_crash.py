@@ -192,7 +192,10 @@ def test_a_cluster_that_hangs_is_replaced(service: Service) -> None:
     assert not members(service.clusters()[0])
 
 
-@pytest.mark.parametrize("age", [0.0, 1.3 * float(SHORT["OFFLOAD_CLAIM_SECONDS"])])  # then it has outlived its pump
+OUTLIVED = pytest.param(1.3 * float(SHORT["OFFLOAD_CLAIM_SECONDS"]), marks=pytest.mark.long)  # the pump that began it
+
+
+@pytest.mark.parametrize("age", [0.0, OUTLIVED], ids=["young", "old"])
 def test_a_worker_that_is_stopped_finishes_what_it_has_begun(service: Service, age: float) -> None:
     worker = service.start_all()
     service.hold("before")

@@ -30,7 +30,7 @@ from scripts import offline
 from webhooks import trial
 from webhooks.models import DeliveryState
 
-EXAMPLES = 8  # of each operation; `make attack` makes far more
+EXAMPLES = 3  # of each operation; `make attack` makes far more
 TIMES = 3  # that the same rows are named
 # The client that sends the requests leaves the temporary files of large forms to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
