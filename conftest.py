@@ -34,6 +34,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if all_long or none_marked else None
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that kill processes come first: they wait much, and one of them at the end would keep all waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("crash") is None)
+
+
 # --- The network: loopback and Unix sockets only ---
 
 
