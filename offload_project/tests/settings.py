@@ -42,3 +42,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
     # A file, not memory: threads with connections of their own must see one database, with WAL as in production.
     DATABASES["default"]["TEST"] = {"NAME": scratch / "test.sqlite3"}  # noqa: F405
+else:
+    # As many threads as a test lets loose at one moment, each with a connection of its own.
+    DATABASES["default"]["OPTIONS"]["pool"]["max_size"] = 40  # noqa: F405

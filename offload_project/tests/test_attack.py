@@ -16,7 +16,9 @@ def attacked() -> Iterator[Target]:
         yield running
 
 
-@pytest.mark.parametrize("name", ["keys", "headers", "oversize"])
+@pytest.mark.parametrize(
+    "name", ["headers", *(pytest.param(name, marks=pytest.mark.long) for name in ("keys", "oversize"))]
+)
 def test_an_attack_has_tried_much_and_found_nothing(attacked: Target, name: str) -> None:
     outcome = attack.attacks(at_least=20)[name](attacked)
     assert outcome.findings == []

@@ -29,6 +29,8 @@ from offload_project.tests.processes import ROOT, Service, copy_of, installed
 from scripts import demo
 from scripts.demo import Receiver
 
+pytestmark = pytest.mark.long
+
 QUESTION = "Do you need it on paper?"
 ANSWER = "No, a PDF will do."
 REPLY = "Invoice number: 2026-0042\nTotal: 1250.50"
@@ -357,7 +359,6 @@ def node(*command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.long
 def test_the_types_are_those_of_the_document(tmp_path: Path) -> None:
     require("typescript")
     written = tmp_path / "offload.d.ts"
@@ -366,7 +367,6 @@ def test_the_types_are_those_of_the_document(tmp_path: Path) -> None:
     assert written.read_text() == committed, "offload.d.ts is stale; run `make clients` and commit it"
 
 
-@pytest.mark.long
 def test_the_typescript_example_compiles_and_runs(base: str, printed: dict[str, str], tmp_path: Path) -> None:
     require("typescript")
     node("node_modules/.bin/tsc", "--outDir", str(tmp_path / "build"))

@@ -258,6 +258,7 @@ def test_the_report_sums_up() -> None:
 # --- The command ---
 
 
+@pytest.mark.long
 def test_the_command_plays_on_a_database_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'configured.sqlite3'}")

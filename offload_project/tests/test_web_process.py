@@ -19,6 +19,8 @@ import pytest
 from cases.supervisor import ProcessGroup
 from offload_project.tests.processes import ROOT, wait_for
 
+pytestmark = pytest.mark.long
+
 STALLED = 50
 BODY_SECONDS = 8  # longer than the service is asked while they stall
 CASE = {

@@ -31,6 +31,8 @@ from outreach.tests.reading_files import (
     xlsx,
 )
 
+pytestmark = pytest.mark.long
+
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 TOO_LARGE = Reading(note="can't be read: its packed content is too large")
 FAILED = Reading(note="can't be read: the reader failed")
