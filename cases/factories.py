@@ -1,8 +1,9 @@
 """Rows for tests, each valid by itself. What a case is due for always follows from its facts, as in the service."""
 
 import hashlib
+import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import factory
@@ -62,6 +63,12 @@ class ApiKeyFactory(DjangoModelFactory[ApiKey]):
         return row
 
 
+def _moment() -> datetime:
+    """Now, but never the same millisecond as for the case before: lists are in the order of these times."""
+    time.sleep(0.001)
+    return work.now()
+
+
 class CaseFactory(DjangoModelFactory[Case]):
     """A sandbox case; `status` brings along what belongs to it (attempts, schedule, result).
 
@@ -79,7 +86,7 @@ class CaseFactory(DjangoModelFactory[Case]):
     counterparty = factory.LazyFunction(lambda: {"address": "ann@supplier.example", "name": "Ann Supplier"})
     sender_persona = factory.LazyFunction(lambda: {"name": "Bob Buyer"})
     status = Status.CREATED
-    created_at = factory.LazyFunction(work.now)
+    created_at = factory.LazyFunction(_moment)
     updated_at = factory.SelfAttribute("created_at")
     counterparty_address = factory.LazyAttribute(lambda case: case.counterparty["address"].lower())
 
