@@ -1,5 +1,6 @@
 """Queries that are asked again and again, in the same words each time."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
@@ -38,7 +39,7 @@ class _Compiled(NamedTuple):
         return tuple(parameters)
 
 
-class _Kept(Generic[Given]):
+class _Kept(ABC, Generic[Given]):
     """A function that says what is asked, and the statements that have been made of it.
 
     Django makes one whenever it is asked. For rows with many columns that takes longer than all the rest, the
@@ -80,8 +81,9 @@ class _Kept(Generic[Given]):
         places = _places(parameters, [_adapted(one, connection) for one in stand_ins])
         return _Compiled(rows, sql, tuple(parameters), places, stand_ins, _found_out(compiler))
 
+    @abstractmethod
     def _query(self, *given: Any) -> tuple[QuerySet[Any, Any], Any]:
-        raise NotImplementedError
+        """The queryset for these stand-ins, and the query to be put into SQL."""
 
 
 class Prepared(_Kept[Given], Generic[Given, Row]):

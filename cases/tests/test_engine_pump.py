@@ -233,6 +233,16 @@ def test_a_slow_step_keeps_its_process_from_beginning_others_at_no_time(
     wait_for(lambda: not Case.objects.filter(lease_token__isnull=False).exists())
 
 
+def test_steps_that_have_outlived_their_pump_keep_their_leases(bench: Bench, settings: Settings, gate: Gate) -> None:
+    settings.OFFLOAD_CLAIM_SECONDS, settings.OFFLOAD_RENEW_SECONDS = 0.2, 0.1
+    bench.steps["case"] = gate
+    slow = due_case()
+    work.run_pump("case")
+    until = Case.objects.get(pk=slow.pk).lease_until
+    wait_for(lambda: Case.objects.get(pk=slow.pk).lease_until > until)
+    gate.opened.set()
+
+
 def test_steps_that_have_outlived_their_pump_take_threads_from_the_next(
     bench: Bench, settings: Settings, gate: Gate
 ) -> None:
