@@ -1,4 +1,4 @@
-"""How quick the staff's pages are with the rows of years: `make desk-size`.
+"""How quick the staff's pages are with the rows of years: `make pages`.
 
 Fills a database of its own (200,000 cases and 1,000,000 messages unless told otherwise) and asks for every list, the
 home page, the pages of single rows, and searches, as somebody who may see everything. Prints for each the number of

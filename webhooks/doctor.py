@@ -10,7 +10,7 @@ from cases.examination import Examination, Finding, fail, ok, warn
 from cases.models import Client
 from webhooks import addresses, signing
 from webhooks.errors import SecretUnreadable
-from webhooks.models import Delivery, DeliveryState, Endpoint, SigningSecret
+from webhooks.models import Delivery, DeliveryState, Endpoint, SigningSecret, shown
 
 PROBE = "example.com"
 
@@ -49,7 +49,7 @@ def deliveries_arrive(examination: Examination) -> Iterator[Finding]:
     lost = Delivery.objects.filter(state__in=[DeliveryState.EXHAUSTED, DeliveryState.FAILED])
     worst = lost.values_list("endpoint__origin").annotate(count=Count("pk")).order_by("-count").first()
     if worst:
-        what = f"{lost.count()} events were given up, {worst[1]} of them for {worst[0]}"
+        what = f"{lost.count()} events were given up, {worst[1]} of them for {shown(worst[0])}"
         yield warn("deliveries", what, "See Deliveries in the admin; tell the client.")
     else:
         yield ok("deliveries", "none was given up")
@@ -60,7 +60,7 @@ def endpoints_are_served(examination: Examination) -> Iterator[Finding]:
     parked = Endpoint.objects.filter(parked_at__isnull=False).select_related("client").order_by("parked_at")
     if first := parked.first():
         kept = Delivery.objects.filter(state=DeliveryState.PARKED).count()
-        what = f"{parked.count()} are parked, such as {first.origin} of {first.client}; {kept} events are kept for them"
+        what = f"{parked.count()} are parked, such as {first.shown} of {first.client}; {kept} events are kept for them"
         yield warn("endpoints", what, "Tell the client; take them back in the admin (Endpoints).")
     else:
         yield ok("endpoints", "none is parked")

@@ -28,6 +28,14 @@ class SigningSecret(models.Model):
         return f"of {self.client}, {self.created_at:%Y-%m-%d}"
 
 
+USUAL_PORTS = {"http": ":80", "https": ":443"}
+
+
+def shown(origin: str) -> str:
+    """An endpoint's origin as people write it, without the port that its scheme has anyway; words where it is none."""
+    return origin.removesuffix(USUAL_PORTS.get(origin.partition(":")[0], "")) or "an address that is none"
+
+
 class EndpointManager(models.Manager["Endpoint"]):
     def locked(self, pk: int) -> "Endpoint":
         """The row, locked until the transaction ends; deliveries may point at it meanwhile.
@@ -60,7 +68,11 @@ class Endpoint(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.origin
+        return self.shown
+
+    @property
+    def shown(self) -> str:
+        return shown(self.origin)
 
     @property
     def is_parked(self) -> bool:

@@ -52,7 +52,7 @@ def _of_attempt(attempt: Attempt, delivery: Delivery) -> Line:
         at=attempt.started_at,
         words=f"Attempt {attempt.number} to tell that {_event(delivery)}: {_answer(attempt)}",
         kind=WEBHOOKS,
-        who=delivery.endpoint.origin or "the endpoint",
+        who=delivery.endpoint.shown,
         said=said[:MAX_SAID],
         links=[_link(delivery)],
     )
@@ -82,4 +82,4 @@ def _links(case: Case, deliveries: Iterable[Delivery]) -> list[Link]:
         return []
     state = ", parked: it gets nothing" if endpoint.is_parked else ""
     url = reverse("admin:webhooks_endpoint_change", args=[endpoint.pk])
-    return [Link(f"The endpoint {endpoint.origin}{state}", url, "webhooks.view_endpoint")]
+    return [Link(f"The endpoint {endpoint.shown}{state}", url, "webhooks.view_endpoint")]

@@ -82,7 +82,7 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        return not any(value.number for series in self.series for value in series.values)
+        return not self.shapes
 
     @property
     def rows(self) -> list[tuple[date, list[tuple[str, str]]]]:

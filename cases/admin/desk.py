@@ -253,7 +253,7 @@ class DeskAdmin(CasePartAdmin):
     def _bar(self, request: HttpRequest, item: Any, warning: str = "") -> HttpResponse:
         item = self.find(item.pk)
         context = {**self.claim_context(request, item), "warning": warning, "may_act": may_act(request)}
-        context["settled"] = settled_words(item)  # under the eyes of somebody who has waited
+        context["settled"] = settled_words(item, user_of(request))  # under the eyes of somebody who has waited
         return TemplateResponse(request, "admin/cases/inputrequest/_claim.html", context)
 
     def claim_context(self, request: HttpRequest, item: Any) -> dict[str, Any]:
@@ -268,7 +268,7 @@ class DeskAdmin(CasePartAdmin):
             "is_open": item.is_pending if isinstance(item, InputRequest) else item.waits_on(item.case),
             "since": words.span(item.claimed_at, now) if holder and item.claimed_at else "",
             "urls": {name: self.url(name, item.pk) for name in ("claim", "take_over", "release", "keep", "bar")},
-            "settled": settled_words(item).removeprefix(FASTER),
+            "settled": settled_words(item, user_of(request)).removeprefix(FASTER),
         }
 
     def _must_act(self, request: HttpRequest) -> None:
@@ -389,23 +389,30 @@ def title_of(item: Any) -> str:
     return f"{kind}: {case.counterparty['name']}{reference}"
 
 
-def settled_words(item: Any) -> str:
+FASTER = "Someone was faster: "
+
+
+def who_has(settled_by: str, reader: User) -> str:
+    """The beginning of a sentence about who settled something: another one of the staff was faster than the reader."""
+    return "You have already" if settled_by == f"staff {reader.get_username()}" else f"{FASTER}{person(settled_by)} has"
+
+
+def settled_words(item: Any, reader: User) -> str:
     """What has become of it, for somebody who looks at a page on which it was open."""
     if isinstance(item, InputRequest):
-        return why_settled(item)
+        return why_settled(item, reader)
     if item.decided_by:
-        return f"{person(item.decided_by)} has {'rejected' if item.rejection else 'approved'} this draft."
+        return f"{who_has(item.decided_by, reader)} {'rejected' if item.rejection else 'approved'} this draft."
     return "The case has moved on without this draft."
 
 
-FASTER = "Someone was faster: "
 ENDINGS = ("case.completed", "case.failed", "message.queued", "case.waiting")
 
 
-def why_settled(question: InputRequest) -> str:
+def why_settled(question: InputRequest, reader: User) -> str:
     """Who has settled a question, and how; empty while it is open."""
     if question.status == "RESOLVED":
-        return f"{FASTER}{person(question.answered_by)} has answered this question."
+        return f"{who_has(question.answered_by, reader)} answered this question."
     if question.status == "SUPERSEDED":
         return "A later question has taken this one's place."
     if question.status != "CLOSED":
@@ -413,5 +420,5 @@ def why_settled(question: InputRequest) -> str:
     since = Event.objects.filter(case=question.case_id, type__in=ENDINGS, at__gte=question.resolved_at)
     event = since.exclude(actor="system").order_by("at", "id").first()
     if event is not None:
-        return f"{FASTER}{person(event.actor)} has decided for this case. {words.told(event)[0]}."
+        return f"{who_has(event.actor, reader)} decided for this case. {words.told(event)[0]}."
     return "The case has gone on without an answer, or has ended."

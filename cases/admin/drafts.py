@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -19,7 +20,7 @@ from django.views.decorators.http import require_POST
 from cases import claims, work
 from cases.admin import difference, page, words
 from cases.admin.access import actor, may_act, may_see
-from cases.admin.desk import DeskAdmin, HandOverForm, title_of, user_of
+from cases.admin.desk import DeskAdmin, HandOverForm, settled_words, title_of, user_of
 from cases.admin.difference import Piece
 from cases.admin.draft_forms import DECISIONS, DraftForm
 from cases.admin.filters import of_client
@@ -139,7 +140,7 @@ class DraftAdmin(DeskAdmin):
                 self.log_change(request, form.draft, form.title)
         except CaseError as error:
             form.show_again()
-            messages.warning(request, f"Nothing was done. {why_not(form.draft, error)}")
+            messages.warning(request, f"Nothing was done. {why_not(form.draft, error, user_of(request))}")
             return False
         return True
 
@@ -206,12 +207,11 @@ def judgement_of(draft: Draft, timeline: page.Story) -> tuple[str, str] | None:
     return words.told(looks[-1]) if looks else None
 
 
-def why_not(draft: Draft, error: CaseError) -> str:
+def why_not(draft: Draft, error: CaseError, reader: User) -> str:
     """Who was faster, where somebody was; else what the error says."""
     draft.refresh_from_db()
     if draft.decided_by:
-        what = "rejected" if draft.rejection else "approved"
-        return f"Someone was faster: {person(draft.decided_by)} has {what} this draft."
+        return settled_words(draft, reader)
     if draft.status != MessageStatus.DRAFT or not draft.waits_on(draft.case):
         return "The case has moved on without this draft."
     if draft.edited_by and error.code == "DRAFT_CHANGED":

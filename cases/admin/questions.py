@@ -122,7 +122,7 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
                 )
                 self.log_change(request, question, "Answered")
         except CaseError as error:
-            messages.warning(request, f"Your answer was not stored. {self._why_not(question, error)}")
+            messages.warning(request, f"Your answer was not stored. {self._why_not(request, question, error)}")
             return False
         return True
 
@@ -157,14 +157,14 @@ class QuestionAdmin(AttentionFirst, DeskAdmin):
             assert isinstance(form, CompleteForm)  # noqa: S101 (nothing else has a result)
             form.show_errors(error)
         except CaseError as error:
-            messages.warning(request, f"Nothing was done. {self._why_not(question, error)}")
+            messages.warning(request, f"Nothing was done. {self._why_not(request, question, error)}")
         else:
             return True
         return False
 
-    def _why_not(self, question: InputRequest, error: CaseError) -> str:
+    def _why_not(self, request: HttpRequest, question: InputRequest, error: CaseError) -> str:
         question.refresh_from_db()
-        return why_settled(question) or error.message
+        return why_settled(question, user_of(request)) or error.message
 
     # --- The page ---
 

@@ -62,6 +62,11 @@ def test_nothing_is_an_empty_chart() -> None:
     assert charts.lines("answers", "…", DAYS, [Series("median", "info", values(None, None))], summary="…").is_empty
 
 
+def test_answers_that_took_no_time_are_a_line() -> None:
+    chart = charts.lines("answers", "…", DAYS, [Series("median", "info", values(0, None))], summary="…")
+    assert (chart.is_empty, chart.lines) == (False, [Line("6,100.00 6,100.00", "info", is_dot=True)])
+
+
 @pytest.mark.parametrize(
     ("most", "end"), [(0, 1), (1, 1), (3, 4), (5, 6), (11, 20), (51, 60), (999, 1000), (0.03, 0.04)]
 )

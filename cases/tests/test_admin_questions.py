@@ -124,6 +124,13 @@ def test_of_two_people_the_second_is_told_who_was_faster(clerk: Browser) -> None
     assert question.case.events.count() == LogEntry.objects.count() == 1
 
 
+def test_whoever_answers_twice_was_not_faster_than_themselves(clerk: Browser) -> None:
+    question = InputRequestFactory()
+    clerk.post(page_of(question), {"provided_context": "Yes."})
+    again = clerk.post(page_of(question), {"provided_context": "Yes."})
+    assert told(again) == ["Your answer was not stored. You have already answered this question."]
+
+
 @pytest.mark.parametrize(
     ("status", "why"),
     [

@@ -196,6 +196,7 @@ def test_two_people_at_one_question(
         hers.get_by_role("button", name="Take it").click()
         expect(hers.get_by_text("You have taken this question")).to_be_visible()
         page.get_by_label("Answer", exact=True).fill("Mine.")
+        expect(page.get_by_text("It was not taken. zoe has taken it")).to_be_visible()  # and the page has grown
         page.locator("#choose-answer").get_by_role("button", name="Answer", exact=True).click()
         expect(page.get_by_text("Your answer was not stored. zoe has taken it")).to_be_visible()
         expect(page.get_by_label("Answer", exact=True)).to_have_value("Mine.")

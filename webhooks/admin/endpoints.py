@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.views.decorators.http import require_POST
 
 from cases.admin.access import CasePartAdmin, may_act
@@ -33,7 +34,7 @@ MAX_ATTEMPTS = 20
 class EndpointAdmin(CasePartAdmin):
     """Those that get nothing come first, then those that fail."""
 
-    list_display = ("origin", "client", "health", "failures", "last_success_at", "last_failure_at", "waiting", "kept")
+    list_display = ("server", "client", "health", "failures", "last_success_at", "last_failure_at", "waiting", "kept")
     list_filter = (("parked_at", admin.EmptyFieldListFilter), "client")
     list_select_related = ("client",)
     search_fields = ("origin",)
@@ -47,6 +48,10 @@ class EndpointAdmin(CasePartAdmin):
 
     def get_ordering(self, request: HttpRequest) -> Any:
         return (F("parked_at").asc(nulls_last=True), "-failures", "origin")
+
+    @admin.display(description="Endpoint", ordering="origin")
+    def server(self, endpoint: Endpoint) -> str:
+        return endpoint.shown
 
     @admin.display(description="Health")
     def health(self, endpoint: Endpoint) -> str:
@@ -106,7 +111,7 @@ class EndpointAdmin(CasePartAdmin):
         return self.page(
             request,
             "admin/webhooks/endpoint/page.html",
-            title=endpoint.origin or "An address that is none",
+            title=endpoint.shown if endpoint.origin else capfirst(endpoint.shown),
             endpoint=counted,
             health=health,
             attempts=latest_attempts(counted),

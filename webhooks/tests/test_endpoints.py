@@ -79,6 +79,20 @@ def test_an_endpoint_that_is_gone_is_parked_with_all_that_waits_for_it() -> None
     assert work.due("delivery").count() == 1
 
 
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        ("https://hooks.example:443", "https://hooks.example"),
+        ("http://hooks.example:80", "http://hooks.example"),
+        ("https://hooks.example:80", "https://hooks.example:80"),
+        ("https://[2001:db8::443]:8443", "https://[2001:db8::443]:8443"),
+        ("", "an address that is none"),
+    ],
+)
+def test_an_endpoint_is_shown_without_the_port_that_it_has_anyway(origin: str, words: str) -> None:
+    assert str(Endpoint(origin=origin)) == words
+
+
 def test_five_days_of_failure_park_it_and_not_a_minute_less() -> None:
     ask(running())
     delivery = attempt(Delivery.objects.get(), BAD)

@@ -45,14 +45,14 @@ def test_deliveries_and_attempts_are_told_in_words() -> None:
         (
             "Attempt 1 to tell that the case has failed: no answer, after 0.1 s",
             "ConnectTimeout",
-            "https://client.example:443",
+            "https://client.example",
         ),
         (
             "Attempt 2 to tell that the case has failed: answered 503 after 0.1 s",
             "<b>busy</b>",
-            "https://client.example:443",
+            "https://client.example",
         ),
-        ("Attempt 3 to tell that the case has failed: answered 204 after 0.1 s", "", "https://client.example:443"),
+        ("Attempt 3 to tell that the case has failed: answered 204 after 0.1 s", "", "https://client.example"),
     ]
     assert {line.kind for line in lines} == {"webhooks"}
     assert {link.permission for line in lines for link in line.links} == {"webhooks.view_delivery"}
@@ -78,10 +78,10 @@ def test_what_has_not_arrived_says_why(state: str, words: str, is_urgent: bool) 
 def test_the_endpoint_is_named_with_how_it_is() -> None:
     case = told().case
     [link] = timeline.of_case(case, 10).links
-    assert link.words == "The endpoint https://client.example:443"
+    assert link.words == "The endpoint https://client.example"
     Endpoint.objects.update(parked_at=work.now())
     [link] = timeline.of_case(case, 10).links
-    assert link.words == "The endpoint https://client.example:443, parked: it gets nothing"
+    assert link.words == "The endpoint https://client.example, parked: it gets nothing"
     assert link.permission == "webhooks.view_endpoint"
 
 
