@@ -31,7 +31,7 @@ from outreach.forms import HANDLING_FORMS, BulkDiscardForm, HandlingForm, offere
 from outreach.inbound import handling, mime
 from outreach.inbound.arrival import DoorError
 from outreach.inbound.doors import READERS, open_payload
-from outreach.models import InboundPayload, PayloadState
+from outreach.models import InboundPayload, PayloadState, kept_apart
 
 MAX_ON_A_PAGE = 50
 MAX_COUNTED = 1000
@@ -95,7 +95,6 @@ QUEUES = (
 QUEUE_OF = {queue.state: queue for queue in QUEUES}
 
 
-NOT_TAKEN_IN = [state for state in PayloadState.values if state != PayloadState.DONE]
 _FIRST = (PayloadState.FAILED, PayloadState.QUARANTINED, PayloadState.UNMATCHED, PayloadState.WAITING)
 FIRST_STATES = Choose(*(When(state=state, then=place) for place, state in enumerate(_FIRST)), default=4)
 
@@ -137,7 +136,8 @@ class InboundPayloadAdmin(AttentionFirst):
         cases, said = search.cases_and_mails(term)
         mails = Message.objects.filter(case__in=cases).order_by().values("pk")
         rows = InboundPayload.objects.order_by().values("pk")
-        found = rows.filter(in_row, state__in=NOT_TAKEN_IN).union(  # each along an index of its own
+        found = rows.filter(in_row, kept_apart()).union(  # each along an index of its own
+            rows.filter(in_row, state=PayloadState.WAITING, due_at__isnull=False),
             rows.filter(message__in=said),
             rows.filter(message__in=mails),
             rows.filter(source__in=list(READERS), dedupe_key=term),

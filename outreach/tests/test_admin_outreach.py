@@ -4,8 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import Client as Browser
+from django.test import RequestFactory
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
@@ -196,6 +199,22 @@ def test_the_list_shows_who_writes_what_and_why_it_waits(viewer: Browser) -> Non
         assert shown in html
     assert rows(viewer, PAYLOADS, q="eve@evil") == [row]
     assert rows(viewer, PAYLOADS, q="nobody") == []
+
+
+@pytest.mark.parametrize("state", PayloadState.values)
+def test_mail_that_no_case_has_got_is_found_by_what_stands_in_its_row(viewer: Browser, state: str) -> None:
+    row = payload(PayloadState(state), note="Neither is known.", due_at=work.now() if state == "WAITING" else None)
+    assert rows(viewer, PAYLOADS, q="neither known") == ([] if state == "DONE" else [row])
+
+
+def test_a_search_on_sqlite_reads_no_mail_that_a_case_has_got(rf: RequestFactory, db: None) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("what PostgreSQL plans depends on how many rows there are")
+    listed = site.get_model_admin(InboundPayload)
+    found, _ = listed.get_search_results(rf.get(PAYLOADS), InboundPayload.objects.order_by(), "neither known")
+    plan = found.explain()
+    assert "USING INDEX payload_kept_apart" in plan
+    assert "SCAN" not in plan
 
 
 def test_the_page_shows_the_mail_as_text_and_its_files_by_name(viewer: Browser) -> None:
