@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client as Browser
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from cases import days, work
 from cases.admin import counts, service, today
+from cases.days import within
 from cases.factories import CaseFactory, ClientFactory, InputRequestFactory, MessageFactory
 from cases.models import Case, Heartbeat, InputRequest, RequestStatus, ResultStatus, Status
 from cases.tests.staff import staff
@@ -290,6 +292,14 @@ def test_today_is_counted_beside_the_same_hours_a_week_ago(
     for name, (number, _, url) in found.items():
         if name != "time-to-answer":
             assert len(listed(admin_client, url)) == int(number), name
+
+
+def test_on_sqlite_a_day_is_counted_along_an_index_of_times() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("what PostgreSQL plans depends on how many rows there are")
+    for name, _, rows, field, *_ in today.kinds():
+        plan = rows.filter(within(field, (NOW - timedelta(days=1), NOW))).explain()
+        assert f"{field}>? AND {field}<?" in plan, f"{name}: {plan}"
 
 
 def test_today_begins_where_the_reader_is(monkeypatch: pytest.MonkeyPatch) -> None:
