@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models import ManyToManyField, QuerySet
-from django.forms import CheckboxSelectMultiple
+from django.forms import CheckboxSelectMultiple, ModelMultipleChoiceField
 from django.http import HttpRequest
 from django_otp import devices_for_user
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -18,13 +18,34 @@ from offload_project.staff import roles
 if TYPE_CHECKING:  # at run time Django's class takes no parameter, and the theme's has no types
     _UserAdmin = UserAdmin[User]
     _GroupAdmin = GroupAdmin
+    _SeveralPermissions = ModelMultipleChoiceField[Permission]
 else:
+    _SeveralPermissions = ModelMultipleChoiceField
 
     class _UserAdmin(UserAdmin, ModelAdmin):
         form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
 
     class _GroupAdmin(GroupAdmin, ModelAdmin):
         pass
+
+
+class _Permissions(_SeveralPermissions):
+    """Permissions to tick, in words. Only those that some role has: others would allow nothing here."""
+
+    def __init__(self, **options: Any) -> None:
+        known = Permission.objects.filter(roles.MAY[roles.ADMIN]).select_related("content_type")
+        given = {"queryset": known, "widget": CheckboxSelectMultiple}
+        super().__init__(**{**options, **given})
+
+    def label_from_instance(self, permission: Any) -> str:
+        """For example `case: change`, for cases.change_case."""
+        act = permission.codename.partition("_")[0]
+        return f"{permission.content_type.name}: {'see' if act == 'view' else act}"
+
+
+LOST_WITH_A_ROLE = (
+    "Whoever has it may no longer do what it allowed. The next upgrade makes the service's own roles anew."
+)
 
 
 class _Named:
@@ -101,6 +122,8 @@ class StaffAdmin(_Named, _UserAdmin):
             options["widget"] = CheckboxSelectMultiple
         if db_field.name == "groups" and not request.user.is_superuser:
             options["queryset"] = Group.objects.filter(name__in=roles.ROLES)
+        if db_field.name == "user_permissions":
+            options["form_class"] = _Permissions
         return super().formfield_for_manytomany(db_field, request, **options)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
@@ -134,6 +157,16 @@ class RoleAdmin(_Named, _GroupAdmin):
     search_help_text = "Name"
     list_display = ("role",)
     filter_horizontal = ()
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest | None = None, **options: Any
+    ) -> Any:
+        return super().formfield_for_manytomany(db_field, request, form_class=_Permissions, **options)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        named = {"title": self.one.capitalize(), "list_title": self.many}
+        deletion = {"delete_words": "Delete the role", "delete_follows": LOST_WITH_A_ROLE}
+        return super().delete_view(request, object_id, {**named, **deletion, **(extra_context or {})})
 
     @admin.display(description="Role", ordering="name")
     def role(self, group: Group) -> str:

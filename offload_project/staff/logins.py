@@ -3,7 +3,7 @@
 To delete an attempt lifts its lockout; nothing else is changed here.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
@@ -22,6 +22,7 @@ class _Logins(ReadOnlyAdmin):
 
     one: str
     many: str
+    deletion: ClassVar[dict[str, str]] = {}  # what to delete a row is called, and what follows from it
     search_fields = ("=username", "=ip_address")
     search_help_text = "User name or IP address"
 
@@ -33,7 +34,7 @@ class _Logins(ReadOnlyAdmin):
     ) -> Any:
         row = self.get_object(request, object_id or "")
         name = f"{self.one.capitalize()} of {getattr(row, 'username', None) or 'nobody known'}"
-        named = {"title": name, "subtitle": None, "list_title": self.many, **(extra_context or {})}
+        named = {"title": name, "subtitle": None, "list_title": self.many, **self.deletion, **(extra_context or {})}
         return super().changeform_view(request, object_id, form_url, named)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
@@ -67,6 +68,10 @@ class AttemptAdmin(_Logins):
     """Failed logins of one name from one address, counted until one succeeds or the lockout is over."""
 
     one, many = "login attempt", "login attempts"
+    deletion: ClassVar = {
+        "delete_words": "Lift the lockout",
+        "delete_follows": "The failed logins of this name from this address are forgotten: it may try again.",
+    }
     actions = ()  # type: ignore[assignment]  # Django's own, which deletes
     list_display = ("at", "who", "address", "failures", "stands")
     list_filter = ("attempt_time",)
@@ -74,6 +79,14 @@ class AttemptAdmin(_Logins):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("axes.delete_accessattempt")
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        name = f"{self.one.capitalize()} of {getattr(row, 'username', None) or 'nobody known'}"
+        named = {"title": name, "list_title": self.many}
+        return super().delete_view(request, object_id, {**named, **self.deletion, **(extra_context or {})})
 
     @admin.display(description="Failures", ordering="failures_since_start")
     def failures(self, row: AccessAttempt) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db.models import Q
 
 from cases import chores, days, events, services, work
@@ -237,6 +237,9 @@ def pages() -> dict[str, str]:
 def _pages_of_rows() -> dict[str, str]:
     """One page for each state that is shown in a way of its own; and those that are no model's."""
     found = {}
+    for model in (Group, AccessAttempt):
+        if row := model.objects.order_by("pk").first():
+            found[f"{model._meta.model_name}-delete"] = f"{base_of(model)}{row.pk}/delete/"
     for name, which in CASES.items():
         if case := Case.objects.filter(which).first():
             found[f"case-{name}"] = f"{base_of(Case)}{case.pk}/change/"

@@ -101,3 +101,15 @@ def test_a_case_without_a_reference_is_called_by_what_it_is_about(db: None) -> N
     case: Case = CaseFactory(goal=goal, client_reference_id="")
     assert str(case) == f"Please confirm the delivery date. ({str(case.pk)[:8]})"
     assert str(CaseFactory(goal=goal, client_reference_id="INV-7")) == "INV-7: Please confirm the delivery date."
+
+
+def test_an_admin_lifts_a_lockout(browser: Browser) -> None:
+    attempt = tried(failures=5)
+    path = f"/admin/axes/accessattempt/{attempt.pk}/"
+    assert "Lift the lockout" in words(browser, f"{path}change/")
+    asked = words(browser, f"{path}delete/")
+    assert "Login attempt of" in asked
+    assert "The failed logins of this name from this address are forgotten" in asked
+    assert AccessAttempt.objects.count() == 1
+    browser.post(f"{path}delete/", {"post": "yes"})
+    assert AccessAttempt.objects.count() == 0

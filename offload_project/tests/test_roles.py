@@ -157,3 +157,25 @@ def test_a_terminal_case_is_seen_by_all(db: None) -> None:
     _, browser = person("viewer")
     case = CaseFactory(status=Status.COMPLETED)
     assert browser.get(reverse("admin:cases_case_change", args=[case.pk])).status_code == 200
+
+
+def test_a_role_is_given_what_is_ticked(admin_client: Browser) -> None:
+    page = admin_client.get("/admin/auth/group/add/").content.decode()
+    assert "case: see" in page
+    assert "group: change" not in page  # no role has it
+    may = Permission.objects.get(codename="view_case")
+    wrong = Permission.objects.get(codename="change_group")
+    admin_client.post("/admin/auth/group/add/", {"name": "reader", "permissions": [may.pk, wrong.pk]})
+    assert not Group.objects.filter(name="reader").exists()
+    admin_client.post("/admin/auth/group/add/", {"name": "reader", "permissions": [may.pk]})
+    assert codenames("reader") == {"cases.view_case"}
+
+
+def test_a_role_is_deleted_once_that_is_confirmed(admin_client: Browser) -> None:
+    role = Group.objects.create(name="reader")
+    path = f"/admin/auth/group/{role.pk}/delete/"
+    page = admin_client.get(path).content.decode()
+    assert "Whoever has it may no longer do what it allowed." in page
+    assert Group.objects.filter(pk=role.pk).exists()
+    admin_client.post(path, {"post": "yes"})
+    assert not Group.objects.filter(pk=role.pk).exists()
