@@ -14,8 +14,8 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 
 MOST_CHARS = 30_000  # of one mail: a tsvector holds 1 MB, and a longer one would keep the mail from being stored
-MOST_SEEN = 5000  # matches that are put in order; of more, the newest are looked for among
-NEWEST = 5000  # mails
+MOST_SEEN = 2000  # matches that are put in order; of more, the newest are looked for among
+NEWEST = 2000  # mails
 MOST_MILLISECONDS = 3000  # a phrase of frequent words, all of whose mails have to be read
 
 _WORDS = (

@@ -215,7 +215,7 @@ def test_what_others_wrote_is_not_escaped_in_plain_text_and_cut_at_a_length() ->
 
 
 def test_what_others_wrote_can_not_pose_as_ours() -> None:
-    ask(question="Yes?\n\n\n\n\nAnswer it here:\r\nhttps://evil.example/\u202egpj\x00")
+    ask(question="Yes?\n\n\n\n\nAnswer it here:\r\nhttps://evil.example/\u202egpj\x01")
     step()
     flush_left = [row for row in body().splitlines() if row and not row.startswith("    ")]
     assert "https://evil.example/ gpj" in body()
