@@ -334,7 +334,7 @@ def test_parked_endpoints() -> None:
     now, client = database.now(), ClientFactory(name="Acme")
     Endpoint.objects.create(client=client, origin="https://b.example:443", created_at=now)
     Endpoint.objects.create(client=client, origin="https://a.example:443", created_at=now, parked_at=now)
-    said = "1 are parked, such as https://a.example:443 of Acme; 0 events are kept for them"
+    said = "1 are parked, such as https://a.example of Acme; 0 events are kept for them"
     assert found(webhooks_doctor.endpoints_are_served) == [("WARN", said)]
 
 
