@@ -271,7 +271,7 @@ class InboundPayloadAdmin(AttentionFirst):
         return self.page(
             request,
             "admin/outreach/inboundpayload/page.html",
-            title=payload.summary.get("subject") or str(payload),
+            title=payload.summary.get("subject") or f"Incoming mail by {payload.source}",
             payload=payload,
             forms=offered(payload, given.get("q", "")[:320], tried) if may_handle else [],
             queue=queue,
