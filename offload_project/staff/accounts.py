@@ -30,10 +30,10 @@ else:
 
 
 class _Permissions(_SeveralPermissions):
-    """Permissions to tick, in words. Only those that some role has: others would allow nothing here."""
+    """Permissions to tick, in words. Only those that pages ask for: others allow nothing here."""
 
     def __init__(self, **options: Any) -> None:
-        known = Permission.objects.filter(roles.MAY[roles.ADMIN]).select_related("content_type")
+        known = Permission.objects.filter(roles.ASKED_FOR).select_related("content_type")
         given = {"queryset": known, "widget": CheckboxSelectMultiple}
         super().__init__(**{**options, **given})
 

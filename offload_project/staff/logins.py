@@ -32,10 +32,18 @@ class _Logins(ReadOnlyAdmin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        row = self.get_object(request, object_id or "")
-        name = f"{self.one.capitalize()} of {getattr(row, 'username', None) or 'nobody known'}"
-        named = {"title": name, "subtitle": None, "list_title": self.many, **self.deletion, **(extra_context or {})}
+        named = {
+            "title": self._name(request, object_id or ""),
+            "subtitle": None,
+            "list_title": self.many,
+            **self.deletion,
+            **(extra_context or {}),
+        }
         return super().changeform_view(request, object_id, form_url, named)
+
+    def _name(self, request: HttpRequest, object_id: str) -> str:
+        row = self.get_object(request, object_id)
+        return f"{self.one.capitalize()} of {getattr(row, 'username', None) or 'nobody known'}"
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         return super().history_view(request, object_id, {"list_title": self.many, **(extra_context or {})})
@@ -83,9 +91,7 @@ class AttemptAdmin(_Logins):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        name = f"{self.one.capitalize()} of {getattr(row, 'username', None) or 'nobody known'}"
-        named = {"title": name, "list_title": self.many}
+        named = {"title": self._name(request, object_id), "list_title": self.many}
         return super().delete_view(request, object_id, {**named, **self.deletion, **(extra_context or {})})
 
     @admin.display(description="Failures", ordering="failures_since_start")

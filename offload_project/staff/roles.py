@@ -21,6 +21,10 @@ _KEEP = Q(content_type__app_label__in=ROOMS) & _KEPT_BY_ADMINS
 _KEEP |= Q(content_type__app_label="auth", codename__in=("view_user", "add_user", "change_user"))
 _LOCKOUTS = ("view_accessattempt", "delete_accessattempt", "view_accesslog")  # to delete an attempt lifts a lockout
 _KEEP |= Q(content_type__app_label="axes", codename__in=_LOCKOUTS)
+# What else pages ask for (failed logins, the roles themselves): no role of ours has it, but one of somebody's own may.
+_BESIDES = Q(content_type__app_label="axes", codename__startswith="view_access") & ~Q(codename__endswith="expiration")
+_BESIDES |= Q(content_type__app_label="auth", content_type__model="group")
+ASKED_FOR = _SEE | _ACT | _KEEP | _BESIDES
 MAY = {VIEWER: _SEE, OPERATOR: _SEE | _ACT, ADMIN: _SEE | _ACT | _KEEP}
 
 

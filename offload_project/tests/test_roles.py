@@ -1,5 +1,6 @@
 """What viewers, operators and admins may do, and what no admin may do."""
 
+import re
 from typing import Any
 
 import pytest
@@ -162,13 +163,23 @@ def test_a_terminal_case_is_seen_by_all(db: None) -> None:
 def test_a_role_is_given_what_is_ticked(admin_client: Browser) -> None:
     page = admin_client.get("/admin/auth/group/add/").content.decode()
     assert "case: see" in page
-    assert "group: change" not in page  # no role has it
+    assert "session: change" not in page  # there is no such page
     may = Permission.objects.get(codename="view_case")
-    wrong = Permission.objects.get(codename="change_group")
+    wrong = Permission.objects.get(codename="change_session")
     admin_client.post("/admin/auth/group/add/", {"name": "reader", "permissions": [may.pk, wrong.pk]})
     assert not Group.objects.filter(name="reader").exists()
     admin_client.post("/admin/auth/group/add/", {"name": "reader", "permissions": [may.pk]})
     assert codenames("reader") == {"cases.view_case"}
+
+
+@pytest.mark.parametrize("codename", ["view_accessfailurelog", "view_group", "delete_suppression", "add_apikey"])
+def test_a_page_of_a_role_keeps_what_it_has(admin_client: Browser, codename: str) -> None:
+    role = Group.objects.create(name="reader")
+    role.permissions.add(Permission.objects.get(codename=codename))
+    path = f"/admin/auth/group/{role.pk}/change/"
+    ticked = re.findall(r'name="permissions" value="(\d+)"[^>]* checked', admin_client.get(path).content.decode())
+    admin_client.post(path, {"name": "readers", "permissions": ticked})
+    assert {name.partition(".")[2] for name in codenames("readers")} == {codename}
 
 
 def test_a_role_is_deleted_once_that_is_confirmed(admin_client: Browser) -> None:

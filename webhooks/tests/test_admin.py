@@ -42,6 +42,7 @@ def test_the_list_says_what_stands_where(
     assert page.count("to be delivered") >= 3
     assert "after an earlier one of its case" in page
     assert "https://other.example" in page
+    assert ":443" not in page
     found = admin_client.get("/admin/webhooks/delivery/", {"q": str(delivery.case_id)}).content.decode()
     assert "2 deliveries" in found
 
@@ -52,6 +53,11 @@ def test_the_page_shows_each_attempt_and_escapes_what_others_wrote(delivery: Del
     assert XSS not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 4
     assert "https://hooks.example/&lt;b&gt;" in page
+
+
+def test_the_list_of_endpoints_names_them_as_people_do(delivery: Delivery, admin_client: Browser) -> None:
+    page = admin_client.get("/admin/webhooks/endpoint/").content.decode()
+    assert "https://hooks.example</a>" in page
 
 
 def test_nobody_changes_anything_and_no_secret_is_shown(delivery: Delivery, admin_client: Browser) -> None:
